@@ -1,0 +1,93 @@
+package sense
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/reading"
+)
+
+// LagSample is the state of one consumer group on one topic at one instant.
+type LagSample struct {
+	// At is the instant the log ends were asked for. It keeps the monotonic
+	// clock, so that rates survive a change of the wall clock.
+	At           time.Time
+	Topic, Group string
+	// Partitions is ordered by partition; empty if the topic is unknown.
+	Partitions []PartitionLag
+	// Lag is the number of messages not yet committed, summed over the
+	// partitions. It is known only if the lag of every partition is.
+	Lag reading.Reading
+	// AtLeast is the sum over the partitions whose lag is known: a lower bound
+	// of the lag while Lag is unknown, and equal to it otherwise.
+	AtLeast reading.Reading
+	// Known is how many partitions have a known lag.
+	Known int
+	// PartitionCount is how many partitions the topic has.
+	PartitionCount reading.Reading
+	// GroupState is what Kafka calls the group: Stable, Empty, Dead,
+	// PreparingRebalance, CompletingRebalance. Empty if it could not be read.
+	GroupState string
+	// Members is how many consumers the group has, over all its topics.
+	Members reading.Reading
+	// Rebalancing says that the group is dealing out its partitions, and so
+	// reads little or nothing.
+	Rebalancing bool
+	// IdleMembers is how many members have no partition left to read, because
+	// the group has more members than the topic has partitions.
+	IdleMembers int
+	// Notes are remarks for a person on what the numbers can't tell.
+	Notes []string
+}
+
+// Partial says that the lag of some but not all partitions is known.
+func (s LagSample) Partial() bool { return s.Known > 0 && s.Known < len(s.Partitions) }
+
+// PartitionLag is the state of one partition. Offsets are -1 where they are
+// not known; a Committed of -1 with CommittedKnown is a group that never
+// committed there.
+type PartitionLag struct {
+	Partition int
+	// End is the log end: the offset the next message will get.
+	End int64
+	// Start is the log start: the oldest offset that retention has left. It
+	// is read only where it is needed, and may be up to a minute old.
+	Start int64
+	// Committed is the offset the group will read next.
+	Committed      int64
+	CommittedKnown bool
+	// LeaderEpoch is the leader's epoch as the leader gave it with the log
+	// end; it goes back only if the topic was made anew. -1 if unknown.
+	LeaderEpoch int32
+	// Lag is the number of messages from the committed offset, or from the
+	// log start where retention has passed it, to the log end; never negative.
+	Lag int64
+	// Known says whether Lag is a measurement. Reason says why not.
+	Known  bool
+	Reason string
+}
+
+// WithoutCommit says what the lag of a partition is on which the group has
+// committed nothing, though the partition holds messages.
+type WithoutCommit int
+
+const (
+	// Unknown is the careful choice: Kafka doesn't tell where the consumers
+	// will begin.
+	Unknown WithoutCommit = iota
+	// FromStart is for consumers that begin with the oldest message
+	// (auto.offset.reset=earliest): the whole partition is lag.
+	FromStart
+	// FromEnd is for consumers that begin with the newest message
+	// (auto.offset.reset=latest): there is no lag.
+	FromEnd
+)
+
+// unknownSample is the sample of an attempt that learned nothing.
+func unknownSample(at time.Time, topic, group, format string, args ...any) LagSample {
+	r := reading.Reading{Reason: fmt.Sprintf(format, args...), At: at}
+	return LagSample{
+		At: at, Topic: topic, Group: group,
+		Lag: r, AtLeast: r, PartitionCount: r, Members: r,
+	}
+}
