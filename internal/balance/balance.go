@@ -1,0 +1,166 @@
+// Package balance is the control law: it says how many cells a service should
+// have. It is a pure function of configuration, state and observation, so the
+// same three always give the same decision, and a decision can be replayed.
+//
+// The law in one paragraph. From the load of the last minutes it takes the
+// rate that must be served so that a burst may queue but not for too long (the
+// need), compares how several look-backs would have foreseen that need at the
+// time a cell takes to be born (each with a correction it learns from its own
+// past), and takes the best of them as the forecast. The backlog is rolled
+// forward over the orders in flight, and what is left of it is worked off in
+// the time of a birth. The sum, divided by the true rate of one cell and the
+// share of it that is planned with, is the count. It grows at once and the
+// whole step; it shrinks slowly, and never on a missing reading.
+//
+// What the package leaves out: measuring (package sense), ordering and births
+// (package act), clocks, networks, randomness, logs. Of the law itself it
+// leaves out the test whether more cells help, warm spares, and the load that
+// a rebalance itself adds to the backlog.
+//
+// The ideas come from
+//
+//   - DS2: Kalavri et al., "Three steps is all you need", OSDI 2018: counts
+//     from true rates;
+//   - the autoscaler of the Flink Kubernetes operator: the catch-up term, and
+//     the largest busy share rather than the mean (FLINK-30652);
+//   - Halfin and Whitt, "Heavy-traffic limits for queues with many exponential
+//     servers", 1981: square-root staffing;
+//   - Dellkrantz et al., Feedback Computing 2015: a Smith predictor for
+//     start-up delay, here an order book;
+//   - Bauer et al., "Chamulteon", ICDCS 2019: why tiers must not be scaled
+//     each for itself.
+package balance
+
+import (
+	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/reading"
+)
+
+// Config is what the policy says about one service. The zero value of a field
+// means its default, where one is named.
+type Config struct {
+	// Min and Max bound the count. A Max below Min is taken as Min.
+	Min, Max int
+	// Beat is the time between two decisions; 5 s.
+	Beat time.Duration
+	// Requests marks a service that answers requests: no lag is expected, and
+	// staffing follows the square root of the load. Otherwise it reads a queue.
+	Requests bool
+	// BoundsOnly marks a service without any signal of load: only the bounds
+	// and a pin are kept.
+	BoundsOnly bool
+	// WaitBound is how long a message or request may wait; 30 s.
+	WaitBound time.Duration
+	// Upper is the planned busy share of a cell, 0..1; see Law for defaults.
+	Upper float64
+	// Lower is the busy share below which, held for Law.IdleTime, the decision
+	// names what keeps the cells. It orders nothing. Zero: never.
+	Lower float64
+	// LatencyUpper bounds the measured latency. Zero: latency is no signal.
+	LatencyUpper time.Duration
+	// ConsumersPerCell is how many partitions one cell reads at once; 1.
+	ConsumersPerCell int
+	// Serial says that an order can only start when the last has landed.
+	Serial bool
+	// BirthTime stands in for the median birth before the first one; 60 s.
+	BirthTime time.Duration
+	// FlapBudget is the number of changes an hour from which on the law places
+	// no downward order; 12. Negative: no limit.
+	FlapBudget int
+	// LagFallback and LatencyFallback say what to do once the signal has been
+	// away for Law.SignalAway.
+	LagFallback, LatencyFallback Fallback
+	// Law holds the constants. The zero Law is DefaultLaw().
+	Law Law
+}
+
+// What a Fallback may say. None of them lowers a count.
+const (
+	// Hold keeps what the signal decides: for lag the count as it is ordered,
+	// for latency the load that a cell is trusted with.
+	Hold = "hold"
+	// Floor keeps the count from falling; what is still known may raise it.
+	Floor = "floor"
+	// Number raises the count to Fallback.Number, if it is lower, and is Floor
+	// otherwise.
+	Number = "number"
+)
+
+// Fallback is what to do while a signal stays away. The zero value is Hold.
+type Fallback struct {
+	Kind   string
+	Number int
+}
+
+// Observation is what is known of a service at one instant. Rates are per
+// second and of the beat before At.
+type Observation struct {
+	At time.Time
+	// Ordered counts the cells there will be when all orders have landed,
+	// Ready those that serve now.
+	Ordered, Ready int
+	// InFlight lists the orders not yet landed, in any order.
+	InFlight []Order
+	// Offered is the rate of arrivals, refused ones included; Served the rate
+	// at which they are done. Per second.
+	Offered, Served reading.Reading
+	// Lag is the backlog, in messages. A request service has none.
+	Lag reading.Reading
+	// CommitInterval is the time between two commits of offsets, in seconds,
+	// and InFlightMessages what is read but not committed: lag from committed
+	// offsets is never below them.
+	CommitInterval, InFlightMessages reading.Reading
+	// BusyMax is the largest busy share of a cell, 0..1.
+	BusyMax reading.Reading
+	// Latency is the guarded quantile, in seconds.
+	Latency reading.Reading
+	// Partitions counts the topic's partitions.
+	Partitions reading.Reading
+	// BirthMedian is the median time of the last births, from order to
+	// passing, in seconds.
+	BirthMedian reading.Reading
+	// BusySource says where BusyMax comes from, for the decision.
+	BusySource string
+	// Rebalancing says that the consumer group is moving partitions.
+	Rebalancing bool
+	// Downs and Changes count the orders landed in the last hour: downward
+	// ones, and all.
+	Downs, Changes int
+	// Pin is the count a person has asked for; nil if none.
+	Pin *int
+	// Version names the version of the application that runs.
+	Version string
+}
+
+// Order is a change of the count that has not landed.
+type Order struct {
+	Delta            int
+	Placed, Expected time.Time
+}
+
+// Decision is what to do and every number that led there.
+type Decision struct {
+	At time.Time
+	// Desired is the count to order; Ordered and Ready repeat the observation.
+	Desired, Ordered, Ready int
+	// Code is one of the Code constants: short, stable, a metric's label.
+	Code string
+	// Reason is one sentence for a person.
+	Reason string
+	// Terms are the steps of the sum, in order.
+	Terms []Term
+	// Unknown lists the readings that are missing, each with its reason.
+	Unknown []string
+	// CappedBy names the bound that cut the count: "min", "max", "partitions",
+	// or is empty.
+	CappedBy string
+}
+
+// Term is one step of the sum.
+type Term struct {
+	Name  string
+	Value float64
+	Unit  string
+	Note  string
+}
