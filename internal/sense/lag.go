@@ -33,8 +33,9 @@ type LagSample struct {
 	// Rebalancing says that the group is dealing out its partitions, and so
 	// reads little or nothing.
 	Rebalancing bool
-	// IdleMembers is how many members have no partition left to read, because
-	// the group has more members than the topic has partitions.
+	// IdleMembers is how many members have nothing to read, because the group
+	// has more of them than the topic has partitions. (A group that reads other
+	// topics too may still use them.)
 	IdleMembers int
 	// Notes are remarks for a person on what the numbers can't tell.
 	Notes []string
@@ -89,5 +90,54 @@ func unknownSample(at time.Time, topic, group, format string, args ...any) LagSa
 	return LagSample{
 		At: at, Topic: topic, Group: group,
 		Lag: r, AtLeast: r, PartitionCount: r, Members: r,
+	}
+}
+
+// describe takes over what is known of the group and remarks on what is odd.
+func (s *LagSample) describe(g group, c commits) {
+	s.GroupState = g.state
+	s.Rebalancing = g.state == groupPreparing || g.state == groupCompleting
+	switch {
+	case g.err != nil:
+		s.Members = reading.Reading{Reason: g.err.Error(), At: s.At}
+	case g.state == groupDead && c.any():
+		s.Members = reading.Reading{Reason: "the group is described as dead though it has committed offsets", At: s.At}
+		s.Notes = append(s.Notes, fmt.Sprintf("group %q is described as dead though it has committed offsets: "+
+			"it speaks the new consumer protocol (KIP-848), which is not shown, or its members left long ago", s.Group))
+	case g.state == groupDead:
+		s.Members = reading.Reading{Reason: "the group does not exist, or speaks the new consumer protocol (KIP-848)", At: s.At}
+		if c.err == nil {
+			s.Notes = append(s.Notes, fmt.Sprintf("group %q does not exist: it has no member and no committed offset", s.Group))
+		}
+	default:
+		s.Members = reading.Of(float64(g.members), s.At)
+	}
+	if s.IdleMembers = max(0, g.members-len(s.Partitions)); s.IdleMembers > 0 {
+		s.Notes = append(s.Notes, fmt.Sprintf("group %q has %d members for %d partitions of topic %q: %d of them have nothing to read",
+			s.Group, g.members, len(s.Partitions), s.Topic, s.IdleMembers))
+	}
+}
+
+// sum adds up the partitions whose lag is known.
+func (s *LagSample) sum() {
+	var total float64
+	var reason string
+	for _, p := range s.Partitions {
+		if p.Known {
+			s.Known++
+			total += float64(p.Lag)
+		} else if reason == "" {
+			reason = fmt.Sprintf("partition %d: %s", p.Partition, p.Reason)
+		}
+	}
+	if s.Known > 0 {
+		s.AtLeast = reading.Of(total, s.At)
+	} else {
+		s.AtLeast = reading.Reading{Reason: reason, At: s.At}
+	}
+	s.Lag = s.AtLeast
+	if s.Partial() {
+		s.Lag = reading.Reading{At: s.At, Reason: fmt.Sprintf("known for %d of %d partitions, at least %.0f; %s",
+			s.Known, len(s.Partitions), total, reason)}
 	}
 }
