@@ -1,0 +1,90 @@
+package balance
+
+import (
+	"math"
+	"reflect"
+	"time"
+)
+
+// Limits that keep a state small and a sum finite, whatever the policy says.
+const (
+	shortestBeat = 100 * time.Millisecond
+	mostBeats    = 3600 // of any window: an hour at 1 s
+	mostLead     = 720  // beats that a forecast may look ahead: an hour at 5 s
+	mostLooks    = 8
+	mostCells    = 1e6
+	mostRate     = 1e12 // per second, and messages
+	mostSeconds  = 1e7
+)
+
+// filled returns the configuration with every default in its place and every
+// value in its range, so that the law need not ask again.
+func (c Config) filled() Config {
+	c.Law = c.Law.filled()
+	c.Beat = max(or(c.Beat, 5*time.Second), shortestBeat)
+	c.WaitBound = or(c.WaitBound, 30*time.Second)
+	c.BirthTime = or(c.BirthTime, time.Minute)
+	c.Min = clamp(c.Min, 0, mostCells)
+	c.Max = clamp(c.Max, c.Min, mostCells)
+	c.ConsumersPerCell = max(c.ConsumersPerCell, 1)
+	if c.FlapBudget == 0 {
+		c.FlapBudget = 12
+	}
+	if !(c.Upper > 0 && c.Upper <= 1) {
+		c.Upper = c.Law.Utilization
+		if c.Requests {
+			c.Upper = c.Law.RequestUtilization
+		}
+	}
+	return c
+}
+
+// filled puts the default in place of every field that isn't positive.
+func (l Law) filled() Law {
+	def := reflect.ValueOf(DefaultLaw())
+	v := reflect.ValueOf(&l).Elem()
+	for i := range v.NumField() {
+		if !positive(v.Field(i)) {
+			v.Field(i).Set(def.Field(i))
+		}
+	}
+	l.Price = clamp(l.Price, 0.5, 0.999)
+	l.Utilization = clamp(l.Utilization, 0.05, 1)
+	l.RequestUtilization = clamp(l.RequestUtilization, 0.05, 1)
+	l.LookBacks = l.LookBacks[:min(len(l.LookBacks), mostLooks)]
+	return l
+}
+
+func positive(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.Float64:
+		return v.Float() > 0 && !math.IsInf(v.Float(), 1)
+	case reflect.Int64:
+		return v.Int() > 0
+	default: // the look-backs
+		for i := range v.Len() {
+			if v.Index(i).Int() <= 0 {
+				return false
+			}
+		}
+		return v.Len() > 0
+	}
+}
+
+// beats returns how many beats d lasts, rounded up, from 1 to mostBeats.
+func (c *Config) beats(d time.Duration) int {
+	n := (d + c.Beat - 1) / c.Beat
+	return int(clamp(n, 1, mostBeats))
+}
+
+// or returns v, or def where v isn't positive.
+func or[T ~int64](v, def T) T {
+	if v > 0 {
+		return v
+	}
+	return def
+}
+
+func clamp[T ~int | ~int64 | ~float64](v, low, high T) T {
+	return max(low, min(v, high))
+}

@@ -1,0 +1,135 @@
+package balance
+
+// Decide takes one beat: it returns the state to keep and what to do. It is
+// pure: neither st nor obs is changed, and the same arguments give the same
+// result. It may be called more often than once a beat; calls less than half a
+// beat apart decide anew, and learn nothing.
+func Decide(cfg Config, st State, obs Observation) (State, Decision) {
+	c, o, m := cfg.filled(), obs.checked(), st.mem.clone()
+	started := m.afresh
+	m.afresh = ""
+
+	t := c.timing(&o)
+	l, fresh := m.advance(&c, &o, t)
+	s := m.size(&c, &o, t, l)
+	gone := c.missing(&o)
+
+	v := verdict{cfg: &c, obs: &o, mem: m, sum: &s, gone: gone, started: started}
+	v.bound()
+	if fresh {
+		m.keepWanted(&c, v.wanted)
+	}
+	v.judge()
+	return State{mem: *m}, v.decision()
+}
+
+// verdict is a decision in the making.
+type verdict struct {
+	cfg     *Config
+	obs     *Observation
+	mem     *memory
+	sum     *sum
+	gone    missing
+	started string // why the state was started afresh
+
+	wanted   int // n*, within bounds
+	desired  int
+	code     string
+	capped   string
+	fallback string
+}
+
+// judge goes from what is wanted to what is ordered.
+func (v *verdict) judge() {
+	o := v.obs
+	switch {
+	case o.Pin != nil:
+		v.desired, v.code = clamp(*o.Pin, 0, v.cfg.Max), CodePinned
+	case o.Ordered < v.cfg.Min && v.wanted <= v.cfg.Min:
+		v.desired, v.code = v.cfg.Min, CodeBounds
+	case o.Ordered > v.cfg.Max:
+		v.desired, v.code = v.cfg.Max, CodeBounds
+	case v.wanted > o.Ordered:
+		v.desired, v.code = v.wanted, v.growCode()
+	case v.wanted < o.Ordered:
+		v.desired, v.code = v.mem.release(v.cfg, o, v.sum, v.gone, v.wanted)
+	default:
+		v.desired, v.code = o.Ordered, v.steadyCode()
+	}
+}
+
+// bound makes v.wanted from what the sum says: never lower on a missing
+// reading, then the fallbacks, then the caps.
+func (v *verdict) bound() {
+	wanted := v.sum.wanted
+	if v.gone.any() {
+		wanted = max(wanted, v.mem.lastWanted())
+	}
+	wanted, v.fallback = v.mem.fallback(v.cfg, v.obs, wanted)
+	if v.cfg.BoundsOnly {
+		wanted = v.obs.Ordered
+	}
+	most, by := v.mem.cap(v.cfg)
+	switch {
+	case wanted > most:
+		wanted, v.capped = most, by
+	case wanted < v.cfg.Min:
+		wanted, v.capped = v.cfg.Min, "min"
+	}
+	v.wanted = wanted
+}
+
+// growCode tells a rise for load from one that latency or a fallback asks for.
+func (v *verdict) growCode() string {
+	switch {
+	case v.fallback != "":
+		return CodeFallback
+	case v.sum.trust < v.cfg.Upper && roundUp(v.cfg, v.sum.exact*v.sum.trust/v.cfg.Upper) <= v.obs.Ordered:
+		return CodeLatencyGuard
+	default:
+		return CodeGrow
+	}
+}
+
+// steadyCode says why the count stays although nothing holds it back.
+func (v *verdict) steadyCode() string {
+	switch {
+	case v.cfg.BoundsOnly:
+		return CodeBoundsOnly
+	case v.gone.any():
+		return v.gone.code()
+	case !v.sum.rateKnown:
+		return CodeUnknownRate
+	case v.capped == "max":
+		return CodeCappedMax
+	case v.capped == "partitions":
+		return CodeCappedPartitions
+	default:
+		return CodeSteady
+	}
+}
+
+// code names the missing reading that weighs most.
+func (m missing) code() string {
+	switch {
+	case m.offered:
+		return CodeUnknownOffered
+	case m.lag:
+		return CodeUnknownLag
+	default:
+		return CodeUnknownLatency
+	}
+}
+
+func (v *verdict) decision() Decision {
+	d := Decision{
+		At: v.obs.At, Desired: v.desired, Ordered: v.obs.Ordered, Ready: v.obs.Ready,
+		Code: v.code, CappedBy: v.capped, Unknown: v.gone.names(v.obs),
+	}
+	if v.started != "" {
+		d.Unknown = append(d.Unknown, "state: "+v.started+"; starting afresh")
+	}
+	d.Terms = v.terms()
+	d.Reason = v.reason()
+	return d
+}

@@ -1,0 +1,148 @@
+package balance
+
+import (
+	"math"
+	"slices"
+	"time"
+)
+
+// look is one look-back: a memory of the need this long, a correction learned
+// from how its forecasts fared, and the loss by which look-backs compete.
+type look struct {
+	Back time.Duration `json:"back"`
+	// Ratios counts the logarithm of need over forecast; Correction is q, the
+	// quantile of it that Law.Price asks for.
+	Ratios     histogram `json:"ratios"`
+	Correction float64   `json:"correction"`
+	// Loss is the forgetting sum of weighted pinball losses.
+	Loss float64 `json:"loss"`
+	// Plain is f of the last beats, Corrected is F = q*f.
+	Plain     series `json:"plain"`
+	Corrected series `json:"corrected"`
+}
+
+func (l look) clone() look {
+	l.Plain = append(make(series, 0, len(l.Plain)+1), l.Plain...)
+	l.Corrected = append(make(series, 0, len(l.Corrected)+1), l.Corrected...)
+	return l
+}
+
+// newLook begins with the belief that now and then a surge of Law.PriorRatio
+// comes: careful when young.
+func newLook(c *Config, t timing, back time.Duration) look {
+	l := look{Back: back, Ratios: histogram{scale: 1}}
+	weight := max(c.Law.PriorTime.Seconds(), c.Law.PriorBirths*t.birth) / c.Beat.Seconds()
+	tail := min(1, c.Law.PriorTail*(1-c.Law.Price))
+	l.Ratios.add(math.Log(c.Law.PriorRatio), weight*tail)
+	l.Ratios.add(0, weight*(1-tail))
+	l.correct(c)
+	return l
+}
+
+// correct takes the correction anew from what was counted.
+func (l *look) correct(c *Config) {
+	l.Correction = clamp(math.Exp(l.Ratios.quantile(c.Law.Price)), c.Law.CorrectionMin, c.Law.CorrectionMax)
+}
+
+// fitLooks makes the look-backs those of the configuration, keeping what is
+// already learned.
+func (m *memory) fitLooks(c *Config, t timing) {
+	same := slices.EqualFunc(m.Looks, c.Law.LookBacks, func(l look, back time.Duration) bool { return l.Back == back })
+	if !same {
+		old := m.Looks
+		m.Looks = make([]look, 0, len(c.Law.LookBacks))
+		for _, back := range c.Law.LookBacks {
+			l := newLook(c, t, back)
+			if i := slices.IndexFunc(old, func(l look) bool { return l.Back == back }); i >= 0 {
+				l = old[i].clone()
+			}
+			m.Looks = append(m.Looks, l)
+		}
+	}
+	if m.best() == nil {
+		m.Best = c.firstLook()
+	}
+}
+
+// firstLook is the configured look-back nearest to Law.FirstLookBack.
+func (c *Config) firstLook() time.Duration {
+	return slices.MinFunc(c.Law.LookBacks, func(a, b time.Duration) int {
+		return int((a - c.Law.FirstLookBack).Abs() - (b - c.Law.FirstLookBack).Abs())
+	})
+}
+
+// best is the look-back in use, nil if it isn't among those configured.
+func (m *memory) best() *look {
+	for i := range m.Looks {
+		if m.Looks[i].Back == m.Best {
+			return &m.Looks[i]
+		}
+	}
+	return nil
+}
+
+// score compares what the last beats needed with what each look-back had
+// forecast when the order that answers for them was placed, and weighs the
+// lesson by the load: one request counts once, one surge not for days.
+// Quantile regression by the pinball loss: Koenker and Bassett 1978.
+func (m *memory) score(c *Config, t timing, floor float64) {
+	needed := m.Needs.max(m.Count, t.duty)
+	unit := max(m.Mean, floor)
+	if unit <= 0 {
+		return
+	}
+	weight := clamp(needed/unit, c.Law.WeightMin, c.Law.WeightMax)
+	keep := math.Exp2(-c.Beat.Seconds() / c.Law.HalfLife.Seconds())
+	ago := t.duty - 1 + t.lead
+	for i := range m.Looks {
+		l := &m.Looks[i]
+		plain, ok := l.Plain.ago(ago)
+		corrected, _ := l.Corrected.ago(ago)
+		if !ok || plain <= 0 {
+			continue
+		}
+		ratio := histogramLow
+		if needed > 0 {
+			ratio = math.Log(needed / plain)
+		}
+		l.Ratios.forget(keep)
+		l.Ratios.add(ratio, weight)
+		l.Loss = keep*l.Loss + weight*pinball(c.Law.Price, needed-corrected)
+	}
+}
+
+// pinball is the loss of a forecast that fell short by short: p for each unit
+// too few, 1-p for each too many.
+func pinball(p, short float64) float64 {
+	return max(p*short, (p-1)*short)
+}
+
+// relearn takes corrections anew, and the look-back with the least loss if it
+// is clearly better than the one in use.
+func (m *memory) relearn(c *Config) {
+	if m.Count-m.Relearn < int64(c.beats(c.Law.Relearn)) {
+		return
+	}
+	m.Relearn = m.Count
+	least := &m.Looks[0]
+	for i := range m.Looks {
+		m.Looks[i].correct(c)
+		if m.Looks[i].Loss < least.Loss {
+			least = &m.Looks[i]
+		}
+	}
+	if best := m.best(); best == nil || least.Loss < (1-c.Law.Switch)*best.Loss {
+		m.Best = least.Back
+	}
+}
+
+// forecast notes this beat's forecast of every look-back.
+func (m *memory) forecast(c *Config, t timing, trend, floor float64) {
+	keep := t.lead + t.duty + 1
+	for i := range m.Looks {
+		l := &m.Looks[i]
+		plain := max(m.Needs.max(m.Count, c.beats(l.Back)), trend, floor)
+		l.Plain = l.Plain.push(plain, keep)
+		l.Corrected = l.Corrected.push(l.Correction*plain, keep)
+	}
+}

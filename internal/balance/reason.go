@@ -1,0 +1,177 @@
+package balance
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// reason is the decision in one sentence.
+func (v *verdict) reason() string {
+	o := v.obs
+	switch v.code {
+	case CodeGrow, CodeLatencyGuard, CodeFallback, CodeCappedMax, CodeCappedPartitions:
+		return v.cause() + ": " + v.needed() + v.limit()
+	case CodeRelease:
+		return fmt.Sprintf("%s were enough for %s with %s: %d are ordered, %d go", cells(v.mem.enough(v.wanted)),
+			span(v.cfg.Law.ReleaseWindow.Seconds()), v.loadNow(), o.Ordered, o.Ordered-v.desired)
+	case CodeBounds:
+		return fmt.Sprintf("%s ordered, outside the bounds of %d to %d", areCells(o.Ordered), v.cfg.Min, v.cfg.Max)
+	case CodePinned:
+		return v.pinReason()
+	case CodeBoundsOnly:
+		return fmt.Sprintf("no signal of load is configured: the %s ordered are kept", cells(o.Ordered))
+	case CodeUnknownRate:
+		return fmt.Sprintf("the rate of one cell is not known yet: the %s ordered are kept", cells(o.Ordered))
+	case CodeUnknownOffered, CodeUnknownLag, CodeUnknownLatency:
+		return fmt.Sprintf("%s: nothing is taken away, the %s ordered are kept", strings.Join(v.gone.names(o), "; "), cells(o.Ordered))
+	case CodeSteady:
+		return fmt.Sprintf("%s, %s ordered: as many as are needed", v.loadNow(), areCells(o.Ordered))
+	default:
+		return fmt.Sprintf("%s would do, %d are ordered: kept, since %s", cells(v.wanted), o.Ordered, v.holds())
+	}
+}
+
+// holds says what keeps a count that could fall.
+func (v *verdict) holds() string {
+	o, law := v.obs, &v.cfg.Law
+	switch v.code {
+	case CodeWaitingForBirth:
+		return "an upward order is in flight" + dueIn(o.nextUp())
+	case CodeLagRemains:
+		return fmt.Sprintf("a lag of %s messages remains", count(v.sum.lag))
+	case CodeWarmingUp:
+		return fmt.Sprintf("the law has run for %s of %s", span(float64(v.mem.Run)*v.cfg.Beat.Seconds()),
+			span(max(law.ReleaseAfter.Seconds(), v.sum.birth)))
+	case CodeSettling:
+		return fmt.Sprintf("more were needed within the last %s", span(law.ReleaseWindow.Seconds()))
+	case CodeDeadBand:
+		return fmt.Sprintf("that is less than %.0f %% of them", 100*law.ReleaseShare)
+	default:
+		return fmt.Sprintf("%d of %d changes of the hour are used up", o.changes(), v.cfg.FlapBudget)
+	}
+}
+
+// cause names the term that asks for the most.
+func (v *verdict) cause() string {
+	s := v.sum
+	switch {
+	case v.code == CodeFallback:
+		return "a signal stays away (" + strings.Join(v.gone.names(v.obs), "; ") + ") and the policy names a number"
+	case v.code == CodeLatencyGuard:
+		return fmt.Sprintf("latency was out of its bound at an easy load, so a cell is trusted with %.0f %% of its rate", 100*s.trust)
+	case s.drain > 0 && s.floor*s.rate >= s.forecast:
+		return v.lagCause()
+	case s.forecast > s.need && s.forecast <= s.look.Correction*s.trend:
+		return fmt.Sprintf("%s is rising and may reach %s/s before a cell is born", v.loadNow(), count(s.forecast))
+	case s.forecast > s.need:
+		return fmt.Sprintf("%s may reach %s/s as it did within %s", v.loadNow(), count(s.forecast), span(s.look.Back.Seconds()))
+	default:
+		return fmt.Sprintf("%s at %s/s a cell", v.loadNow(), count(s.rate))
+	}
+}
+
+func (v *verdict) lagCause() string {
+	s := v.sum
+	capacity := s.rate * float64(v.obs.Ready)
+	if capacity <= 0 {
+		return fmt.Sprintf("lag of %s messages and no cell ready", count(s.lag))
+	}
+	wait, bound := s.lag/capacity, v.cfg.WaitBound.Seconds()
+	side := "within"
+	if wait > bound {
+		side = "over"
+	}
+	return fmt.Sprintf("lag of %s messages takes %s to work off, %s %s", count(s.lag), span(wait), side, span(bound))
+}
+
+// needed compares what the sum asks for with what is ordered.
+func (v *verdict) needed() string {
+	n := v.wanted
+	if v.capped != "" {
+		n = max(n, v.sum.wanted)
+	}
+	return fmt.Sprintf("%s needed, %s ordered", areCells(n), are(v.obs.Ordered))
+}
+
+// limit says what cuts a count that should rise.
+func (v *verdict) limit() string {
+	switch v.capped {
+	case "max":
+		return fmt.Sprintf(", max is %d", v.cfg.Max)
+	case "partitions":
+		return fmt.Sprintf(", %.0f partitions occupy no more than %d", v.mem.Partitions, v.wanted)
+	default:
+		return ""
+	}
+}
+
+func (v *verdict) pinReason() string {
+	if v.desired != *v.obs.Pin {
+		return fmt.Sprintf("pinned to %d by a person, cut to %d by the bounds; the law wants %d", *v.obs.Pin, v.desired, v.wanted)
+	}
+	return fmt.Sprintf("pinned to %d by a person; the law wants %d", v.desired, v.wanted)
+}
+
+func (v *verdict) loadNow() string { return "load of " + count(v.sum.offered) + "/s" }
+
+func dueIn(d time.Duration) string {
+	if d <= 0 {
+		return " and overdue"
+	}
+	return ", due in " + span(d.Seconds())
+}
+
+func cells(n int) string {
+	if n == 1 {
+		return "1 cell"
+	}
+	return strconv.Itoa(n) + " cells"
+}
+
+func are(n int) string {
+	if n == 1 {
+		return "1 is"
+	}
+	return strconv.Itoa(n) + " are"
+}
+
+func areCells(n int) string {
+	if n == 1 {
+		return "1 cell is"
+	}
+	return strconv.Itoa(n) + " cells are"
+}
+
+// count prints a number as a person reads it: 0.25, 8.3, 812, 12,400.
+func count(x float64) string {
+	switch {
+	case x == 0:
+		return "0"
+	case x < 10:
+		return strconv.FormatFloat(x, 'g', 2, 64)
+	}
+	digits := strconv.FormatFloat(math.Round(x), 'f', 0, 64)
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return digits
+}
+
+// span prints seconds as a duration without idle digits: 0.4s, 30s, 3m20s, 1h.
+func span(s float64) string {
+	d := seconds(s)
+	if d < 10*time.Second {
+		return d.Round(100 * time.Millisecond).String()
+	}
+	text := d.Round(time.Second).String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}

@@ -1,0 +1,76 @@
+package balance
+
+import "math"
+
+// sum is the count as the law adds it up, with every step kept.
+type sum struct {
+	timing
+	load
+	rate      float64 // of a cell, per second
+	rateKnown bool
+	trust     float64 // planned busy share
+	look      *look
+	forecast  float64 // F, per second
+	lag       float64 // messages, the last known
+	backlog   float64 // L, messages
+	allowance float64 // lag0(ordered), messages
+	drain     float64 // per second, to work the backlog off
+	floor     float64 // n0, cells wholly busy
+	exact     float64 // x, cells
+	wanted    int     // n*, before bounds
+}
+
+// size adds up the count. Without a load or the rate of a cell it is what is
+// ordered.
+func (m *memory) size(c *Config, o *Observation, t timing, l load) sum {
+	s := sum{timing: t, load: l, trust: m.trust(c), look: m.best(), lag: m.Lag, wanted: o.Ordered}
+	s.rate, s.rateKnown = m.rate()
+	s.forecast, _ = s.look.Corrected.ago(0)
+	if !s.known || !s.rateKnown {
+		return s
+	}
+	s.addBacklog(c, o)
+	s.floor = (s.need + s.drain) / s.rate
+	s.exact = max(s.floor, s.forecast/s.rate) / s.trust
+	if c.Requests {
+		// Requests must not queue: Halfin and Whitt's square-root staffing.
+		s.exact = max(s.exact, s.floor+c.Law.Staffing*math.Sqrt(s.floor))
+	}
+	s.wanted = roundUp(c, s.exact)
+	return s
+}
+
+// addBacklog rolls the lag forward and spreads what will be left of it over a
+// birth: Flink's catch-up term; faster only overshoots.
+func (s *sum) addBacklog(c *Config, o *Observation) {
+	horizon := float64(s.lead) * c.Beat.Seconds()
+	s.allowance = allowance(c, o, s.rate, o.Ordered)
+	s.backlog = rollForward(s.lag, s.need, s.rate, o.Ready, landings(c, o, s.timing), horizon)
+	s.drain = max(0, s.backlog-s.allowance) / s.drainTime(c)
+}
+
+func (s *sum) drainTime(c *Config) float64 {
+	return max(c.Law.DrainMin.Seconds(), s.birth)
+}
+
+// roundUp is the next whole number, but for a small part of a cell that isn't
+// worth one.
+func roundUp(c *Config, cells float64) int {
+	slack := min(c.Law.RoundingMax, c.Law.RoundingShare*cells)
+	return int(clamp(math.Ceil(cells-slack), 1, mostCells))
+}
+
+// cap returns the largest count that makes sense, and what sets it: a cell
+// without a partition would have nothing to read.
+func (m *memory) cap(c *Config) (most int, by string) {
+	most, by = c.Max, "max"
+	if m.Partitions >= 1 && !c.Requests {
+		if n := int(math.Ceil(m.Partitions / float64(c.ConsumersPerCell))); n < most {
+			most, by = n, "partitions"
+		}
+	}
+	if most < c.Min {
+		most, by = c.Min, "min"
+	}
+	return most, by
+}

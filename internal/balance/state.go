@@ -1,0 +1,173 @@
+package balance
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// stateFormat is the version of what a State is written as. It rises with
+// every change that an older reader would misread.
+const stateFormat = 1
+
+// State is what the law remembers from one beat to the next. The zero State is
+// a service never seen before. It is written to and read from JSON without
+// loss, so that a new leader goes on where the last one stopped; it takes some
+// 10 kB at the usual beat, and less than 200 kB at any.
+type State struct{ mem memory }
+
+// memory is the content of a State. Slices are never shared between two
+// states: a decision works on a clone.
+type memory struct {
+	Format int `json:"format"`
+	// Beat is what one value of every window lasted.
+	Beat time.Duration `json:"beat"`
+	// At is the instant of the last beat, in milliseconds since 1970; Count
+	// numbers the beats with a known load, and Run those since the windows
+	// began.
+	At      int64 `json:"at"`
+	Started bool  `json:"started"`
+	Count   int64 `json:"count"`
+	Run     int64 `json:"run"`
+
+	// Offered is the load a[k], Needs the need e[k], Mean the long mean of the
+	// load, and Looks what each look-back has learned; Best is the one in use.
+	Offered series        `json:"offered"`
+	Needs   peaks         `json:"needs"`
+	Mean    float64       `json:"mean"`
+	Looks   []look        `json:"looks"`
+	Best    time.Duration `json:"best"`
+	Relearn int64         `json:"relearn"` // the beat of the last relearning
+
+	// Wanted is the count that was enough, n*, of the last beats.
+	Wanted []int `json:"wanted"`
+
+	// Rates are the rates of a cell by version of the application, the newest
+	// first, and Samples what the next one is made from.
+	Version string        `json:"version"`
+	Rates   []versionRate `json:"rates"`
+	Samples []rateSample  `json:"samples"`
+
+	// Lag and Partitions are the last known ones.
+	Lag        float64 `json:"lag"`
+	Partitions float64 `json:"partitions"`
+
+	// Trust is the busy share the latency guard allows, 0 while it has never
+	// spoken, and Hot the beats for which latency has been out of bound.
+	Trust float64 `json:"trust"`
+	Hot   int     `json:"hot"`
+	// Idle counts the beats with a busy share below the lower bound.
+	Idle int `json:"idle"`
+	// LagAway and LatencyAway count the beats without the reading.
+	LagAway     int `json:"lag_away"`
+	LatencyAway int `json:"latency_away"`
+
+	// afresh says why what was stored could not be used, for one decision.
+	afresh string
+}
+
+// clone returns a memory that shares nothing with m.
+func (m memory) clone() *memory {
+	m.Offered = append(make(series, 0, len(m.Offered)+1), m.Offered...)
+	m.Needs = m.Needs.clone()
+	looks := make([]look, len(m.Looks))
+	for i, l := range m.Looks {
+		looks[i] = l.clone()
+	}
+	m.Looks = looks
+	m.Wanted = slices.Clone(m.Wanted)
+	m.Rates = slices.Clone(m.Rates)
+	m.Samples = slices.Clone(m.Samples)
+	return &m
+}
+
+// MarshalJSON implements json.Marshaler.
+func (s State) MarshalJSON() ([]byte, error) {
+	s.mem.Format = stateFormat
+	return json.Marshal(s.mem)
+}
+
+// UnmarshalJSON implements json.Unmarshaler. A state of a format that this
+// version doesn't know, or with impossible content, is no error: the law
+// starts afresh from it, and the next decision says so. Text that isn't JSON
+// is an error.
+func (s *State) UnmarshalJSON(src []byte) error {
+	var head struct {
+		Format int `json:"format"`
+	}
+	if err := json.Unmarshal(src, &head); err != nil {
+		return fmt.Errorf("read the state of the control law: %w", err)
+	}
+	if bytes.Equal(bytes.TrimSpace(src), []byte("null")) {
+		*s = State{}
+		return nil
+	}
+	if head.Format != stateFormat {
+		*s = afresh("the stored state has format %d, this version knows %d", head.Format, stateFormat)
+		return nil
+	}
+	var m memory
+	err := json.Unmarshal(src, &m)
+	if err == nil {
+		err = m.check()
+	}
+	if err != nil {
+		*s = afresh("the stored state is damaged (%v)", err)
+		return nil
+	}
+	*s = State{mem: m}
+	return nil
+}
+
+func afresh(format string, args ...any) State {
+	return State{mem: memory{afresh: fmt.Sprintf(format, args...)}}
+}
+
+var errImpossible = errors.New("a value is out of its range")
+
+// check refuses what no run of the law can have written.
+func (m *memory) check() error {
+	counts := []int64{m.Count, m.Run, m.Relearn, int64(m.Hot), int64(m.Idle), int64(m.LagAway), int64(m.LatencyAway), int64(m.Beat)}
+	if slices.Min(counts) < 0 || m.Count < int64(len(m.Offered)) || m.Relearn > m.Count {
+		return errImpossible
+	}
+	if n := len(m.Needs.beats); n > 0 && m.Needs.beats[n-1] > m.Count {
+		return errImpossible
+	}
+	for _, v := range []float64{m.Mean, m.Lag, m.Partitions, m.Trust} {
+		if !(v >= 0 && v <= mostRate) {
+			return errImpossible
+		}
+	}
+	if len(m.Looks) > mostLooks || len(m.Rates) > mostVersions || len(m.Samples) > mostBeats || len(m.Wanted) > mostBeats {
+		return errImpossible
+	}
+	return m.checkParts()
+}
+
+func (m *memory) checkParts() error {
+	for i := range m.Looks {
+		if l := &m.Looks[i]; l.Back <= 0 || !(l.Correction > 0 && l.Correction < 100) || !(l.Loss >= 0) || l.Ratios.scale < 1 {
+			return errImpossible
+		}
+	}
+	for _, r := range m.Rates {
+		if !(r.PerCell > 0 && r.PerCell <= mostRate) {
+			return errImpossible
+		}
+	}
+	for _, s := range m.Samples {
+		if !(s.Served >= 0 && s.Cells >= 0 && s.Busy >= 0 && s.Busy <= s.Cells && s.Cells <= mostCells && s.Served <= mostRate) {
+			return errImpossible
+		}
+	}
+	for _, n := range m.Wanted {
+		if n < 0 || n > mostCells {
+			return errImpossible
+		}
+	}
+	return nil
+}

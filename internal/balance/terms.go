@@ -1,0 +1,117 @@
+package balance
+
+import "fmt"
+
+// terms lists the steps of the sum in the order in which they are taken, so
+// that a person can follow it with a pencil.
+func (v *verdict) terms() []Term {
+	s, c, m := v.sum, v.cfg, v.mem
+	list := make([]Term, 0, 24)
+	add := func(name string, value float64, unit, note string) {
+		list = append(list, Term{name, value, unit, note})
+	}
+	add("offered rate", s.offered, "/s", v.offeredNote())
+	add("need", s.need, "/s", "served at this rate, no burst queues longer than allowed")
+	add("birth", s.birth, "s", birthNote(v.obs))
+	add("lead", float64(s.lead)*c.Beat.Seconds(), "s", "how far ahead an order must look")
+	add("trend", s.trend, "/s", "where a significant rise leads; 0 if there is none")
+	add("look-back", s.look.Back.Seconds(), "s", "the memory that has forecast best")
+	add("correction", s.look.Correction, "", "what was needed over what was forecast, learned")
+	add("forecast", s.forecast, "/s", "largest need of the look-back, or the trend, corrected")
+	add("rate of a cell", s.rate, "/s", v.rateNote())
+	add("planned busy share", s.trust, "", v.trustNote())
+	add("lag", s.lag, "messages", v.lagNote())
+	if s.known && s.rateKnown {
+		add("backlog", s.backlog, "messages", "lag rolled forward over the orders in flight")
+		add("allowed lag", s.allowance, "messages", "a moment's work and what is not committed yet")
+		add("drain", s.drain, "/s", "to work the backlog off in "+span(s.drainTime(c)))
+		add("busy cells", s.floor, "cells", "need and drain over the rate of a cell")
+		add("exact count", s.exact, "cells", "the larger of busy cells and forecast, over the planned busy share")
+	}
+	add("wanted", float64(v.wanted), "cells", v.wantedNote())
+	most, by := m.cap(c)
+	add("most", float64(most), "cells", "set by "+by)
+	add("least", float64(c.Min), "cells", "set by min")
+	add("changes", float64(v.obs.changes()), "", budgetNote(c))
+	if m.idle(c) {
+		add("idle", v.obs.BusyMax.Value, "", "busy below the lower bound for long; "+v.keeper()+" keeps the cells")
+	}
+	return list
+}
+
+func (v *verdict) offeredNote() string {
+	if v.obs.Offered.Known {
+		return ""
+	}
+	return "missing now, the last one stands in"
+}
+
+func birthNote(o *Observation) string {
+	if o.BirthMedian.Known {
+		return "median of the last births"
+	}
+	return "the policy's, before the first birth is measured"
+}
+
+func (v *verdict) rateNote() string {
+	switch {
+	case !v.sum.rateKnown:
+		return "not known yet: it shows while cells are busy or work off a backlog"
+	case v.obs.BusySource != "":
+		return "busy share from " + v.obs.BusySource
+	default:
+		return ""
+	}
+}
+
+func (v *verdict) trustNote() string {
+	if v.sum.trust < v.cfg.Upper {
+		return fmt.Sprintf("lowered from %.2f by the latency guard", v.cfg.Upper)
+	}
+	return ""
+}
+
+func (v *verdict) lagNote() string {
+	switch {
+	case v.cfg.Requests && !v.obs.Lag.Known:
+		return "none: requests do not queue"
+	case !v.obs.Lag.Known:
+		return "missing now, the last one stands in"
+	default:
+		return ""
+	}
+}
+
+func (v *verdict) wantedNote() string {
+	switch {
+	case v.fallback != "":
+		return "fallback for " + v.fallback
+	case v.capped != "":
+		return "cut by " + v.capped
+	case !v.sum.rateKnown || !v.sum.known:
+		return "what is ordered, until load and rate are known"
+	default:
+		return ""
+	}
+}
+
+func budgetNote(c *Config) string {
+	if c.FlapBudget < 0 {
+		return "in the last hour, no budget"
+	}
+	return fmt.Sprintf("in the last hour, of %d before nothing is released", c.FlapBudget)
+}
+
+// keeper names what keeps cells that are not busy.
+func (v *verdict) keeper() string {
+	switch {
+	case v.capped == "min":
+		return "min"
+	case v.sum.trust < v.cfg.Upper:
+		return "the latency guard"
+	case v.sum.forecast > v.sum.floor*v.sum.rate:
+		return "the look-back of " + span(v.sum.look.Back.Seconds())
+	default:
+		return "the need"
+	}
+}

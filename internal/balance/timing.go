@@ -1,0 +1,30 @@
+package balance
+
+import (
+	"math"
+	"time"
+)
+
+// timing is how far ahead a decision must look: a birth, in seconds; the beats
+// until an order placed now serves; the beats that it then answers for.
+type timing struct {
+	birth      float64
+	lead, duty int
+}
+
+// timing takes the measured births, or the policy's word before the first.
+func (c *Config) timing(o *Observation) timing {
+	b := c.Beat.Seconds()
+	t := timing{birth: max(valueOr(o.BirthMedian, c.BirthTime.Seconds()), b), duty: 1}
+	t.birth = min(t.birth, mostLead*b)
+	t.lead = int(math.Ceil(t.birth/b)) + 1
+	if c.Serial {
+		t.duty = max(1, int(math.Floor((c.Law.Duty*t.birth+b)/b)))
+	}
+	return t
+}
+
+// seconds is the duration of a number of seconds, within what one can hold.
+func seconds(s float64) time.Duration {
+	return time.Duration(clamp(s, 0, mostSeconds) * float64(time.Second))
+}
