@@ -1,0 +1,279 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/hashicorp/consul/api"
+)
+
+// lockState is the lock's key as read.
+type lockState struct {
+	value   lockValue
+	session string // of its holder; empty when it is free
+	index   uint64 // modify index of the key; 0 when there is no key
+	wait    uint64 // index to wait from for a change
+}
+
+// lock reads the lock of a service.
+func (c *Client) lock(ctx context.Context, service string) (lockState, error) {
+	if err := checkName("service", service); err != nil {
+		return lockState{}, err
+	}
+	key := c.key(service, keyLock)
+	pair, wait, err := c.pair(ctx, key, 0)
+	if err != nil || pair == nil {
+		return lockState{wait: wait}, err
+	}
+	s := lockState{session: pair.Session, index: pair.ModifyIndex, wait: wait}
+	return s, decode(key, pair.Value, &s.value)
+}
+
+// TryStand takes the lock of a service if it is free. Where it isn't, the error
+// is a *HeldError that names the holder. Where it was lost a moment ago,
+// TryStand waits once for the lock delay.
+func (c *Client) TryStand(ctx context.Context, service string, holder Holder) (*Lease, error) {
+	lease, err := c.stand(ctx, service, holder)
+	if held, ok := errors.AsType[*HeldError](err); ok && held.Delayed {
+		if err := sleep(ctx, c.cfg.LockDelay+c.cfg.LockDelay/2); err != nil {
+			return nil, fmt.Errorf("stand for %s: %w", service, err)
+		}
+		lease, err = c.stand(ctx, service, holder)
+	}
+	return lease, err
+}
+
+// Stand waits until the lock of a service is held, or ctx ends. It goes on
+// through everything else, an absent Consul included, and logs what is in its
+// way. The lease is independent of ctx.
+func (c *Client) Stand(ctx context.Context, service string, holder Holder) (*Lease, error) {
+	pace := patience()
+	for {
+		lease, err := c.stand(ctx, service, holder)
+		if err == nil {
+			return lease, nil
+		}
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("stand for %s: %w", service, ctx.Err())
+		}
+		held, ok := errors.AsType[*HeldError](err)
+		if ok && !held.Delayed {
+			pace.Reset()
+			err = c.waitFree(ctx, service)
+		}
+		if err != nil {
+			wait := pace.NextBackOff()
+			if ok && held.Delayed {
+				wait = time.Second
+			} else {
+				c.log.WarnContext(ctx, "cannot stand for the lock", "service", service, "err", err, "again_in", wait)
+			}
+			if err := sleep(ctx, wait); err != nil {
+				return nil, fmt.Errorf("stand for %s: %w", service, err)
+			}
+		}
+	}
+}
+
+// waitFree returns when nobody holds the lock, by blocking queries.
+func (c *Client) waitFree(ctx context.Context, service string) error {
+	var index uint64
+	for {
+		began := time.Now()
+		pair, next, err := c.pair(ctx, c.key(service, keyLock), index)
+		if err != nil {
+			return err
+		}
+		if pair == nil || pair.Session == "" {
+			return nil
+		}
+		index = advance(index, next)
+		if err := sleep(ctx, time.Second-time.Since(began)); err != nil {
+			return err
+		}
+	}
+}
+
+// stand makes one attempt at the lock. A session is made only once the lock is
+// seen free, so those who wait cost Consul nothing.
+func (c *Client) stand(ctx context.Context, service string, holder Holder) (*Lease, error) {
+	lock, err := c.lock(ctx, service)
+	if err != nil {
+		return nil, fmt.Errorf("stand for %s: %w", service, err)
+	}
+	if lock.session != "" {
+		return nil, &HeldError{Service: service, Holder: lock.value.Holder}
+	}
+	record, _, err := c.Record(ctx, service)
+	if err != nil && !errors.Is(err, ErrNoRecord) {
+		return nil, fmt.Errorf("stand for %s: %w", service, err)
+	}
+	holder.Epoch, holder.Since = lock.value.Holder.Epoch+1, c.cfg.Now().UTC()
+	if record != nil {
+		holder.Epoch = max(holder.Epoch, record.Epoch+1)
+	}
+	began := time.Now()
+	session, err := c.session(ctx, service, holder)
+	if err != nil {
+		return nil, fmt.Errorf("stand for %s: %w", service, err)
+	}
+	if err := c.acquire(ctx, service, session, holder, lock); err != nil {
+		c.destroy(context.WithoutCancel(ctx), session)
+		return nil, fmt.Errorf("stand for %s: %w", service, err)
+	}
+	return c.lease(service, session, holder, began), nil
+}
+
+// session makes a session bound to its TTL only: neither the health of a node
+// nor that of a check ends it.
+func (c *Client) session(ctx context.Context, service string, holder Holder) (string, error) {
+	entry := &api.SessionEntry{
+		Name: "homeostat: " + holder.String() + " leads " + service, TTL: c.cfg.SessionTTL.String(),
+		LockDelay: c.cfg.LockDelay, Behavior: api.SessionBehaviorRelease,
+	}
+	var id string
+	err := c.call(ctx, &c.anywhere, "create a session", c.cfg.Timeout, func(ctx context.Context, consul *api.Client) (err error) {
+		id, _, err = consul.Session().CreateNoChecks(entry, write(ctx))
+		return err
+	})
+	return id, err
+}
+
+// destroy ends a session that is of no more use. Where it can't, the TTL will.
+func (c *Client) destroy(ctx context.Context, session string) {
+	err := c.call(ctx, &c.anywhere, "destroy a session", c.brief(), func(ctx context.Context, consul *api.Client) error {
+		_, err := consul.Session().Destroy(session, write(ctx))
+		return err
+	})
+	if err != nil {
+		c.log.DebugContext(ctx, "session left to expire", "session", session, "err", err)
+	}
+}
+
+// acquire takes the lock in one transaction that also checks that nobody held
+// it since it was read: only so is the new epoch above every other.
+func (c *Client) acquire(ctx context.Context, service, session string, holder Holder, seen lockState) error {
+	key := c.key(service, keyLock)
+	text, err := encode(key, lockValue{Format: RecordFormat, Holder: holder})
+	if err != nil {
+		return err
+	}
+	unchanged := &api.KVTxnOp{Verb: api.KVCheckNotExists, Key: key}
+	if seen.index > 0 {
+		unchanged = &api.KVTxnOp{Verb: api.KVCheckIndex, Key: key, Index: seen.index}
+	}
+	lock := &api.KVTxnOp{Verb: api.KVLock, Key: key, Value: text, Session: session}
+	_, err = c.transact(ctx, "take the lock of "+service, c.cfg.Timeout, unchanged, lock)
+	failed, ok := errors.AsType[*txnError](err)
+	switch {
+	case !ok:
+		return err
+	case failed.says("lock delay"):
+		return &HeldError{Service: service, Holder: seen.value.Holder, Delayed: true}
+	case failed.at(0) || failed.at(1):
+		return c.taken(ctx, service, err)
+	}
+	return err
+}
+
+// taken turns a lost race for the lock into a word on who won it.
+func (c *Client) taken(ctx context.Context, service string, lost error) error {
+	holder, err := c.Leader(ctx, service)
+	if err != nil {
+		return fmt.Errorf("%w (and %w)", lost, err)
+	}
+	return &HeldError{Service: service, Holder: *holder}
+}
+
+// transact commits all operations or none. An operation that fails makes a
+// *txnError.
+func (c *Client) transact(ctx context.Context, what string, limit time.Duration, ops ...*api.KVTxnOp) (api.TxnResults, error) {
+	all := make(api.TxnOps, len(ops))
+	for i, op := range ops {
+		all[i] = &api.TxnOp{KV: op}
+	}
+	var results api.TxnResults
+	err := c.call(ctx, &c.anywhere, what, limit, func(ctx context.Context, consul *api.Client) error {
+		ok, response, _, err := consul.Txn().Txn(all, query(ctx))
+		if err != nil {
+			return err
+		}
+		results = response.Results
+		if !ok {
+			return &txnError{response.Errors}
+		}
+		return nil
+	})
+	return results, err
+}
+
+// txnError is why a transaction was rolled back.
+type txnError struct{ errors api.TxnErrors }
+
+func (e *txnError) Error() string {
+	var all []string
+	for _, one := range e.errors {
+		all = append(all, one.What)
+	}
+	return strings.Join(all, "; ")
+}
+
+// Unwrap tells a refused token from a failed condition.
+func (e *txnError) Unwrap() []error {
+	if e.says("Permission denied") || e.says("ACL not found") {
+		return []error{errAnswered, ErrDenied}
+	}
+	return []error{errAnswered}
+}
+
+func (e *txnError) says(word string) bool { return strings.Contains(e.Error(), word) }
+
+// at says whether the operation of that index failed.
+func (e *txnError) at(index int) bool {
+	for _, one := range e.errors {
+		if one.OpIndex == index {
+			return true
+		}
+	}
+	return false
+}
+
+// patience is the pace of attempts that fail: from one second to a quarter of a
+// minute, with jitter.
+func patience() *backoff.ExponentialBackOff {
+	b := backoff.NewExponentialBackOff()
+	b.InitialInterval, b.MaxInterval, b.RandomizationFactor = 1500*time.Millisecond, 15*time.Second, 0.3
+	b.Reset()
+	return b
+}
+
+// brief bounds a request that is only a courtesy.
+func (c *Client) brief() time.Duration { return min(c.cfg.Timeout, 2*time.Second) }
+
+// sleep waits for d or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// advance is the index to wait from next. Consul's index goes backwards when its
+// data is wiped or restored, and begins anew then.
+func advance(from, to uint64) uint64 {
+	if to < from {
+		return 0
+	}
+	return max(to, 1)
+}

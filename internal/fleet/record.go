@@ -1,0 +1,93 @@
+package fleet
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// RecordFormat is the format of the record this version reads and writes. A
+// field that an older version would lose by writing the record back raises it.
+const RecordFormat = 1
+
+// Record is what is true of a service: variable file, plan and guard are made
+// from it. It is written only through a Lease.
+type Record struct {
+	// Format and Epoch are filled in when the record is written.
+	Format int `json:"format"`
+	// Epoch is that of the leader who wrote it last; it rises with each leader.
+	Epoch uint64 `json:"epoch"`
+	// Count is how many cells there are to be.
+	Count int `json:"count"`
+	// Names are those cells; nil where the root module takes a bare count.
+	Names []string `json:"names,omitempty"`
+	// Next is the number in the name of the next new cell; it only rises.
+	Next int `json:"next"`
+	// Bundle is the digest of policy, root module and genome.
+	Bundle string `json:"bundle,omitempty"`
+	// Orders are those not yet carried out.
+	Orders   []Order `json:"orders,omitempty"`
+	Decision *Note   `json:"decision,omitempty"`
+	// Shape is what the guard learned of an order, as the guard wrote it.
+	Shape json.RawMessage `json:"shape,omitempty"`
+}
+
+// Order is a decision being carried out.
+type Order struct {
+	ID     string    `json:"id"`
+	Epoch  uint64    `json:"epoch"`
+	Add    []Newborn `json:"add,omitempty"`
+	Remove []string  `json:"remove,omitempty"`
+	// Replace are cells whose name stays and whose instance is made anew.
+	Replace []string  `json:"replace,omitempty"`
+	Reason  string    `json:"reason"`
+	Placed  time.Time `json:"placed"`
+	// Expected is when it should have landed.
+	Expected time.Time `json:"expected"`
+	Phase    string    `json:"phase,omitempty"`
+}
+
+// Newborn is a cell that an order is to bring forth.
+type Newborn struct {
+	Name        string `json:"name"`
+	Incarnation string `json:"incarnation"`
+	Parent      string `json:"parent,omitempty"`
+	Generation  int    `json:"generation"`
+	Reason      string `json:"reason,omitempty"`
+}
+
+// Note is a decision in short.
+type Note struct {
+	At      time.Time `json:"at"`
+	Code    string    `json:"code"`
+	Reason  string    `json:"reason"`
+	Desired int       `json:"desired"`
+}
+
+// check tells a record from any other JSON.
+func (r *Record) check() error {
+	switch {
+	case r.Format == 0:
+		return fmt.Errorf("it has no format")
+	case r.Format > RecordFormat:
+		return fmt.Errorf("format %d, this version knows %d: %w", r.Format, RecordFormat, ErrNewerFormat)
+	case r.Count < 0 || r.Next < 0:
+		return fmt.Errorf("count %d, next %d: neither may be negative", r.Count, r.Next)
+	}
+	return nil
+}
+
+// Record reads a service's record and the modify index that PutRecord wants.
+// It returns ErrNoRecord when Consul holds none, ErrNewerFormat or a
+// CorruptError when it can't be read.
+func (c *Client) Record(ctx context.Context, service string) (*Record, uint64, error) {
+	r, index, err := get[Record](ctx, c, c.key(service, keyRecord))
+	if err != nil {
+		return nil, 0, fmt.Errorf("read the record of %s: %w", service, err)
+	}
+	if r == nil {
+		return nil, 0, fmt.Errorf("read the record of %s: %w", service, ErrNoRecord)
+	}
+	return r, index, nil
+}
