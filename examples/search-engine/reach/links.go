@@ -10,7 +10,7 @@ import (
 	"golang.org/x/net/html/charset"
 )
 
-// linksOf reads one file of HTML token by token.
+// linksOf parses one file of HTML as a reader without scripts sees it.
 func linksOf(files fs.FS, name string, within, at *url.URL) ([]string, error) {
 	file, err := files.Open(name)
 	if err != nil {
@@ -24,55 +24,40 @@ func linksOf(files fs.FS, name string, within, at *url.URL) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	base, based := at, false
-	var references []string
-	tokens := html.NewTokenizer(decoded)
-	for {
-		switch tokens.Next() {
-		case html.ErrorToken:
-			if err := tokens.Err(); !errors.Is(err, io.EOF) {
-				return nil, err
-			}
-			return resolve(references, within, base), nil
-		case html.StartTagToken, html.SelfClosingTagToken:
-			token := tokens.Token()
-			reference, ok := referenceOf(token)
-			switch {
-			case !ok:
-			case token.Data != "base":
-				references = append(references, reference)
-			case !based: // only the first <base> counts
-				if b, err := at.Parse(reference); err == nil {
-					base, based = b, true
-				}
-			}
+	root, err := html.ParseWithOptions(decoded, html.ParseOptionEnableScripting(false))
+	if err != nil {
+		return nil, err
+	}
+	w := walk{}
+	w.visit(root)
+	base := at
+	if len(w.bases) > 0 { // only the first <base> counts
+		if b, err := at.Parse(w.bases[0]); err == nil {
+			base = b
 		}
 	}
-}
-
-func resolve(references []string, within, base *url.URL) []string {
 	var links []string
-	for _, reference := range references {
+	for _, reference := range w.references {
 		if to, ok := target(within, base, reference); ok {
 			links = append(links, to)
 		}
 	}
-	return links
+	return links, nil
 }
 
-// referenceOf gives the attribute of a tag that leads somewhere.
-func referenceOf(token html.Token) (string, bool) {
-	var name string
-	switch token.Data {
-	case "a", "area", "base":
-		name = "href"
-	case "frame", "iframe":
-		name = "src"
-	}
-	for _, attribute := range token.Attr {
-		if attribute.Key == name && name != "" {
-			return attribute.Val, true
+// walk collects what a document refers to.
+type walk struct{ references, bases []string }
+
+func (w *walk) visit(node *html.Node) {
+	for _, attribute := range node.Attr {
+		switch node.Data + " " + attribute.Key {
+		case "a href", "area href", "frame src", "iframe src":
+			w.references = append(w.references, attribute.Val)
+		case "base href":
+			w.bases = append(w.bases, attribute.Val)
 		}
 	}
-	return "", false
+	for child := node.FirstChild; child != nil; child = child.NextSibling {
+		w.visit(child)
+	}
 }

@@ -108,7 +108,7 @@ func target(within, base *url.URL, reference string) (string, bool) {
 		return "", false
 	}
 	to := base.ResolveReference(ref)
-	if to.User != nil || to.Scheme != within.Scheme || !strings.EqualFold(to.Host, within.Host) {
+	if to.User != nil || to.Scheme != within.Scheme || host(to) != host(within) {
 		return "", false
 	}
 	route := to.EscapedPath()
@@ -118,9 +118,18 @@ func target(within, base *url.URL, reference string) (string, bool) {
 	if !strings.HasPrefix(route, within.EscapedPath()) {
 		return "", false
 	}
-	address := within.Scheme + "://" + within.Host + route
+	address := to.Scheme + "://" + host(to) + route
 	if to.RawQuery != "" {
 		address += "?" + to.RawQuery
 	}
 	return address, len(address) <= maxURL
+}
+
+// host gives a host in small letters, with its port unless that is the usual one.
+func host(u *url.URL) string {
+	name, port := strings.ToLower(u.Host), u.Port()
+	if (u.Scheme == "http" && port == "80") || (u.Scheme == "https" && port == "443") {
+		return strings.TrimSuffix(name, ":"+port)
+	}
+	return name
 }
