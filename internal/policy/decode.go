@@ -39,7 +39,7 @@ func (d *decoder) body(body hcl.Body, into reflect.Value, where string) {
 	fields := fieldsOf(t)
 	setDefaults(into)
 	content, diags := body.Content(schemaOf(fields))
-	d.explain(diags, t, where)
+	d.explain(diags, t)
 	missing := body.MissingItemRange()
 	d.ranges[into.Addr().Interface()] = missing
 	d.names[into.Addr().Interface()] = where
@@ -95,15 +95,15 @@ func (d *decoder) blocks(blocks hcl.Blocks, f field, v reflect.Value, where stri
 			d.name(v, inside(where, f.name), missing)
 		}
 		if f.required {
-			d.add("Missing block", missing, "%s needs a block %s. Add one: docs/policy.md lists its fields.", capital(where), f.name)
+			d.add("Missing block", missing, "There is no block %s in %s. Add one; docs/policy.md lists its fields.", f.name, where)
 			d.bad[v.Addr().Interface()] = true
 		}
 		return
 	}
 	for i, block := range blocks {
 		if i > 0 && f.typ.Kind() != reflect.Slice {
-			d.add("Block written twice", block.DefRange, "%s has a block %s already, at line %d. Make one of the two.",
-				capital(where), f.name, blocks[0].DefRange.Start.Line)
+			d.add("Block written twice", block.DefRange, "There is a block %s in %s already, at line %d. Make one of the two.",
+				f.name, where, blocks[0].DefRange.Start.Line)
 			return
 		}
 		d.block(block, f, v, where)
@@ -150,20 +150,21 @@ func (d *decoder) attribute(attrs hcl.Attributes, f field, v reflect.Value, wher
 	}
 	if attr == nil {
 		if f.required {
-			d.add("Missing value", missing, "%s needs %s: %s.", capital(where), f.name, kind(f.typ))
+			d.add("Missing value", missing, "There is no %s in %s. Add the line %s = %s.", f.name, where, f.name, sample(f.typ))
 			d.bad[key] = true
 		}
 		return
 	}
 	d.ranges[key] = attr.Expr.Range()
+	if odd := computed(attr.Expr); odd != nil {
+		d.bad[key] = true
+		d.diags = append(d.diags, notPlain(odd.Range()))
+		return
+	}
 	value, diags := attr.Expr.Value(nil)
 	if diags.HasErrors() {
 		d.bad[key] = true
-		for _, diag := range diags {
-			diag.Detail += " A policy holds plain values: no variables and no functions. A secret is named by the " +
-				"file or environment variable that holds it."
-			d.diags = append(d.diags, diag)
-		}
+		d.diags = append(d.diags, diags...)
 		return
 	}
 	converted, err := convert(value, typ)
@@ -220,14 +221,12 @@ func numbers(v reflect.Value) []float64 {
 
 // explain adds to HCL's own words on unknown names what can be said of this
 // language.
-func (d *decoder) explain(diags hcl.Diagnostics, t reflect.Type, where string) {
+func (d *decoder) explain(diags hcl.Diagnostics, t reflect.Type) {
 	for _, diag := range diags {
-		if name := between(diag.Detail, `named "`, `"`); name != "" && !strings.Contains(diag.Detail, "Did you mean") {
-			diag.Detail += " " + hint(t, name)
-		} else if name := between(diag.Detail, `of type "`, `"`); name != "" && !strings.Contains(diag.Detail, "Did you mean") {
+		name := between(diag.Detail, `named "`, `"`) + between(diag.Detail, `of type "`, `"`)
+		if name != "" && !strings.Contains(diag.Detail, "Did you mean") {
 			diag.Detail += " " + hint(t, name)
 		}
-		diag.Detail = capital(where) + ": " + diag.Detail
 		d.diags = append(d.diags, diag)
 	}
 }
@@ -261,6 +260,32 @@ func (d *decoder) written(ptr any) bool {
 	return ok
 }
 
+// sound tells whether all the fields could be read. What can't be is not
+// compared with anything.
+func (d *decoder) sound(ptrs ...any) bool {
+	return !slices.ContainsFunc(ptrs, func(ptr any) bool { return d.bad[ptr] })
+}
+
+// at returns where the first of the fields or blocks stands that was written.
+func (d *decoder) at(ptrs ...any) hcl.Range {
+	for _, ptr := range ptrs {
+		if r, ok := d.ranges[ptr]; ok {
+			return r
+		}
+	}
+	return hcl.Range{}
+}
+
+// refuse records an error about one field. The detail begins with the field's
+// name: topic of kafka_lag in service "crawler" ...
+func (d *decoder) refuse(summary string, ptr any, format string, args ...any) {
+	if d.bad[ptr] {
+		return
+	}
+	d.bad[ptr] = true
+	d.add(summary, d.at(ptr), "%s %s", d.names[ptr], fmt.Sprintf(format, args...))
+}
+
 // add records an error.
 func (d *decoder) add(summary string, at hcl.Range, format string, args ...any) {
 	d.diags = append(d.diags, problem(summary, at, format, args...))
@@ -282,10 +307,6 @@ func inside(where, name string) string {
 		return name
 	}
 	return name + " in " + where
-}
-
-func capital(s string) string {
-	return strings.ToUpper(s[:1]) + s[1:]
 }
 
 func quoted(list []string) string {

@@ -29,12 +29,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
-
-// maxBytes bounds a policy's size. Hundreds of services need less; a larger
-// file is something else that was given by mistake.
-const maxBytes = 1 << 20
 
 // Policy is what one file says.
 type Policy struct {
@@ -127,10 +122,7 @@ type KafkaSASL struct {
 // error among the diagnostics the policy is nil; all errors that can be told
 // apart come at once.
 func Parse(filename string, src []byte) (*Policy, hcl.Diagnostics) {
-	if diags := checkSize(filename, src); diags.HasErrors() {
-		return nil, diags
-	}
-	file, diags := hclsyntax.ParseConfig(src, filename, hcl.InitialPos)
+	file, diags := readFile(filename, src)
 	if diags.HasErrors() {
 		// What could be read of a broken file would only add errors that go
 		// away with the first.
@@ -146,17 +138,6 @@ func Parse(filename string, src []byte) (*Policy, hcl.Diagnostics) {
 		return nil, d.diags
 	}
 	return p, d.diags
-}
-
-// checkSize refuses what is no policy for sure, before the parser, which
-// recurses, sees it.
-func checkSize(filename string, src []byte) hcl.Diagnostics {
-	start := hcl.Range{Filename: filename, Start: hcl.InitialPos, End: hcl.InitialPos}
-	if len(src) > maxBytes {
-		return hcl.Diagnostics{problem("Too large for a policy", start,
-			"The file has %d bytes, and a policy at most %d. Check that this is the policy file.", len(src), maxBytes)}
-	}
-	return nil
 }
 
 // complete sets what depends on other fields.
@@ -184,10 +165,7 @@ func (p *Policy) Service(name string) *Service {
 func FormatDiagnostics(w io.Writer, filename string, src []byte, diags hcl.Diagnostics) error {
 	// The parsed file is what knows that a line is `in service "crawler"`; its
 	// own diagnostics are among those given already.
-	file := &hcl.File{Bytes: src}
-	if !checkSize(filename, src).HasErrors() {
-		file, _ = hclsyntax.ParseConfig(src, filename, hcl.InitialPos)
-	}
+	file, _ := readFile(filename, src)
 	files := map[string]*hcl.File{filename: file}
 	if err := hcl.NewDiagnosticTextWriter(w, files, 0, false).WriteDiagnostics(diags); err != nil {
 		return fmt.Errorf("write diagnostics of %s: %w", filename, err)

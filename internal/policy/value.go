@@ -45,6 +45,20 @@ func kind(t reflect.Type) string {
 	}
 }
 
+// sample is a value of a field, for an example of the line that is missing.
+func sample(t reflect.Type) string {
+	switch {
+	case t == durationType:
+		return `"30s"`
+	case t.Kind() == reflect.Int:
+		return "1"
+	case t.Kind() == reflect.Slice:
+		return `["..."]`
+	default:
+		return `"..."`
+	}
+}
+
 // convert turns an HCL value into a Go value of type t. It is stricter than
 // HCL itself: a number in quotes is a string. The error says what is wrong
 // with the value and how to write it.

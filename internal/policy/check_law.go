@@ -1,0 +1,44 @@
+package policy
+
+import (
+	"slices"
+	"time"
+)
+
+// law checks the constants of the law against each other.
+func (d *decoder) law(s *Service) {
+	l := &s.Law
+	d.inOrder(&l.TrendMin, &l.TrendMax)
+	d.inOrder(&s.Beat, &l.NeedWindow)
+	d.inOrderNumbers(&l.CorrectionMin, &l.CorrectionMax)
+	d.inOrderNumbers(&l.WeightMin, &l.WeightMax)
+	d.lookBacks(l)
+}
+
+func (d *decoder) lookBacks(l *Law) {
+	if !d.sound(&l.LookBacks, &l.FirstLookBack) {
+		return
+	}
+	rising := slices.IsSortedFunc(l.LookBacks, func(a, b time.Duration) int {
+		if a == b {
+			return 1 // twice the same is not rising
+		}
+		return int(a - b)
+	})
+	switch {
+	case len(l.LookBacks) == 0:
+		d.refuse("Empty value", &l.LookBacks, "must name at least one duration.")
+	case !rising:
+		d.refuse("Not in order", &l.LookBacks, "must rise: each look-back longer than the one before.")
+	case !slices.Contains(l.LookBacks, l.FirstLookBack):
+		d.add("No such choice", d.at(&l.FirstLookBack, &l.LookBacks), "%s is %s%s, which is none of look_backs: %v.",
+			d.names[&l.FirstLookBack], l.FirstLookBack, d.unsaid(&l.FirstLookBack), l.LookBacks)
+	}
+}
+
+func (d *decoder) inOrderNumbers(low, high *float64) {
+	if d.sound(low, high) && *low > *high {
+		d.add("Bounds the wrong way round", d.at(low, high), "%s is %g%s and must not be above %s, which is %g%s.",
+			d.names[low], *low, d.unsaid(low), d.names[high], *high, d.unsaid(high))
+	}
+}

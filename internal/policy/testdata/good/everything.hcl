@@ -1,0 +1,143 @@
+# Every block, most fields.
+consul {
+  addresses   = ["consul-1.example:8501", "[::1]:8501"]
+  scheme      = "https"
+  datacenter  = "dc1"
+  token_file  = "/etc/homeostat/token"
+  ca_file     = "ca.pem"
+  cert_file   = "cert.pem"
+  key_file    = "key.pem"
+  prefix      = "teams/search/homeostat"
+  session_ttl = "15s"
+  lock_delay  = "0s"
+  timeout     = "2s"
+}
+
+kafka {
+  brokers = ["kafka-1.example:9093", "kafka-2.example:9093"]
+  timeout = "1s"
+  tls {
+    ca_file     = "ca.pem"
+    cert_file   = "cert.pem"
+    key_file    = "key.pem"
+    server_name = "kafka.example"
+  }
+  sasl {
+    mechanism    = "scram-sha-256"
+    username     = "homeostat"
+    password_env = "KAFKA_PASSWORD"
+  }
+}
+
+service "api" {
+  min   = 2
+  max   = 20
+  beat  = "2s"
+  needs = ["db"]
+  lead  = ["crawler", "db"]
+
+  terraform {
+    dir               = "api"
+    variable          = "api_count"
+    binary            = "/usr/local/bin/tofu"
+    workspace         = "production"
+    parallelism       = 10
+    timeout           = "20m"
+    lock_timeout      = "10s"
+    var_files         = ["common.tfvars", "production.tfvars"]
+    ephemeral_vars    = { db_password = "DB_PASSWORD" }
+    backend_config    = { path = "terraform/api" }
+    env               = { AWS_REGION = "eu-central-1" }
+    may_change        = ["aws_lb_target_group.api"]
+    on_foreign_change = "hold"
+  }
+
+  requests {
+    arrived = "http_requests_total"
+    refused = "http_requests_refused_total"
+  }
+
+  latency {
+    histogram  = "http_request_seconds"
+    labels     = { handler = "search" }
+    quantile   = 0.95
+    upper      = "250ms"
+    on_unknown = 4
+  }
+
+  metrics {
+    path      = "/internal/metrics"
+    port      = 9100
+    busy      = "workers_busy_ratio"
+    workers   = 8
+    in_flight = "http_requests_in_flight"
+    timeout   = "500ms"
+  }
+
+  health {
+    http     = "/healthz"
+    interval = "1s"
+    timeout  = "500ms"
+    ttl      = "6s"
+    grace    = "30s"
+    failures = 2
+  }
+
+  drain {
+    path    = "/drain"
+    timeout = "30s"
+  }
+
+  birth {
+    time        = "3m"
+    timeout     = "15m"
+    backoff_min = "10s"
+    backoff_max = "5m"
+    trial_after = 2
+  }
+
+  replace {
+    after     = "20s"
+    mass_hold = "1m"
+  }
+
+  limits {
+    destroys_per_apply = 5
+    destroys_per_hour  = 30
+    changes_per_hour   = 20
+  }
+
+  law {
+    price           = 0.985
+    look_backs      = ["30s", "5m", "2h"]
+    first_look_back = "30s"
+    release_after   = "10m"
+  }
+}
+
+service "crawler" {
+  min = 0
+  max = 100
+
+  terraform { dir = "crawler" }
+
+  kafka_lag {
+    topic              = "urls"
+    group              = "crawlers"
+    upper              = "1m"
+    consumers_per_cell = 2
+    on_unknown         = "floor"
+  }
+}
+
+# Only kept: no signal of load.
+service "db" {
+  min        = 1
+  max        = 1
+  holds_data = true
+  lead       = []
+  members    = "state"
+
+  terraform { dir = "db" }
+  health { tcp = true }
+}
