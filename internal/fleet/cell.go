@@ -84,6 +84,8 @@ type Member struct {
 	// Older are the ids of earlier incarnations of the same cell that are still
 	// registered. They are of no further use and may be deregistered.
 	Older []string `json:"older,omitempty"`
+
+	id string // as registered
 }
 
 // Keys of a registration's meta data.
@@ -134,7 +136,7 @@ func (c Cell) meta() map[string]string {
 func cellOf(s *api.AgentService) (Cell, error) {
 	name, incarnation := s.Meta[metaCell], s.Meta[metaIncarnation]
 	if name == "" {
-		name, incarnation, _ = strings.Cut(s.ID, ".")
+		name, incarnation = splitID(s.ID)
 	}
 	c := Cell{
 		Service: s.Service, Name: name, Incarnation: incarnation, Address: s.Address, Port: s.Port,
@@ -147,6 +149,14 @@ func cellOf(s *api.AgentService) (Cell, error) {
 	c.Started, errs[2] = parse(s.Meta, metaStarted, func(v string) (uint64, error) { return strconv.ParseUint(v, 10, 64) })
 	c.BornAt, errs[3] = parse(s.Meta, metaBornAt, func(v string) (time.Time, error) { return time.Parse(time.RFC3339Nano, v) })
 	return c, cmp.Or(errs[0], errs[1], errs[2], errs[3])
+}
+
+// splitID is the cell and the incarnation in the id of a registration.
+func splitID(id string) (name, incarnation string) {
+	if i := strings.LastIndexByte(id, '.'); i >= 0 {
+		return id[:i], id[i+1:]
+	}
+	return id, ""
 }
 
 // parse reads one value of the meta data; an absent one is zero.

@@ -27,6 +27,14 @@ var (
 
 func validKey(key string) bool { return keyRE.MatchString(key) }
 
+// checkKey refuses a key made of a name that was empty or not a name.
+func checkKey(key string) error {
+	if !validKey(key) {
+		return fmt.Errorf("key %q in Consul: a name in it is empty or holds other than letters, digits, '-', '_' and '.'", key)
+	}
+	return nil
+}
+
 // checkName keeps names to what is safe in a key, in a URL and in a file name.
 func checkName(kind, name string) error {
 	if !nameRE.MatchString(name) {

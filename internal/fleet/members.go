@@ -51,7 +51,7 @@ func (c *Client) members(ctx context.Context, service string, index uint64) ([]M
 // the agent failed says nothing.
 func memberOf(e *api.ServiceEntry) (Member, error) {
 	cell, err := cellOf(e.Service)
-	m := Member{Cell: cell, Health: Passing, Node: e.Node.Node, Agent: e.Node.Address}
+	m := Member{Cell: cell, Health: Passing, Node: e.Node.Node, Agent: e.Node.Address, id: e.Service.ID}
 	own := false
 	for _, check := range e.Checks {
 		own = own || check.CheckID == cell.CheckID() || check.ServiceID == e.Service.ID && check.Type == "ttl"
@@ -106,8 +106,8 @@ func merge(all []Member) []Member {
 			continue
 		}
 		newest := &merged[last]
-		if m.Incarnation != newest.Incarnation && !slices.Contains(newest.Older, m.ID()) {
-			newest.Older = append(newest.Older, m.ID())
+		if m.id != newest.id && !slices.Contains(newest.Older, m.id) {
+			newest.Older = append(newest.Older, m.id)
 		}
 	}
 	return merged

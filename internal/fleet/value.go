@@ -49,6 +49,9 @@ func decode(key string, text []byte, v any) error {
 // pair reads one key, consistently; nil where there is none. With an index
 // above zero it waits for a change from that index.
 func (c *Client) pair(ctx context.Context, key string, index uint64) (*api.KVPair, uint64, error) {
+	if err := checkKey(key); err != nil {
+		return nil, 0, err
+	}
 	var pair *api.KVPair
 	var meta *api.QueryMeta
 	err := c.call(ctx, &c.anywhere, "read "+key, c.limit(index), func(ctx context.Context, consul *api.Client) (err error) {
@@ -76,6 +79,9 @@ func get[T any](ctx context.Context, c *Client, key string) (*T, uint64, error) 
 
 // list reads all values in a folder.
 func list[T any](ctx context.Context, c *Client, folder string) ([]T, error) {
+	if err := checkKey(folder); err != nil {
+		return nil, err
+	}
 	var pairs api.KVPairs
 	err := c.call(ctx, &c.anywhere, "list "+folder, c.cfg.Timeout, func(ctx context.Context, consul *api.Client) (err error) {
 		pairs, _, err = consul.KV().List(folder+"/", query(ctx))

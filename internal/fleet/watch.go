@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"time"
@@ -33,17 +34,17 @@ func (c *Client) WatchMembers(ctx context.Context, service string, fn func([]Mem
 	})
 }
 
-// watchKey watches one key, and leaves out wakes that changed nothing of it.
+// watchKey watches one key, and leaves out wakes that changed nothing of it. It
+// compares the text, since indexes begin anew when Consul's data is wiped.
 func watchKey[T any](ctx context.Context, c *Client, key string, fn func(*T)) error {
-	var seen uint64
+	var seen *api.KVPair
 	first := true
 	return c.watch(ctx, key, func(ctx context.Context, index uint64) (uint64, error) {
 		pair, next, err := c.pair(ctx, key, index)
 		if err != nil {
 			return 0, err
 		}
-		modified := modifyIndex(pair)
-		if !first && modified == seen {
+		if !first && sameValue(pair, seen) {
 			return next, nil
 		}
 		var v *T
@@ -53,17 +54,17 @@ func watchKey[T any](ctx context.Context, c *Client, key string, fn func(*T)) er
 				return 0, err
 			}
 		}
-		first, seen = false, modified
+		first, seen = false, pair
 		fn(v)
 		return next, nil
 	})
 }
 
-func modifyIndex(pair *api.KVPair) uint64 {
-	if pair == nil {
-		return 0
+func sameValue(a, b *api.KVPair) bool {
+	if a == nil || b == nil {
+		return a == b
 	}
-	return pair.ModifyIndex
+	return bytes.Equal(a.Value, b.Value)
 }
 
 // watch repeats a blocking query until ctx ends, never more than once a second,
