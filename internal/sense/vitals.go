@@ -1,6 +1,11 @@
 package sense
 
 import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
 	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/reading"
@@ -47,4 +52,75 @@ type Vitals struct {
 func (v Vitals) Idle() bool {
 	return v.InFlight.Known && v.InFlight.Value == 0 &&
 		(!v.SpoolDepth.Known || v.SpoolDepth.Value == 0)
+}
+
+// check says what is wrong with vitals that came from elsewhere.
+func (v Vitals) check() error {
+	if v.Cell == "" || v.Incarnation == "" {
+		return errors.New("vitals name no cell")
+	}
+	if v.Age < 0 {
+		return fmt.Errorf("vitals are %v old", v.Age)
+	}
+	for what, r := range map[string]reading.Reading{
+		"in flight": v.InFlight, "busy share": v.Busy, "offered rate": v.Offered,
+		"served rate": v.Served, "refused rate": v.Refused, "spool depth": v.SpoolDepth,
+	} {
+		if r.Known && r.Value < 0 {
+			return fmt.Errorf("vitals give a %s of %g", what, r.Value)
+		}
+	}
+	if v.Busy.Known && v.Busy.Value > 1 {
+		return fmt.Errorf("vitals give a busy share of %g", v.Busy.Value)
+	}
+	if v.Latency != nil {
+		return v.Latency.check()
+	}
+	return nil
+}
+
+// DecodeVitals reads the vitals of a cell and checks that they can be true.
+// What was measured is put at the given instant less the vitals' age.
+func DecodeVitals(r io.Reader, now time.Time) (Vitals, error) {
+	var v Vitals
+	d := json.NewDecoder(r)
+	if err := d.Decode(&v); err != nil {
+		return Vitals{}, fmt.Errorf("decode vitals: %w", err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return Vitals{}, errors.New("decode vitals: more follows after them")
+	}
+	if err := v.check(); err != nil {
+		return Vitals{}, fmt.Errorf("check vitals: %w", err)
+	}
+	v.At = now.Add(-v.Age)
+	for _, r := range []*reading.Reading{&v.InFlight, &v.Busy, &v.Offered, &v.Served, &v.Refused, &v.SpoolDepth} {
+		r.At = v.At
+	}
+	return v, nil
+}
+
+// VitalsHandler serves what latest returns, with its age by the given clock.
+// While there are none, it answers 503.
+func VitalsHandler(latest func() (Vitals, bool), now func() time.Time) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "vitals are only read", http.StatusMethodNotAllowed)
+			return
+		}
+		v, there := latest()
+		if !there {
+			http.Error(w, "nothing has been measured yet", http.StatusServiceUnavailable)
+			return
+		}
+		v.Age = max(0, now().Sub(v.At))
+		body, err := json.Marshal(v)
+		if err != nil {
+			http.Error(w, fmt.Sprintf("encode vitals: %v", err), http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(body) // The reader has gone: nothing is to be done.
+	})
 }
