@@ -93,7 +93,7 @@ func (m *memory) score(c *Config, t timing, floor float64) {
 	}
 	weight := clamp(needed/unit, c.Law.WeightMin, c.Law.WeightMax)
 	keep := math.Exp2(-c.Beat.Seconds() / c.Law.HalfLife.Seconds())
-	ago := t.duty - 1 + t.lead
+	ago := t.answers()
 	for i := range m.Looks {
 		l := &m.Looks[i]
 		plain, ok := l.Plain.ago(ago)
@@ -138,7 +138,7 @@ func (m *memory) relearn(c *Config) {
 
 // forecast notes this beat's forecast of every look-back.
 func (m *memory) forecast(c *Config, t timing, trend, floor float64) {
-	keep := t.lead + t.duty + 1
+	keep := t.answers() + 1
 	for i := range m.Looks {
 		l := &m.Looks[i]
 		plain := max(m.Needs.max(m.Count, c.beats(l.Back)), trend, floor)

@@ -24,6 +24,11 @@ func (c *Config) timing(o *Observation) timing {
 	return t
 }
 
+// answers is how many beats before the newest forecast that one was made whose
+// order serves from the first of the last duty beats on, at a beat whose own
+// forecast is still to be made.
+func (t timing) answers() int { return t.lead + t.duty - 2 }
+
 // seconds is the duration of a number of seconds, within what one can hold.
 func seconds(s float64) time.Duration {
 	return time.Duration(clamp(s, 0, mostSeconds) * float64(time.Second))
