@@ -74,7 +74,9 @@ type Member struct {
 	Health Health `json:"health"`
 	// Silent is true where Health is critical because nothing is heard from the
 	// sidecar: its TTL ran out, its agent failed, or its check is missing. A
-	// critical that the sidecar pushed itself is not silent.
+	// critical that the sidecar pushed itself is not silent, though a cell that
+	// comes back from silence as critical may be called so for some minutes:
+	// Consul spreads a check's output late while its status stays the same.
 	Silent bool `json:"silent,omitempty"`
 	// Output is the last word of the check that decides Health.
 	Output string `json:"output,omitempty"`

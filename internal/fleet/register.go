@@ -28,6 +28,15 @@ func (c *Client) Register(ctx context.Context, cell Cell) error {
 	return c.register(ctx, cell, Critical)
 }
 
+// before is the status a registration begins with ahead of a first push: another
+// one, since Consul spreads the push's output only with a change of status.
+func before(health Health) Health {
+	if health == Critical {
+		return Warning
+	}
+	return Critical
+}
+
 func (c *Client) register(ctx context.Context, cell Cell, health Health) error {
 	if err := cell.check(); err != nil {
 		return fmt.Errorf("register %s: %w", cell.ID(), err)
@@ -51,7 +60,7 @@ func (c *Client) Push(ctx context.Context, cell Cell, health Health, output stri
 	}
 	err := c.pushHealth(ctx, cell, health, output)
 	if answered, ok := errors.AsType[api.StatusError](err); ok && answered.Code == http.StatusNotFound {
-		if err := c.register(ctx, cell, health); err != nil {
+		if err := c.register(ctx, cell, before(health)); err != nil {
 			return err
 		}
 		c.log.InfoContext(ctx, "registered in Consul", "cell", cell.ID(), "agent", c.endpoints[c.home.at.Load()].address)
