@@ -14,9 +14,6 @@ import (
 	"time"
 )
 
-// pollInterval is the pause between two looks at something that is awaited.
-const pollInterval = 20 * time.Millisecond
-
 // program says how to start a server.
 type program struct {
 	name        string // for messages
@@ -202,29 +199,18 @@ func (p *process) await(limit time.Duration) bool {
 // the limit is over or ctx is done, kills the server, and says what ready said
 // last and what the server's log ends with.
 func (p *process) until(ctx context.Context, limit time.Duration, ready func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	for {
-		last := ready(ctx)
-		if last == nil {
-			return nil
-		}
-		why := ""
-		select {
-		case <-ctx.Done():
-			why = fmt.Sprintf("not ready within %s: %v", limit, last)
-			if errors.Is(context.Cause(ctx), context.Canceled) {
-				return errors.Join(fmt.Errorf("start %s: %w", p.name, context.Canceled), p.kill())
-			}
-		case <-time.After(pollInterval):
-		}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	err := Poll(ctx, limit, func(ctx context.Context) error {
 		if p.ended() {
-			why = "it ended: " + p.outcome()
+			cancel(errors.New("it ended: " + p.outcome()))
 		}
-		if why != "" {
-			return errors.Join(fmt.Errorf("start %s: %s; end of its log:\n%s", p.name, why, p.tail()), p.kill())
-		}
+		return ready(ctx)
+	})
+	if err == nil {
+		return nil
 	}
+	return errors.Join(fmt.Errorf("start %s: %w; end of its log:\n%s", p.name, err, p.tail()), p.kill())
 }
 
 // outcome says how an ended server ended.

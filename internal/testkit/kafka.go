@@ -1,0 +1,210 @@
+package testkit
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/segmentio/kafka-go"
+)
+
+//go:embed kafka/server.properties
+var kafkaProperties []byte
+
+// KafkaOptions says which Kafka to start. The zero value is a plain broker in
+// a directory of its own.
+type KafkaOptions struct {
+	Directory  string            // "": a temporary one
+	Properties map[string]string // server properties added to, or over, the usual ones
+	// Transport is how to reach the broker, for one whose Properties ask for
+	// TLS or SASL. Nil reaches a plain one.
+	Transport kafka.RoundTripper
+}
+
+// KafkaServer is one Apache Kafka broker in KRaft mode on loopback. Topics and
+// committed offsets survive Stop and Kill.
+type KafkaServer struct {
+	server
+	port, controller int
+	options          KafkaOptions
+}
+
+// Kafka starts a broker that ends with the test. It takes some seconds and
+// 200 MB; tests that don't stop or configure their broker use SharedKafka.
+func Kafka(tb testing.TB) *KafkaServer {
+	tb.Helper()
+	return KafkaWith(tb, KafkaOptions{})
+}
+
+// KafkaWith is Kafka with options.
+func KafkaWith(tb testing.TB, options KafkaOptions) *KafkaServer {
+	tb.Helper()
+	jars := needKafka(tb)
+	k, err := startKafka(tb.Context(), jars, options)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	k.endWith(tb)
+	return k
+}
+
+var sharedKafka shared[*KafkaServer]
+
+// SharedKafka returns the one broker of this test process. A test uses topics
+// and groups of its own and never stops it.
+func SharedKafka(tb testing.TB) *KafkaServer {
+	tb.Helper()
+	jars := needKafka(tb)
+	k, err := sharedKafka.get(func(ctx context.Context) (*KafkaServer, error) {
+		return startKafka(ctx, jars, KafkaOptions{})
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return k
+}
+
+func needKafka(tb testing.TB) kafkaDistribution {
+	tb.Helper()
+	distribution, err := getKafka(tb.Context())
+	if err != nil {
+		NotRun(tb, tb.Name(), err.Error())
+	}
+	return distribution
+}
+
+// StartKafka starts a broker and returns when it is ready. The caller closes it.
+func StartKafka(ctx context.Context, options KafkaOptions) (*KafkaServer, error) {
+	distribution, err := getKafka(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return startKafka(ctx, distribution, options)
+}
+
+func startKafka(ctx context.Context, distribution kafkaDistribution, options KafkaOptions) (*KafkaServer, error) {
+	ports, err := freePorts(2)
+	if err != nil {
+		return nil, err
+	}
+	k := &KafkaServer{port: ports[0], controller: ports[1], options: options}
+	k.server = server{name: "kafka", stopWith: syscall.SIGTERM, ports: ports, ready: k.isReady}
+	if err := k.place(options.Directory); err != nil {
+		return nil, err
+	}
+	k.data = filepath.Join(k.directory, "kafka")
+	configuration := filepath.Join(k.directory, "server.properties")
+	k.prepare = func(context.Context) error {
+		if !isDirectory(k.data) {
+			if err := os.CopyFS(k.data, os.DirFS(distribution.template)); err != nil {
+				return fmt.Errorf("lay out the data directory: %w", err)
+			}
+		}
+		return os.WriteFile(configuration, k.properties(), 0o600)
+	}
+	k.program = func() program {
+		return program{command: distribution.java("256m", "kafka.Kafka", configuration), directory: k.directory}
+	}
+	if err := k.Start(ctx); err != nil {
+		return nil, errors.Join(err, k.Close())
+	}
+	return k, nil
+}
+
+// properties is the broker's configuration; of two lines for the same property
+// the later counts.
+func (k *KafkaServer) properties() []byte {
+	var b strings.Builder
+	b.Write(kafkaProperties)
+	fmt.Fprintf(&b, "\nlog.dirs=%s\n", k.data)
+	fmt.Fprintf(&b, "listeners=PLAINTEXT://%s,CONTROLLER://%s\n", k.Addr(), loopback(k.controller))
+	fmt.Fprintf(&b, "advertised.listeners=PLAINTEXT://%s\n", k.Addr())
+	fmt.Fprintf(&b, "controller.quorum.voters=1@%s\n", loopback(k.controller))
+	for _, name := range slices.Sorted(maps.Keys(k.options.Properties)) {
+		fmt.Fprintf(&b, "%s=%s\n", name, k.options.Properties[name])
+	}
+	return []byte(b.String())
+}
+
+// Addr is the address clients bootstrap from, host:port.
+func (k *KafkaServer) Addr() string { return loopback(k.port) }
+
+// Client returns a client for the broker. Its connections are closed by
+// CloseClient.
+func (k *KafkaServer) Client() *kafka.Client {
+	transport := k.options.Transport
+	if transport == nil {
+		transport = &kafka.Transport{}
+	}
+	return &kafka.Client{Addr: kafka.TCP(k.Addr()), Transport: transport}
+}
+
+// CloseClient ends the connections and goroutines of a client from Client.
+func CloseClient(c *kafka.Client) {
+	if t, ok := c.Transport.(*kafka.Transport); ok {
+		t.CloseIdleConnections()
+	}
+}
+
+// isReady reports nil once the broker names itself as alive in its metadata: it
+// has then been let in by its controller and serves requests.
+func (k *KafkaServer) isReady(ctx context.Context) error {
+	client := k.Client()
+	if k.options.Transport == nil {
+		defer CloseClient(client)
+	}
+	metadata, err := client.Metadata(ctx, &kafka.MetadataRequest{})
+	if err != nil {
+		return err
+	}
+	if len(metadata.Brokers) == 0 {
+		return errors.New("the broker is not yet in its own metadata")
+	}
+	return nil
+}
+
+// CreateTopic creates a topic with the given number of partitions and returns
+// when each has a leader.
+func (k *KafkaServer) CreateTopic(ctx context.Context, topic string, partitions int) error {
+	client := k.Client()
+	if k.options.Transport == nil {
+		defer CloseClient(client)
+	}
+	response, err := client.CreateTopics(ctx, &kafka.CreateTopicsRequest{
+		Topics: []kafka.TopicConfig{{Topic: topic, NumPartitions: partitions, ReplicationFactor: 1}},
+	})
+	if err == nil {
+		err = response.Errors[topic]
+	}
+	if err != nil {
+		return fmt.Errorf("create topic %s: %w", topic, err)
+	}
+	return Poll(ctx, startLimit, func(ctx context.Context) error {
+		return hasLeaders(ctx, client, topic, partitions)
+	})
+}
+
+func hasLeaders(ctx context.Context, client *kafka.Client, topic string, partitions int) error {
+	metadata, err := client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{topic}})
+	if err != nil {
+		return err
+	}
+	for _, t := range metadata.Topics {
+		if t.Name != topic || t.Error != nil || len(t.Partitions) != partitions {
+			continue
+		}
+		if slices.ContainsFunc(t.Partitions, func(p kafka.Partition) bool { return p.Error != nil || p.Leader.Host == "" }) {
+			continue
+		}
+		return nil
+	}
+	return fmt.Errorf("not every partition of topic %s has a leader", topic)
+}
