@@ -1,0 +1,147 @@
+package act
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2/hclparse"
+)
+
+// What a root module may hold and still be digested at each look. More is a
+// sign of working data in it, which would change the digest all the time.
+const (
+	mostFiles = 10_000
+	mostBytes = 256 << 20
+)
+
+// digest names the contents of a root module: all files under its directory
+// and under those of the local modules it calls, wherever they lie. State, what
+// is hidden (but for the dependency lock file), logs and our own variable file
+// are left out.
+func digest(dir string, calls map[string]string) (string, error) {
+	d := &digester{root: dir, sum: sha256.New(), seen: make(map[string]bool)}
+	for _, sub := range localModules(dir, calls) {
+		if err := d.tree(sub); err != nil {
+			return "", fmt.Errorf("digest root module %s: %w", dir, err)
+		}
+	}
+	return hex.EncodeToString(d.sum.Sum(nil)), nil
+}
+
+type digester struct {
+	root  string
+	sum   hash.Hash
+	seen  map[string]bool // files, as local modules may lie in one another
+	bytes int64
+}
+
+func (d *digester) tree(dir string) error {
+	return filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if e.IsDir() {
+			if path != dir && (strings.HasPrefix(e.Name(), ".") || e.Name() == "terraform.tfstate.d") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if leftOut(e.Name()) || d.seen[path] {
+			return nil
+		}
+		d.seen[path] = true
+		if len(d.seen) > mostFiles {
+			return fmt.Errorf("it holds more than %d files: keep working data elsewhere", mostFiles)
+		}
+		return d.file(path)
+	})
+}
+
+func leftOut(name string) bool {
+	switch {
+	case name == ".terraform.lock.hcl":
+		return false
+	case strings.HasPrefix(name, "."), name == VariableFile, strings.HasSuffix(name, ".log"), strings.HasSuffix(name, "~"):
+		return true
+	}
+	return strings.Contains(name, ".tfstate")
+}
+
+// file adds a file's name, length and contents. Links are followed, as
+// Terraform follows them; one that leads nowhere and what is no file (a socket,
+// a pipe) is left out.
+func (d *digester) file(path string) error {
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if d.bytes += info.Size(); d.bytes > mostBytes {
+		return fmt.Errorf("it holds more than %d MiB: keep working data elsewhere", mostBytes>>20)
+	}
+	name, err := filepath.Rel(d.root, path)
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close() //nolint:errcheck // it was only read
+	content := sha256.New()
+	if _, err := io.Copy(content, f); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(d.sum, "%q %x\n", filepath.ToSlash(name), content.Sum(nil))
+	return err
+}
+
+// localModules lists the directories of a module and of all local modules it
+// calls, directly or not.
+func localModules(dir string, calls map[string]string) []string {
+	found := []string{filepath.Clean(dir)}
+	for i := 0; i < len(found); i++ {
+		if i > 0 {
+			calls = callsIn(found[i])
+		}
+		for _, name := range sorted(calls) {
+			source := calls[name]
+			if !strings.HasPrefix(source, "./") && !strings.HasPrefix(source, "../") {
+				continue
+			}
+			if sub := filepath.Join(found[i], source); !slices.Contains(found, sub) {
+				found = append(found, sub)
+			}
+		}
+	}
+	slices.Sort(found[1:])
+	return slices.DeleteFunc(found, func(d string) bool {
+		info, err := os.Stat(d)
+		return err != nil || !info.IsDir() // Terraform will say so better
+	})
+}
+
+// callsIn reads a module's calls; what is wrong in it is Terraform's to tell.
+func callsIn(dir string) map[string]string {
+	m := Module{Variables: map[string]Variable{}, Calls: map[string]string{}}
+	files, err := configFiles(dir)
+	if err != nil {
+		return nil
+	}
+	parser := hclparse.NewParser()
+	for _, name := range files {
+		m.file(parser, filepath.Join(dir, name))
+	}
+	return m.Calls
+}

@@ -1,0 +1,266 @@
+package act
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/hashicorp/terraform-exec/tfexec"
+	tfjson "github.com/hashicorp/terraform-json"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
+)
+
+// Plan is a plan that the guard passed. It lies in a file that only we can
+// read, until it is applied or discarded; one of the two must be done.
+type Plan struct {
+	Verdict  guard.Verdict
+	Changes  []guard.Change
+	Drift    []guard.Refusal // someone else's changes, left out of the plan by -target
+	Targeted bool
+
+	root        *Root
+	order       guard.Order
+	shape       guard.Shape
+	dir         string // private; holds plan and variable files
+	parallelism int
+
+	mu   sync.Mutex
+	used bool
+}
+
+// Empty tells whether there is nothing to apply.
+func (p *Plan) Empty() bool {
+	for _, c := range p.Changes {
+		if !c.Drift && !(len(c.Actions) == 1 && c.Actions[0] == "no-op" && (c.PreviousAddress == "" || c.PreviousAddress == c.Address)) {
+			return false
+		}
+	}
+	return true
+}
+
+// Plan plans the desired variables to a file and has the plan judged against
+// the order. If all that is refused lies outside the cells and the policy says
+// so, it plans again for the order's cells and their dependents alone. A
+// refused plan is a *RefusedError and leaves nothing behind.
+func (r *Root) Plan(ctx context.Context, d Desired, o guard.Order, s guard.Shape) (*Plan, error) {
+	if err := o.Validate(); err != nil {
+		return nil, fmt.Errorf("plan %s: %w", r.cfg.Dir, err)
+	}
+	dir, err := r.scratch()
+	if err != nil {
+		return nil, err
+	}
+	p := &Plan{root: r, order: o, shape: s, dir: dir, parallelism: r.parallelism(o, s)}
+	if err := p.make(ctx, d); err != nil {
+		return nil, errors.Join(err, p.Discard())
+	}
+	return p, nil
+}
+
+func (p *Plan) make(ctx context.Context, d Desired) error {
+	req := request{desired: d, dir: p.dir, parallelism: p.parallelism}
+	for _, k := range p.order.Replace {
+		req.replace = append(req.replace, p.shape.Addresses(k)...)
+	}
+	if err := p.judge(ctx, req); err != nil {
+		return err
+	}
+	if p.Verdict.OK {
+		return nil
+	}
+	if p.Verdict.ForeignOnly && p.root.cfg.OnForeignChange == ForeignTarget && p.order.Size() > 0 {
+		p.Drift = p.Verdict.Refused
+		p.Targeted = true
+		req.targets = p.Verdict.Targets
+		if err := p.judge(ctx, req); err != nil {
+			return err
+		}
+	}
+	if !p.Verdict.OK {
+		return &RefusedError{Verdict: p.Verdict}
+	}
+	return nil
+}
+
+// judge plans once and asks the guard, with the whole plan where the stream
+// can't tell.
+func (p *Plan) judge(ctx context.Context, req request) error {
+	limits := p.root.cfg.Limits
+	stream, err := p.root.plan(ctx, req)
+	if err != nil {
+		return err
+	}
+	p.Changes = stream.Changes
+	p.Verdict = guard.Judge(p.shape, p.order, stream.Changes, limits)
+	if stream.Doubt() == "" && !p.Verdict.NeedFullPlan {
+		return nil
+	}
+	whole, err := p.root.show(ctx, req)
+	if err != nil {
+		return err
+	}
+	p.Changes = guard.FromPlan(whole)
+	p.Verdict = guard.JudgeFull(p.shape, p.order, p.Changes, limits)
+	return nil
+}
+
+// Discard removes the plan. It may be called again, and after Apply.
+func (p *Plan) Discard() error {
+	p.mu.Lock()
+	p.used = true
+	p.mu.Unlock()
+	if err := os.RemoveAll(p.dir); err != nil {
+		return fmt.Errorf("discard plan: %w", err)
+	}
+	return nil
+}
+
+// parallelism is at least Terraform's own default and the number of resources
+// the order changes, within the policy's limit.
+func (r *Root) parallelism(o guard.Order, s guard.Shape) int {
+	n := max(DefaultParallelism, o.Size()*max(1, len(s.Patterns)))
+	if r.cfg.Parallelism > 0 {
+		n = min(n, r.cfg.Parallelism)
+	}
+	return n
+}
+
+// request is one run of terraform plan.
+type request struct {
+	desired     Desired
+	dir         string // a scratch directory
+	replace     []string
+	targets     []string
+	parallelism int
+}
+
+func (q request) planFile() string      { return filepath.Join(q.dir, "plan") }
+func (q request) ephemeralFile() string { return filepath.Join(q.dir, "ephemeral.tfvars.json") }
+
+// plan runs terraform plan to a file and reads what it says.
+func (r *Root) plan(ctx context.Context, q request) (guard.Stream, error) {
+	options, err := r.planOptions(q)
+	if err != nil {
+		return guard.Stream{}, fmt.Errorf("plan %s: %w", r.cfg.Dir, err)
+	}
+	var out bytes.Buffer
+	err = r.runJSON(ctx, "plan", &out, func(ctx context.Context, tf *tfexec.Terraform) error {
+		_, err := tf.PlanJSON(ctx, &out, options...)
+		return err
+	})
+	if err != nil {
+		return guard.Stream{}, err
+	}
+	return guard.ReadStream(&out)
+}
+
+func (r *Root) planOptions(q request) ([]tfexec.PlanOption, error) {
+	variables, err := r.encode(q.desired)
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(q.dir, "desired.tfvars.json")
+	if err := os.WriteFile(file, variables, 0o600); err != nil {
+		return nil, fmt.Errorf("hand over the variables: %w", err)
+	}
+	if err := createPrivate(q.planFile()); err != nil {
+		return nil, err
+	}
+	options := []tfexec.PlanOption{
+		tfexec.Out(q.planFile()), tfexec.Parallelism(q.parallelism), tfexec.LockTimeout(r.cfg.LockTimeout.String()),
+	}
+	for _, f := range r.cfg.VarFiles {
+		options = append(options, tfexec.VarFile(f))
+	}
+	ephemeral, err := r.writeEphemeral(q.ephemeralFile())
+	if err != nil {
+		return nil, err
+	}
+	if ephemeral {
+		options = append(options, tfexec.VarFile(q.ephemeralFile()))
+	}
+	options = append(options, tfexec.VarFile(file)) // last, so that it wins over all others
+	for _, a := range q.replace {
+		options = append(options, tfexec.Replace(a))
+	}
+	for _, a := range q.targets {
+		options = append(options, tfexec.Target(a))
+	}
+	return options, nil
+}
+
+// createPrivate makes the plan file before Terraform does, which would make it
+// readable by all; Terraform keeps the mode of a file that is there.
+func createPrivate(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("make the plan file: %w", err)
+	}
+	return f.Close()
+}
+
+func (r *Root) writeEphemeral(path string) (bool, error) {
+	values, err := r.ephemeral()
+	if err != nil || len(values) == 0 {
+		return false, err
+	}
+	b, err := json.Marshal(values)
+	if err != nil {
+		return false, err
+	}
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		return false, fmt.Errorf("hand over the ephemeral variables: %w", err)
+	}
+	return true, nil
+}
+
+// show reads the whole of a plan file.
+func (r *Root) show(ctx context.Context, q request) (*tfjson.Plan, error) {
+	var plan *tfjson.Plan
+	err := r.run(ctx, "show", func(ctx context.Context, tf *tfexec.Terraform) (err error) {
+		plan, err = tf.ShowPlanFile(ctx, q.planFile())
+		return err
+	})
+	return plan, err
+}
+
+// scratchPrefix begins the names of our private directories; the process id
+// follows, so that what a killed process left can be told from what is in use.
+const scratchPrefix = "plan-"
+
+func (r *Root) scratch() (string, error) {
+	dir, err := os.MkdirTemp(r.cfg.DataDir, fmt.Sprintf("%s%d-", scratchPrefix, os.Getpid()))
+	if err != nil {
+		return "", fmt.Errorf("make a private directory for the plan: %w", err)
+	}
+	return dir, nil
+}
+
+// sweep removes plans of processes that are no more: they may hold secrets.
+func (r *Root) sweep() error {
+	entries, err := os.ReadDir(r.cfg.DataDir)
+	if err != nil {
+		return fmt.Errorf("look for plans left behind: %w", err)
+	}
+	for _, e := range entries {
+		rest, ours := strings.CutPrefix(e.Name(), scratchPrefix)
+		text, _, _ := strings.Cut(rest, "-")
+		pid, err := strconv.Atoi(text)
+		if !ours || err != nil || pid <= 0 || !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(r.cfg.DataDir, e.Name())); err != nil {
+			return fmt.Errorf("remove a plan left behind: %w", err)
+		}
+	}
+	return nil
+}
