@@ -125,7 +125,7 @@ func (d *decoder) health(h *Health) {
 	if d.sound(&h.Interval, &h.Timeout, &h.TTL) && h.TTL <= h.Interval+h.Timeout {
 		d.add("TTL too short", d.at(&h.TTL, &h.Interval, &h.Timeout), "%s is %s%s, but a check takes up to interval + timeout, "+
 			"%s: healthy cells would be called critical. Raise ttl, to three times that for a push that may get lost.",
-			d.names[&h.TTL], h.TTL, d.unsaid(&h.TTL), h.Interval+h.Timeout)
+			d.names[&h.TTL], short(h.TTL), d.unsaid(&h.TTL), short(h.Interval+h.Timeout))
 	}
 }
 
@@ -133,7 +133,7 @@ func (d *decoder) health(h *Health) {
 func (d *decoder) inOrder(low, high *time.Duration) {
 	if d.sound(low, high) && *low > *high {
 		d.add("Durations the wrong way round", d.at(low, high), "%s is %s%s and must not be above %s, which is %s%s.",
-			d.names[low], *low, d.unsaid(low), d.names[high], *high, d.unsaid(high))
+			d.names[low], short(*low), d.unsaid(low), d.names[high], short(*high), d.unsaid(high))
 	}
 }
 

@@ -22,7 +22,7 @@ func (d *decoder) graph(p *Policy) {
 		// Each circle is told once, at the one of its services that comes first.
 		if len(round) > 1 && first(p, round) == s {
 			d.refuse("Services need each other in a circle", &s.Needs, "goes round: %s. Requests for room would chase "+
-				"each other, so remove one of them; the service that is asked is the one that is needed.", strings.Join(append(round, s.Name), " needs "))
+				"each other, so one of these services must not say that it needs the next.", strings.Join(append(round, s.Name), " needs "))
 		}
 	}
 }
@@ -43,7 +43,7 @@ func (d *decoder) others(p *Policy, s *Service, list *[]string) {
 func near(p *Policy, name string) string {
 	var known []string
 	for _, s := range p.Services {
-		if levenshtein.Distance(name, s.Name, nil) < 3 {
+		if distance := levenshtein.Distance(name, s.Name, nil); distance < 3 && 2*distance <= len(name) {
 			return " Did you mean \"" + s.Name + "\"?"
 		}
 		known = append(known, s.Name)

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -31,9 +32,17 @@ func (d *decoder) lookBacks(l *Law) {
 	case !rising:
 		d.refuse("Not in order", &l.LookBacks, "must rise: each look-back longer than the one before.")
 	case !slices.Contains(l.LookBacks, l.FirstLookBack):
-		d.add("No such choice", d.at(&l.FirstLookBack, &l.LookBacks), "%s is %s%s, which is none of look_backs: %v.",
-			d.names[&l.FirstLookBack], l.FirstLookBack, d.unsaid(&l.FirstLookBack), l.LookBacks)
+		d.add("No such choice", d.at(&l.FirstLookBack, &l.LookBacks), "%s is %s%s, which is none of look_backs: %s.",
+			d.names[&l.FirstLookBack], short(l.FirstLookBack), d.unsaid(&l.FirstLookBack), durations(l.LookBacks))
 	}
+}
+
+func durations(list []time.Duration) string {
+	var s []string
+	for _, d := range list {
+		s = append(s, short(d))
+	}
+	return strings.Join(s, ", ")
 }
 
 func (d *decoder) inOrderNumbers(low, high *float64) {

@@ -16,18 +16,31 @@ func (d *decoder) terraform(t *Terraform) {
 	d.match(&t.Workspace, workspaceName)
 	d.notEmpty(&t.Variable)
 	d.notEmpty(&t.Binary)
+	d.noneEmpty(&t.VarFiles)
+	d.noneEmpty(&t.MayChange)
+	d.ephemeral(t)
+	d.environment(t)
+}
+
+// ephemeral checks the map of ephemeral variables to the names of environment
+// variables.
+func (d *decoder) ephemeral(t *Terraform) {
 	d.keys(&t.EphemeralVars, t.EphemeralVars, identifier)
 	for _, name := range slices.Sorted(maps.Keys(t.EphemeralVars)) {
 		switch env := t.EphemeralVars[name]; {
 		case name == t.Variable || name == "cell_names":
 			d.refuse("Set by Homeostat", &t.EphemeralVars, "gives the variable %q, which is what Homeostat itself sets. Remove it.", name)
 		case !environmentName.MatchString(env):
-			// The value may be a secret that was put here by mistake, so it is
-			// not repeated in the detail.
 			d.refuse("Not a name", &t.EphemeralVars, "must give for %q the name of an environment variable, %s. It is not the value itself.",
 				name, environmentName.words)
 		}
 	}
+	// What stands there may be a secret that was put in by mistake.
+	d.hide(&t.EphemeralVars)
+}
+
+// environment checks what is added to Terraform's environment.
+func (d *decoder) environment(t *Terraform) {
 	d.keys(&t.Env, t.Env, environmentName)
 	for _, name := range slices.Sorted(maps.Keys(t.Env)) {
 		if isReserved(name) {
@@ -35,8 +48,6 @@ func (d *decoder) terraform(t *Terraform) {
 				"var_files, secrets into ephemeral_vars, and the workspace into workspace.", name)
 		}
 	}
-	d.noneEmpty(&t.VarFiles)
-	d.noneEmpty(&t.MayChange)
 }
 
 func isReserved(name string) bool {

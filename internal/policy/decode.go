@@ -40,6 +40,7 @@ func (d *decoder) body(body hcl.Body, into reflect.Value, where string) {
 	setDefaults(into)
 	content, diags := body.Content(schemaOf(fields))
 	d.explain(diags, t)
+	confused := diags.HasErrors()
 	missing := body.MissingItemRange()
 	d.ranges[into.Addr().Interface()] = missing
 	d.names[into.Addr().Interface()] = where
@@ -48,6 +49,8 @@ func (d *decoder) body(body hcl.Body, into reflect.Value, where string) {
 		switch {
 		case f.label:
 		case f.block() != nil:
+			// A block whose name or label is wrong has been told of already.
+			f.required = f.required && !confused
 			d.blocks(content.Blocks.OfType(f.name), f, v, where, missing)
 		default:
 			d.attribute(content.Attributes, f, v, where, missing)
@@ -224,6 +227,9 @@ func numbers(v reflect.Value) []float64 {
 func (d *decoder) explain(diags hcl.Diagnostics, t reflect.Type) {
 	for _, diag := range diags {
 		name := between(diag.Detail, `named "`, `"`) + between(diag.Detail, `of type "`, `"`)
+		if secretHints[name] != "" {
+			diag.Extra = hidden{from: diag.Subject.End.Byte}
+		}
 		if name != "" && !strings.Contains(diag.Detail, "Did you mean") {
 			diag.Detail += " " + hint(t, name)
 		}
@@ -231,13 +237,17 @@ func (d *decoder) explain(diags hcl.Diagnostics, t reflect.Type) {
 	}
 }
 
+// secretHints answers who wrote a secret into the policy.
+var secretHints = map[string]string{
+	"token": "A policy holds no secrets: name the file that holds it with token_file, or set CONSUL_HTTP_TOKEN in the environment.",
+	"password": "A policy holds no secrets: name the environment variable or the file that holds it with password_env " +
+		"or password_file.",
+}
+
 // hint says what to do with a name that is not known in a block.
 func hint(t reflect.Type, name string) string {
-	switch name {
-	case "token":
-		return "A policy holds no secrets: name the file that holds it with token_file, or set CONSUL_HTTP_TOKEN in the environment."
-	case "password":
-		return "A policy holds no secrets: name the environment variable or the file that holds it with password_env or password_file."
+	if at, ok := secretHints[name]; ok {
+		return at
 	}
 	if at := home(t, name); at != "" {
 		return fmt.Sprintf("It belongs in the block %s.", at)
@@ -289,17 +299,6 @@ func (d *decoder) refuse(summary string, ptr any, format string, args ...any) {
 // add records an error.
 func (d *decoder) add(summary string, at hcl.Range, format string, args ...any) {
 	d.diags = append(d.diags, problem(summary, at, format, args...))
-}
-
-// problem is an error with a short fixed summary, and a detail that says what
-// is wrong with what, and what to do.
-func problem(summary string, at hcl.Range, format string, args ...any) *hcl.Diagnostic {
-	return &hcl.Diagnostic{
-		Severity: hcl.DiagError,
-		Summary:  summary,
-		Detail:   fmt.Sprintf(format, args...),
-		Subject:  at.Ptr(),
-	}
 }
 
 func inside(where, name string) string {

@@ -24,8 +24,6 @@ package policy
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
-	"io"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -135,6 +133,7 @@ func Parse(filename string, src []byte) (*Policy, hcl.Diagnostics) {
 	complete(d, p)
 	check(d, p)
 	if d.diags.HasErrors() {
+		sortByLine(d.diags)
 		return nil, d.diags
 	}
 	return p, d.diags
@@ -156,19 +155,6 @@ func (p *Policy) Service(name string) *Service {
 		if s.Name == name {
 			return s
 		}
-	}
-	return nil
-}
-
-// FormatDiagnostics writes diagnostics for a person, each with the line it is
-// about. It writes no colours and folds no lines.
-func FormatDiagnostics(w io.Writer, filename string, src []byte, diags hcl.Diagnostics) error {
-	// The parsed file is what knows that a line is `in service "crawler"`; its
-	// own diagnostics are among those given already.
-	file, _ := readFile(filename, src)
-	files := map[string]*hcl.File{filename: file}
-	if err := hcl.NewDiagnosticTextWriter(w, files, 0, false).WriteDiagnostics(diags); err != nil {
-		return fmt.Errorf("write diagnostics of %s: %w", filename, err)
 	}
 	return nil
 }

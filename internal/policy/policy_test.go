@@ -2,7 +2,9 @@ package policy
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -51,7 +53,8 @@ func read(t *testing.T, path string) []byte {
 }
 
 func TestParseSearchEngine(t *testing.T) {
-	p := parse(t, string(read(t, "testdata/good/search-engine.hcl")))
+	src := read(t, "testdata/good/search-engine.hcl")
+	p := parse(t, string(src))
 	if diff := cmp.Diff([]string{"127.0.0.1:8500"}, p.Consul.Addresses); diff != "" {
 		t.Error(diff)
 	}
@@ -83,8 +86,8 @@ func TestParseSearchEngine(t *testing.T) {
 	if s.AnswersRequests() || s.WaitBound() != 30*time.Second {
 		t.Errorf("a service that reads a queue: requests %v, wait bound %s", s.AnswersRequests(), s.WaitBound())
 	}
-	if want := "3c5a"; len(p.Digest) != 64 || p.Digest == want {
-		t.Errorf("digest %q", p.Digest)
+	if want := fmt.Sprintf("%x", sha256.Sum256(src)); p.Digest != want {
+		t.Errorf("digest %q, want %q", p.Digest, want)
 	}
 }
 
@@ -155,18 +158,23 @@ func TestBad(t *testing.T) {
 	}
 }
 
+// TestTooLargeAndTooDeep gives what would make the parser recurse until the
+// stack overflows, which no program survives.
 func TestTooLargeAndTooDeep(t *testing.T) {
-	for name, src := range map[string][]byte{
-		"large":            bytes.Repeat([]byte("# filler\n"), maxBytes/9+1),
-		"deep brackets":    append([]byte("a = "), bytes.Repeat([]byte("["), maxBytes-10)...),
-		"deep parentheses": append([]byte("a = "), bytes.Repeat([]byte("("), maxBytes-10)...),
-		"deep negations":   append([]byte("a = "), bytes.Repeat([]byte("-"), maxBytes-10)...),
-		"deep templates":   append([]byte("a = "), bytes.Repeat([]byte(`"${`), maxBytes/3-10)...),
-		"deep blocks":      bytes.Repeat([]byte("a{\n"), maxBytes/3-10),
+	const times = 20_000
+	for name, test := range map[string]struct{ src, want string }{
+		"large":              {strings.Repeat("# filler\n", maxBytes/9+1), "Too large for a policy"},
+		"brackets":           {"a = " + strings.Repeat("[", times), "Nested too deep"},
+		"parentheses":        {"a = " + strings.Repeat("(", times), "Nested too deep"},
+		"templates":          {"a = " + strings.Repeat(`"${`, times), "Nested too deep"},
+		"blocks":             {strings.Repeat("a {\n", times), "Nested too deep"},
+		"after closing ones": {strings.Repeat("}", times) + strings.Repeat("a {\n", times), "Nested too deep"},
+		"negations":          {"a = " + strings.Repeat("-", times) + "1", "Not a plain value"},
+		"sums":               {"a = 1" + strings.Repeat("+1", times), "Not a plain value"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if out := complain(t, "deep.hcl", src); !strings.HasPrefix(out, "Error: ") {
-				t.Errorf("said: %.200s", out)
+			if out := complain(t, "deep.hcl", []byte(test.src)); !strings.HasPrefix(out, "Error: "+test.want+"\n") {
+				t.Errorf("want %q, said: %.200s", test.want, out)
 			}
 		})
 	}

@@ -194,9 +194,25 @@ func describe(v cty.Value) string {
 		return "the number " + v.AsBigFloat().Text('g', 10)
 	case v.Type() == cty.Bool:
 		return strconv.FormatBool(v.True())
+	case v.Type().IsTupleType():
+		return "a list"
+	case v.Type().IsObjectType():
+		return "a map"
 	default:
-		return v.Type().FriendlyName()
+		return "a " + v.Type().FriendlyName()
 	}
+}
+
+// short prints a duration as a person writes it: 15m rather than 15m0s.
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }
 
 // parseDefault reads a default from a struct tag. One that can't be read is a

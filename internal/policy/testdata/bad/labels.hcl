@@ -1,0 +1,5 @@
+service {
+  min = 1
+}
+
+consul "main" {}

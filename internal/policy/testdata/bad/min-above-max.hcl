@@ -1,0 +1,5 @@
+service "a" {
+  min = 4
+  max = 3
+  terraform { dir = "a" }
+}

@@ -1,0 +1,5 @@
+service "a" {
+  kafka_lag {}
+}
+
+kafka {}

@@ -1,0 +1,5 @@
+service "a" {
+  min = var.min
+  max = 2 + 3
+  terraform { dir = "a" }
+}

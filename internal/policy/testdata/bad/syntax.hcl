@@ -1,0 +1,5 @@
+service "a" {
+  min = 1
+  max = 
+  terraform { dir = "a" 
+}
