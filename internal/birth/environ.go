@@ -61,7 +61,7 @@ func (s Spec) identity() map[string]string {
 		"HOMEOSTAT_CELL":        s.Name,
 		"HOMEOSTAT_INCARNATION": s.Incarnation,
 		"HOMEOSTAT_GENERATION":  strconv.Itoa(s.Lineage.Generation),
-		"HOMEOSTAT_BORN_AT":     s.BornAt.UTC().Format(time.RFC3339),
+		"HOMEOSTAT_BORN_AT":     s.BornAt.UTC().Format(time.RFC3339Nano),
 	}
 	for name, value := range map[string]string{
 		"HOMEOSTAT_PARENT":         s.Lineage.Parent,

@@ -13,8 +13,10 @@ import (
 	"time"
 )
 
-// Processes makes cells out of processes of this host. Each has the folder
-// <dir>/<service>/<name>/ with its record, its log and a lock.
+// Processes is the first kind of birth: it makes cells out of processes of
+// this host. Another kind would stand beside it with the same methods. Each
+// cell has the folder <dir>/<service>/<name>/ with its record, its log and a
+// lock.
 type Processes struct {
 	dir     string
 	host    Host

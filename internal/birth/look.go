@@ -13,8 +13,8 @@ type Condition string
 
 // The conditions of a cell.
 const (
-	// Running: its first process runs.
-	Running Condition = "running"
+	// Alive: its first process runs.
+	Alive Condition = "alive"
 	// Dead: its first process has ended, and others of its processes run on.
 	Dead Condition = "dead"
 	// Gone: nothing of it runs.
@@ -62,7 +62,7 @@ func (p *Processes) lookAt(r Record) (Sight, error) {
 	sight.Condition = Dead
 	leader, err := findLeader(r)
 	if err == nil && leader != (identity{}) {
-		sight.Condition = Running
+		sight.Condition = Alive
 	}
 	return sight, err
 }

@@ -34,35 +34,16 @@ func (n *Newborn) Exit(ctx context.Context) string {
 	case status := <-n.exit:
 		return status
 	case <-ctx.Done():
-		return "it ended, and its exit status is not known"
+		return "exit status not known"
 	}
 }
 
-// Begin starts the cell, or adopts what runs of the same incarnation, command
-// and environment. Whatever else runs under the cell's name is ended first,
-// with grace between SIGTERM and SIGKILL.
-func (h *Held) Begin(ctx context.Context, spec Spec, grace time.Duration) (*Newborn, error) {
-	if err := spec.Validate(); err != nil {
+// Adopt takes over what runs of the same incarnation, command and environment.
+// It returns nil when there is nothing of that kind.
+func (h *Held) Adopt(spec Spec) (*Newborn, error) {
+	if err := h.check(spec); err != nil {
 		return nil, err
 	}
-	if spec.Service != h.service || spec.Name != h.name {
-		return nil, fmt.Errorf("begin cell %s/%s: the lock held is that of %s/%s", spec.Service, spec.Name, h.service, h.name)
-	}
-	newborn, err := h.adopt(spec)
-	if err != nil || newborn != nil {
-		return newborn, err
-	}
-	if err := h.End(ctx, grace); err != nil {
-		return nil, fmt.Errorf("clear the remains of an earlier birth: %w", err)
-	}
-	if err := claimData(spec); err != nil {
-		return nil, err
-	}
-	return h.start(spec)
-}
-
-// adopt returns nil when nothing runs that can be adopted.
-func (h *Held) adopt(spec Spec) (*Newborn, error) {
 	r, err := readRecord(h.dir)
 	if err != nil || r == nil {
 		return nil, err
@@ -80,6 +61,16 @@ func (h *Held) adopt(spec Spec) (*Newborn, error) {
 		return nil, err
 	}
 	return &Newborn{identity: leader, Adopted: true, Record: *r}, nil
+}
+
+func (h *Held) check(spec Spec) error {
+	if err := spec.Validate(); err != nil {
+		return err
+	}
+	if spec.Service != h.service || spec.Name != h.name {
+		return fmt.Errorf("begin cell %s/%s: the lock held is that of %s/%s", spec.Service, spec.Name, h.service, h.name)
+	}
+	return nil
 }
 
 // findLeader returns the cell's first process if it runs. Where the birth was
@@ -111,8 +102,26 @@ func findLeader(r Record) (identity, error) {
 	return identity{}, nil
 }
 
-// start puts the intention on disk, then begins the process in a session of
+// Start puts the intention on disk, then begins the process in a session of
 // its own, with no input, its output in the log file, and no other descriptor.
+// It refuses while anything of an earlier life runs.
+func (h *Held) Start(spec Spec) (*Newborn, error) {
+	if err := h.check(spec); err != nil {
+		return nil, err
+	}
+	sight, err := h.Look(h.service, h.name)
+	if err != nil {
+		return nil, err
+	}
+	if sight.Left > 0 {
+		return nil, fmt.Errorf("start cell %s: %d processes of %s still run", sight.Record.cell(), sight.Left, sight.Record.ID())
+	}
+	if err := claimData(spec); err != nil {
+		return nil, err
+	}
+	return h.start(spec)
+}
+
 func (h *Held) start(spec Spec) (*Newborn, error) {
 	record := newRecord(spec, h.host)
 	if err := record.write(h.dir); err != nil {

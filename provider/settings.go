@@ -1,0 +1,139 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+)
+
+// settings is what the provider's block gives to resources and data sources.
+type settings struct {
+	fleet  *fleet.Client
+	births *birth.Processes
+	agents []agent
+	// unknown names the part of the block that only an apply will tell; the
+	// rest is then empty.
+	unknown string
+}
+
+func newSettings(ctx context.Context, m providerModel, log *slog.Logger) (*settings, error) {
+	cfg, err := m.fleetConfig(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Log = log
+	client, err := fleet.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	agents, err := newAgents(cfg, client.Addresses())
+	if err != nil {
+		return nil, err
+	}
+	dir, err := stateDirectory(m.StateDirectory.ValueString(), os.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	host, err := birth.ThisHost()
+	if err != nil {
+		return nil, err
+	}
+	births, err := birth.NewProcesses(dir, host, os.Environ(), log)
+	if err != nil {
+		return nil, err
+	}
+	return &settings{fleet: client, births: births, agents: agents}, nil
+}
+
+// fleetConfig reads the consul attribute; what it leaves out is Consul's own
+// environment's to say.
+func (m providerModel) fleetConfig(ctx context.Context) (fleet.Config, error) {
+	var consul consulModel
+	if m.Consul.IsNull() {
+		return fleet.Config{}, nil
+	}
+	if diags := m.Consul.As(ctx, &consul, basetypes.ObjectAsOptions{}); diags.HasError() {
+		return fleet.Config{}, asError(diags)
+	}
+	cfg := fleet.Config{
+		Datacenter: consul.Datacenter.ValueString(), Prefix: consul.Prefix.ValueString(),
+		Token: consul.Token.ValueString(), TokenFile: consul.TokenFile.ValueString(),
+		CAFile: consul.CAFile.ValueString(), CertFile: consul.CertFile.ValueString(), KeyFile: consul.KeyFile.ValueString(),
+	}
+	if one := consul.Address.ValueString(); one != "" {
+		cfg.Addresses = []string{one}
+	}
+	if !consul.Addresses.IsNull() {
+		if diags := consul.Addresses.ElementsAs(ctx, &cfg.Addresses, false); diags.HasError() {
+			return fleet.Config{}, asError(diags)
+		}
+	}
+	return cfg, nil
+}
+
+func asError(diags diag.Diagnostics) error {
+	var errs []error
+	for _, d := range diags.Errors() {
+		errs = append(errs, fmt.Errorf("%s: %s", d.Summary(), d.Detail()))
+	}
+	return errors.Join(errs...)
+}
+
+// stateDirectory follows the XDG Base Directory Specification, in which state
+// is what outlives a restart and isn't worth a backup.
+func stateDirectory(configured string, getenv func(string) string) (string, error) {
+	if dir := cmp.Or(configured, getenv("HOMEOSTAT_STATE_DIRECTORY")); dir != "" {
+		if !filepath.IsAbs(dir) {
+			return "", fmt.Errorf("state directory %q must be an absolute path", dir)
+		}
+		return dir, nil
+	}
+	// A relative path in the variable is to be ignored, says the specification.
+	if dir := getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "homeostat", "cells"), nil
+	}
+	if home := getenv("HOME"); filepath.IsAbs(home) {
+		return filepath.Join(home, ".local", "state", "homeostat", "cells"), nil
+	}
+	return "", errors.New("there is no place for the cells' folders: set state_directory, HOMEOSTAT_STATE_DIRECTORY or HOME")
+}
+
+// endpoint names Consul for a diagnostic.
+func (s *settings) endpoint() string {
+	return "Consul at " + strings.Join(s.fleet.Addresses(), ", ")
+}
+
+// here names this host and Consul for a diagnostic.
+func (s *settings) here() string {
+	return "host " + s.births.Host().Name + ", " + s.endpoint()
+}
+
+// settled gives the settings out of what the provider shares, and explains why
+// there are none yet.
+func settled(data any, object string, diags *diag.Diagnostics) *settings {
+	s, ok := data.(*settings)
+	switch {
+	case !ok:
+		addError(diags, "Provider not configured", problem{Object: object, Cause: "the provider was not configured before it was used", Next: "report this: it is a fault in the provider"})
+	case s.unknown != "":
+		addError(diags, "Provider configuration not known yet", problem{
+			Object: object,
+			Cause:  "the provider's " + s.unknown + " is known only after an apply, and without it nothing can be read",
+			Next:   "give a value that is known when planning, or apply first, with -target, what it comes from",
+		})
+	default:
+		return s
+	}
+	return nil
+}
