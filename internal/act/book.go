@@ -30,7 +30,7 @@ type Book struct {
 
 // Backoff says how failing births are slowed.
 type Backoff struct {
-	Min, Max   time.Duration // the first wait and the longest; it doubles in between
+	Min, Max   time.Duration // the first wait and the longest, before jitter; it doubles in between
 	TrialAfter int           // after so many rounds alike, one birth at a time
 }
 
@@ -67,8 +67,8 @@ func (b *Book) Landed(k guard.Key, at time.Time) (time.Duration, bool) {
 func (b *Book) Withdrawn(k guard.Key) { delete(b.Open, k) }
 
 // Failed notes that a birth failed, with its cause in a few stable words, by
-// which failures are found alike. jitter in [0,1) comes from outside and spreads
-// the wait over its second half, so that services that failed together don't
+// which failures are found alike. jitter in [0,1) comes from outside and makes
+// the wait up to a quarter longer, so that services that failed together don't
 // try together again.
 func (b *Book) Failed(k guard.Key, cause string, at time.Time, wait Backoff, jitter float64) {
 	ordered, open := b.Open[k]
@@ -86,14 +86,19 @@ func (b *Book) Failed(k guard.Key, cause string, at time.Time, wait Backoff, jit
 	b.Until = at.Add(wait.after(b.Failures, jitter))
 }
 
-// after is the wait behind the nth failure in a row: Min·2ⁿ⁻¹ up to Max, of
-// which jitter takes away up to half.
+// after is the wait behind the nth failure in a row: Min·2ⁿ⁻¹ up to Max, and
+// jitter/4 of that on top.
 func (w Backoff) after(n int, jitter float64) time.Duration {
 	full := float64(w.Min) * math.Pow(2, float64(n-1))
 	full = math.Min(full, float64(w.Max))
 	jitter = math.Max(0, math.Min(jitter, 1))
-	return time.Duration(full/2 + full/2*jitter)
+	return time.Duration(full * (1 + jitter/4))
 }
+
+// Wait tells how long the backoff still holds, 0 if it doesn't. An order that
+// was placed before and is only being carried on asks this, as its own births
+// are the open ones.
+func (b *Book) Wait(now time.Time) time.Duration { return max(0, b.Until.Sub(now)) }
 
 // Allowed tells how many of the wanted births may be ordered now, and if fewer,
 // how long until that may change; 0 means when an open birth lands or fails.

@@ -93,6 +93,10 @@ func (e *LockedError) Error() string {
 // lockField finds a line of the Lock Info block, in whatever box it is drawn.
 var lockField = regexp.MustCompile(`(?m)^[\s│|]*(ID|Path|Operation|Who|Version|Created):[ \t]*(.*?)[ \t]*$`)
 
+// httpHolder finds the holder's id in the http backend's message. Its Lock Info
+// block describes whoever asked, not the holder: nothing else of it is true.
+var httpHolder = regexp.MustCompile(`HTTP remote state already locked: ID=(\S+)`)
+
 // lockCreated is how Go prints a time, which is how Terraform writes Created.
 const lockCreated = "2006-01-02 15:04:05.999999999 -0700 MST"
 
@@ -103,6 +107,10 @@ func parseLock(text string) *LockedError {
 		return nil
 	}
 	e := &LockedError{Raw: strings.TrimSpace(text)}
+	if m := httpHolder.FindStringSubmatch(text); m != nil {
+		e.ID = m[1]
+		return e
+	}
 	for _, m := range lockField.FindAllStringSubmatch(text, -1) {
 		switch m[1] {
 		case "ID":
