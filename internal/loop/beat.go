@@ -1,0 +1,231 @@
+package loop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/balance"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/sense"
+)
+
+// ErrStepDown says that the leader gave up the lock of its own accord: its own
+// cell is the one to go, or a sidecar of the service has come back.
+var ErrStepDown = errors.New("the leader stepped down")
+
+// beat goes once round: look, decide, judge who is dead, and begin the order
+// that follows. It returns an error only when the leader is to end.
+func (l *Leader) beat(ctx context.Context) error {
+	if pauseFile(l.PauseFile) {
+		l.rest("paused by the file " + l.PauseFile)
+		return nil
+	}
+	v := l.look(ctx)
+	obs := l.eyes.observe(v, l.books(), &l.memory)
+	if !l.prepared && v.paused == "" {
+		l.getReadyAgain(ctx)
+	}
+	l.memory.Law, l.last = balance.Decide(lawConfig(l.Service), l.memory.Law, obs)
+	if l.YieldTo != nil && l.busy == "" && l.YieldTo(v.members) {
+		return fmt.Errorf("a sidecar of %s is back: %w", l.Service.Name, ErrStepDown)
+	}
+	trouble := l.mayAct(v)
+	var err error
+	if trouble == "" {
+		trouble, err = l.actOn(ctx, v)
+	}
+	l.tell(ctx, v, obs, trouble)
+	return err
+}
+
+// rest says why nothing is looked at or done.
+func (l *Leader) rest(why string) {
+	if l.told.trouble != why {
+		l.Log.Info("resting", "why", why)
+	}
+	l.told.trouble = why
+}
+
+// getReadyAgain starts the preparation, or waits for its next try.
+func (l *Leader) getReadyAgain(ctx context.Context) {
+	if l.busy == "" && !l.Now().Before(l.retry) {
+		l.prepare(ctx)
+	}
+}
+
+// mayAct returns why nothing may be done this beat, or nothing.
+func (l *Leader) mayAct(v view) string {
+	switch {
+	case v.consulErr != nil:
+		return "Consul didn't tell pins, pauses and marks: " + v.consulErr.Error()
+	case v.paused != "":
+		return v.paused
+	case v.membersErr != nil && l.Service.Members != policy.MembersState:
+		return "members are unknown: " + v.membersErr.Error()
+	case !v.proven:
+		return "the lock could not be proven"
+	case !l.prepared:
+		return l.trouble
+	case l.busy != "":
+		return l.busy + " runs"
+	case l.Now().Before(l.retry):
+		return fmt.Sprintf("trying again at %s: %s", l.retry.Format(time.TimeOnly), l.trouble)
+	default:
+		return ""
+	}
+}
+
+// actOn turns the decision into marks and at most one order. It returns what
+// is in the way, if anything is, and an error when the leader is to end.
+func (l *Leader) actOn(ctx context.Context, v view) (string, error) {
+	if l.stale {
+		l.prepared = false
+		return "the record must be read again", nil
+	}
+	if err := l.keepRecord(ctx); err != nil {
+		return err.Error(), nil
+	}
+	if len(l.failed) == 0 && len(l.gone) == 0 {
+		if left := l.pending(); left.Size() > 0 {
+			// What the record orders comes before any new decision.
+			return l.carryOn(ctx, left), nil
+		}
+	}
+	w, reason := l.wish(ctx, v)
+	l.gone = nil
+	s := l.roster().step(w, func(names []string) []string { return l.leaverOrder(names, v) })
+	if err := l.mark(ctx, s, v); err != nil {
+		return err.Error(), nil
+	}
+	if !s.orders() {
+		l.saveMemory(ctx, false)
+		return "", nil
+	}
+	if err := l.mustStepDown(s); err != nil {
+		return err.Error(), err
+	}
+	if why := l.overLimit(s); why != "" {
+		return why, nil
+	}
+	if err := l.place(ctx, s, reason); err != nil {
+		return err.Error(), nil
+	}
+	return "", nil
+}
+
+// keepRecord makes sure that Consul holds the record: it may have been made
+// from the state, and the shape of an order may have been learned anew.
+func (l *Leader) keepRecord(ctx context.Context) error {
+	if l.index != 0 && !l.unwritten {
+		return nil
+	}
+	return l.putRecord(ctx, l.record)
+}
+
+// carryOn takes up what the record orders and the state doesn't hold yet. It
+// returns what is in the way.
+func (l *Leader) carryOn(ctx context.Context, left guard.Order) string {
+	births := len(left.Add) + len(left.Replace)
+	if allowed, in := l.memory.Book.Allowed(births, l.Now(), l.backoff()); births > 0 && allowed == 0 {
+		return fmt.Sprintf("%d births wait %s: %d failed in a row", births, in.Round(time.Second), l.memory.Book.Failures)
+	}
+	l.carryOut(ctx)
+	return ""
+}
+
+// wish gathers what this beat wants, and the reason for it.
+func (l *Leader) wish(ctx context.Context, v view) (wish, string) {
+	dead := l.judge(ctx, v)
+	w := wish{
+		Desired: l.last.Desired,
+		Dead:    dead.Dead,
+		Failed:  l.failed,
+		Held:    len(l.held),
+		Max:     l.Service.Max,
+	}
+	w.Births, _ = l.memory.Book.Allowed(l.Service.Max, l.Now(), l.backoff())
+	for _, name := range l.cells() {
+		if _, ok := v.leaving[name]; ok {
+			w.Leaving = append(w.Leaving, name)
+			if v.drained(name) || slices.Contains(dead.Dead, name) {
+				w.Drained = append(w.Drained, name)
+			}
+		}
+	}
+	if l.Service.HoldsData && l.Service.Drain.Path == "" {
+		// Cells that hold data are never removed for load alone.
+		w.Desired = max(w.Desired, len(l.cells())-len(w.Leaving))
+	}
+	reason := l.last.Reason
+	if len(dead.Dead) > 0 {
+		reason = fmt.Sprintf("%s: %s", strings.Join(dead.Dead, ", "), dead.Why[dead.Dead[0]])
+	} else if len(l.failed) > 0 {
+		reason = fmt.Sprintf("%s failed to be born; %s", strings.Join(l.failed, ", "), reason)
+	}
+	return w, reason
+}
+
+// judge asks the death watch, unless health can't be known.
+func (l *Leader) judge(ctx context.Context, v view) verdict {
+	if l.Service.Members == policy.MembersState {
+		return verdict{}
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.Service.Beat)
+	defer cancel()
+	signs := l.signs(v, func(s sense.Sibling) bool { return l.Sources.Answers(ctx, s) })
+	judged := l.deaths.judge(v.at, signs, v.proven, replacePace(len(signs)))
+	for name, why := range judged.Held {
+		l.Metrics.heldSilent.WithLabelValues(l.Service.Name).Inc()
+		l.Log.Warn("a silent cell is left alone for now", "cell", name, "why", why)
+	}
+	for _, name := range judged.Dead {
+		l.Metrics.replacements.WithLabelValues(l.Service.Name).Inc()
+		l.Log.Warn("cell is dead", "cell", name, "why", judged.Why[name])
+	}
+	return judged
+}
+
+// mustStepDown keeps a leader from ordering its own cell away: it gives up the
+// lock, and whoever leads next carries on. Where nobody else could lead, the
+// cell stays until somebody can.
+func (l *Leader) mustStepDown(s step) error {
+	own := l.Holder.Cell
+	if !slices.Contains(slices.Concat(s.Remove, s.Replace), own) || l.Holder.Service != l.Service.Name {
+		return nil
+	}
+	return fmt.Errorf("its own cell %s is the one to go: %w", own, ErrStepDown)
+}
+
+// overLimit returns why the order would destroy too much, or nothing.
+func (l *Leader) overLimit(s step) string {
+	_, _, destroyed := l.memory.counts(l.Now())
+	destroys := len(s.Remove) + len(s.Replace)
+	limits := l.Service.Limits
+	switch {
+	case destroys == 0:
+		return ""
+	case limits.DestroysPerApply > 0 && destroys > limits.DestroysPerApply:
+		return fmt.Sprintf("the order would destroy %d cells, limits.destroys_per_apply is %d", destroys, limits.DestroysPerApply)
+	case limits.DestroysPerHour > 0 && destroyed+destroys > limits.DestroysPerHour:
+		return fmt.Sprintf("%d cells were destroyed in the last hour, %d more would exceed limits.destroys_per_hour (%d)",
+			destroyed, destroys, limits.DestroysPerHour)
+	default:
+		return ""
+	}
+}
+
+// putRecord writes the record as it is now.
+func (l *Leader) putRecord(ctx context.Context, r fleet.Record) error {
+	index, err := l.lease.PutRecord(ctx, r, l.index)
+	if err != nil {
+		return fmt.Errorf("write the record of %s: %w", l.Service.Name, err)
+	}
+	l.record, l.index, l.unwritten = r, index, false
+	return nil
+}

@@ -1,0 +1,232 @@
+package loop
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/reading"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/sense"
+)
+
+// Application is what a cell's sidecar asks of the application beside it.
+type Application interface {
+	// Well reports whether the application is well, and if not, why.
+	Well() (bool, string)
+	// Scrape reads the application's own metrics.
+	Scrape(context.Context) (*sense.Scrape, error)
+	// Drain asks it to finish what it has and take no more, or takes that back.
+	Drain(ctx context.Context, begin bool) error
+}
+
+// CellConfig is what a cell's sidecar works with.
+type CellConfig struct {
+	Service *policy.Service
+	// Identity is how the cell registers.
+	Identity fleet.Cell
+	Fleet    *fleet.Client
+	App      Application
+	// Version names the application's version, for what is learned of it.
+	Version string
+	Log     *slog.Logger
+	Now     func() time.Time
+}
+
+// Cell is the sidecar's side of its own cell: it registers it, pushes its
+// health, measures its vitals and drains it when it is to leave.
+type Cell struct {
+	CellConfig
+	meter *sense.CellMeter
+
+	mu       sync.Mutex
+	vitals   sense.Vitals
+	draining string // why, or nothing
+	// ordered is set while the leader's mark stands, asked while somebody
+	// asked this sidecar itself to drain.
+	ordered, asked string
+}
+
+// NewCell returns a cell that hasn't registered yet.
+func NewCell(cfg CellConfig) *Cell {
+	s := cfg.Service
+	meter := sense.CellConfig{
+		Busy: s.Metrics.Busy, Workers: s.Metrics.Workers, InFlight: s.Metrics.InFlight,
+		Window: s.Law.RateWindow,
+	}
+	if s.Latency != nil {
+		meter.Histogram, meter.Labels = s.Latency.Histogram, s.Latency.Labels
+	}
+	if s.Requests != nil {
+		meter.Arrived, meter.Refused = s.Requests.Arrived, s.Requests.Refused
+	}
+	why := reading.Unknown("not measured yet")
+	return &Cell{
+		CellConfig: cfg,
+		meter:      sense.NewCellMeter(meter),
+		vitals:     sense.Vitals{InFlight: why, Busy: why, Offered: why, Served: why, Refused: why, SpoolDepth: why, LatencyReason: why.Reason},
+	}
+}
+
+// Run keeps the cell registered until ctx ends; then it deregisters it.
+func (c *Cell) Run(ctx context.Context) error {
+	var g errgroup.Group
+	g.Go(func() error { c.pushHealth(ctx); return nil })
+	g.Go(func() error { c.measure(ctx); return nil })
+	g.Go(func() error { c.watchMark(ctx); return nil })
+	_ = g.Wait() // they end with ctx, and say what goes wrong in the log
+	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := c.Fleet.Deregister(bye, c.Identity.ID()); err != nil {
+		c.Log.Warn("could not deregister; the leader will", "cell", c.Identity.Name, "error", err)
+	}
+	return ctx.Err()
+}
+
+// How often the application's health is looked at: closely until the cell is
+// well for the first time, since a birth ends with that.
+const (
+	lookNewborn = 50 * time.Millisecond
+	lookGrown   = 250 * time.Millisecond
+)
+
+// pushHealth pushes each change at once, and otherwise three times a TTL. What
+// it can't push it tries again every second; an absent Consul is told of once.
+func (c *Cell) pushHealth(ctx context.Context) {
+	var (
+		last   fleet.Health
+		output string
+		due    time.Time
+		lost   bool
+		every  = lookNewborn
+	)
+	for {
+		health, why := c.health()
+		changed := !lost && (health != last || why != output)
+		if changed || !c.Now().Before(due) {
+			err := c.Fleet.Push(ctx, c.Identity, health, why)
+			c.tellLost(&lost, err)
+			last, output, due = health, why, c.Now().Add(c.Identity.TTL/3)
+			if err != nil {
+				due = c.Now().Add(time.Second)
+			}
+		}
+		if last == fleet.Passing {
+			every = lookGrown
+		}
+		if pause(ctx, every) != nil {
+			return
+		}
+	}
+}
+
+// tellLost logs when Consul is lost and when it is back.
+func (c *Cell) tellLost(lost *bool, err error) {
+	switch {
+	case err != nil && !*lost:
+		c.Log.Warn("could not push the cell's health; going on trying", "cell", c.Identity.Name, "error", err)
+	case err == nil && *lost:
+		c.Log.Info("the cell's health is pushed again", "cell", c.Identity.Name)
+	}
+	*lost = err != nil
+}
+
+// health is what the cell says of itself: critical while the application isn't
+// well, warning while it drains, so that it is spared new work.
+func (c *Cell) health() (fleet.Health, string) {
+	if ok, why := c.App.Well(); !ok {
+		return fleet.Critical, why
+	}
+	if why := c.Draining(); why != "" {
+		return fleet.Warning, "draining: " + why
+	}
+	return fleet.Passing, "well"
+}
+
+// measure scrapes the application each beat.
+func (c *Cell) measure(ctx context.Context) {
+	for {
+		limit, cancel := context.WithTimeout(ctx, c.Service.Beat)
+		scrape, err := c.App.Scrape(limit)
+		cancel()
+		v := c.meter.Observe(c.Now(), scrape, err)
+		c.mu.Lock()
+		c.vitals = v
+		c.mu.Unlock()
+		if pause(ctx, c.Service.Beat) != nil {
+			return
+		}
+	}
+}
+
+// Vitals is what the sidecar knows of its cell now.
+func (c *Cell) Vitals() sense.Vitals {
+	ok, _ := c.App.Well()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v := c.vitals
+	v.Service, v.Cell, v.Incarnation = c.Identity.Service, c.Identity.Name, c.Identity.Incarnation
+	v.Version = c.Version
+	v.Draining = c.draining != ""
+	v.Ready = ok && !v.Draining
+	if !v.At.IsZero() {
+		v.Age = c.Now().Sub(v.At)
+	}
+	return v
+}
+
+// Draining is why the cell drains, or nothing.
+func (c *Cell) Draining() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.draining
+}
+
+// watchMark follows the leader's mark that this cell is to leave.
+func (c *Cell) watchMark(ctx context.Context) {
+	err := c.Fleet.WatchLeaving(ctx, c.Identity.Service, c.Identity.Name, func(mark *fleet.Leaving) {
+		why := ""
+		if mark != nil && (mark.Incarnation == "" || mark.Incarnation == c.Identity.Incarnation) {
+			why = mark.Reason
+			if why == "" {
+				why = "the leader marked this cell to leave"
+			}
+		}
+		c.drain(ctx, func() { c.ordered = why })
+	})
+	if err != nil && ctx.Err() == nil {
+		c.Log.Error("no longer following whether this cell is to leave", "error", err)
+	}
+}
+
+// Ask begins or takes back a drain that somebody asked this sidecar for, such
+// as the provider before a delete.
+func (c *Cell) Ask(ctx context.Context, why string) { c.drain(ctx, func() { c.asked = why }) }
+
+// drain changes who wants the cell to drain and tells the application if that
+// makes a difference.
+func (c *Cell) drain(ctx context.Context, change func()) {
+	c.mu.Lock()
+	before := c.draining
+	change()
+	c.draining = c.ordered
+	if c.draining == "" {
+		c.draining = c.asked
+	}
+	begin := c.draining != ""
+	changed := begin != (before != "")
+	c.mu.Unlock()
+	if !changed {
+		return
+	}
+	c.Log.Info("drain", "begin", begin, "cell", c.Identity.Name)
+	ctx, cancel := context.WithTimeout(ctx, c.Service.Health.Timeout+5*time.Second)
+	defer cancel()
+	if err := c.App.Drain(ctx, begin); err != nil {
+		c.Log.Warn("could not tell the application", "drain", begin, "error", err)
+	}
+}

@@ -1,0 +1,196 @@
+package loop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+)
+
+// How long the leader waits before it tries again what failed before anything
+// was changed: a plan that was refused, a lock, a broken directory.
+const (
+	retryMin = 5 * time.Second
+	retryMax = 2 * time.Minute
+)
+
+// landed takes the worker's result.
+func (l *Leader) landed(ctx context.Context, r result) {
+	l.busy = ""
+	if r.prepared != nil || r.what == preparing {
+		l.takeOver(r)
+		return
+	}
+	l.Metrics.applies.WithLabelValues(l.Service.Name, outcome(r)).Inc()
+	l.Metrics.applySeconds.WithLabelValues(l.Service.Name, outcome(r)).Observe(r.took.Seconds())
+	for _, d := range r.drift {
+		l.Log.Warn("drift outside the cells, left alone", "address", d.Address, "action", d.Action, "why", d.Why)
+	}
+	l.gone = r.gone
+	if r.shape != nil {
+		l.shape = *r.shape
+	}
+	if r.err == nil {
+		l.carriedOut(ctx, r)
+		return
+	}
+	l.notCarriedOut(ctx, r)
+}
+
+// carriedOut closes an order whose apply succeeded.
+func (l *Leader) carriedOut(ctx context.Context, r result) {
+	l.failures, l.retry = 0, time.Time{}
+	l.held = map[string]heldCell{}
+	for _, name := range l.record.Names {
+		l.held[name] = heldCell{}
+	}
+	for _, n := range r.order.Add {
+		l.born(r, n)
+	}
+	l.close(ctx, r)
+}
+
+// born writes a birth that landed into the book.
+func (l *Leader) born(r result, n fleet.Newborn) {
+	at, seen := r.born[n.Name]
+	if !seen {
+		at = l.Now()
+	}
+	l.Metrics.births.WithLabelValues(l.Service.Name, "born").Inc()
+	took, measured := l.memory.Book.Landed(l.roster().key(n.Name), at)
+	if measured {
+		l.Metrics.birthSeconds.WithLabelValues(l.Service.Name).Observe(took.Seconds())
+	}
+	l.Log.Info("cell born", "cell", n.Name, "incarnation", n.Incarnation, "took", took)
+}
+
+// notCarriedOut sorts out what an order that failed has left: births that
+// failed for good lose their names, and the next try waits.
+func (l *Leader) notCarriedOut(ctx context.Context, r result) {
+	l.explain(r)
+	if r.heldKnown {
+		l.held = r.held
+	}
+	if errors.Is(r.err, errModuleChanged) {
+		l.prepared = false
+		return
+	}
+	if !r.applied {
+		l.failures++
+		l.retry = l.Now().Add(retryAfter(l.failures))
+		return
+	}
+	l.failures = 0
+	for _, n := range r.order.Add {
+		cell, held := l.held[n.Name]
+		if held && !cell.Tainted {
+			l.born(r, n)
+			continue
+		}
+		l.memory.Book.Failed(l.roster().key(n.Name), cause(r.err), l.Now(), l.backoff(), l.Jitter())
+		l.Metrics.births.WithLabelValues(l.Service.Name, "failed").Inc()
+		if !slices.Contains(l.failed, n.Name) {
+			l.failed = append(l.failed, n.Name)
+		}
+	}
+	l.close(ctx, r)
+}
+
+// close takes the order out of the record and remembers the change.
+func (l *Leader) close(ctx context.Context, r result) {
+	born := len(r.order.Add) - len(intersect(newbornNames(r.order.Add), l.failed))
+	l.memory.Changes = append(l.memory.Changes, change{
+		At:        l.Now(),
+		Delta:     born - len(r.order.Remove) - len(r.order.Replace),
+		Destroyed: len(r.order.Remove) + len(r.order.Replace),
+	})
+	if err := l.lease.TakeBack(ctx, r.order.Remove...); err != nil {
+		l.Log.Warn("could not remove the marks of cells that have left", "cells", r.order.Remove, "error", err)
+	}
+	next := l.record
+	next.Orders = nil
+	index, err := l.lease.PutRecord(ctx, next, l.index)
+	if err != nil {
+		// The order stays in the record; carrying it out again changes
+		// nothing, and the next beat reads the record anew.
+		l.Log.Warn("could not close the order in the record", "order", r.order.ID, "error", err)
+		l.stale = true
+		return
+	}
+	l.record, l.index = next, index
+	l.saveMemory(ctx, true)
+}
+
+// explain says in the log why an order was not carried out, and what to do.
+func (l *Leader) explain(r result) {
+	var refused *act.RefusedError
+	var locked *act.LockedError
+	switch {
+	case errors.As(r.err, &refused):
+		l.Metrics.refusals.WithLabelValues(l.Service.Name).Add(float64(len(refused.Verdict.Refused)))
+		for _, f := range refused.Verdict.Refused {
+			l.Log.Error("the plan was refused", "address", f.Address, "action", f.Action, "why", f.Why)
+		}
+	case errors.As(r.err, &locked):
+		l.Log.Warn("Terraform's state is locked", "by", locked.Who, "operation", locked.Operation, "since", locked.Created, "id", locked.ID)
+	default:
+		l.Log.Error("the order was not carried out", "order", r.order.ID, "error", r.err)
+	}
+	l.trouble = fmt.Sprintf("order %s: %v", r.order.ID, r.err)
+}
+
+// cause is what failures are compared by: Terraform's own summaries, which name
+// no cell.
+func cause(err error) string {
+	var command *act.CommandError
+	if !errors.As(err, &command) || len(command.Diagnostics) == 0 {
+		return "unknown"
+	}
+	var all []string
+	for _, d := range command.Diagnostics {
+		all = append(all, d.Summary)
+	}
+	slices.Sort(all)
+	return strings.Join(slices.Compact(all), "; ")
+}
+
+// backoff is how the policy slows failing births.
+func (l *Leader) backoff() act.Backoff {
+	b := l.Service.Birth
+	return act.Backoff{Min: b.BackoffMin, Max: b.BackoffMax, TrialAfter: b.TrialAfter}
+}
+
+// outcome is the label that metrics give to the end of an order.
+func outcome(r result) string {
+	var refused *act.RefusedError
+	var locked *act.LockedError
+	switch {
+	case r.err == nil:
+		return "applied"
+	case errors.As(r.err, &refused):
+		return "refused"
+	case errors.As(r.err, &locked):
+		return "locked"
+	default:
+		return "failed"
+	}
+}
+
+// retryAfter doubles from retryMin to retryMax.
+func retryAfter(failures int) time.Duration {
+	d := retryMin << min(failures-1, 10)
+	return min(d, retryMax)
+}
+
+func newbornNames(newborns []fleet.Newborn) []string {
+	var out []string
+	for _, n := range newborns {
+		out = append(out, n.Name)
+	}
+	return out
+}

@@ -1,0 +1,186 @@
+package loop
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/balance"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
+)
+
+// Leader decides and acts for one service while it holds the service's lock.
+//
+// One goroutine, Run, owns everything the leader knows. Work that takes long
+// (Terraform) is done by one worker at a time, which hands its result back;
+// meanwhile the beats go on, so that the newest decision is taken when the
+// worker ends.
+//
+//	         +--------------------- beat ---------------------+
+//	prepare -+-> look -> decide -> who is dead -> step -> order -> worker
+//	         +----------------- result, at once <-------------------+
+type Leader struct {
+	LeaderConfig
+	lease *fleet.Lease
+	// Root is the root module, open since the last preparation.
+	Root *act.Root
+
+	// prepared is set once record, shape and held are known; stale asks for the
+	// record to be read again.
+	prepared, stale bool
+	// unwritten is set while the record knows more than Consul does.
+	unwritten bool
+	record    fleet.Record
+	index     uint64 // the record's in Consul; 0 while there is none
+	shape     guard.Shape
+	held      map[string]heldCell
+
+	// failed are cells whose birth failed for good, gone are those that a
+	// refresh missed, lastSeen is how each cell was registered last.
+	failed, gone []string
+	lastSeen     map[string]fleet.Member
+
+	eyes   *eyes
+	memory memory
+	deaths deathWatch
+	last   balance.Decision
+	told   report
+
+	busy     string      // what the worker does, or nothing
+	results  chan result // of the worker
+	failures int         // tries in a row that failed before anything changed
+	retry    time.Time   // nothing is tried before this instant
+	trouble  string      // what was in the way of the last try
+}
+
+// Process says which process leads, for the note that lets another break the
+// state lock this one might leave.
+type Process struct {
+	Machine, Boot, Host string
+	PID                 int
+	Started             uint64 // clock ticks after boot
+}
+
+// LeaderConfig is what a leader works with.
+type LeaderConfig struct {
+	Service *policy.Service
+	// Open opens the root module as it is now.
+	Open   func() (*act.Root, error)
+	Fleet  *fleet.Client
+	Holder fleet.Holder
+	// Generation is that of the leader's own cell; its children have one more.
+	Generation int
+	Self       Process
+	Sources    Sources
+	Metrics    *Metrics
+	Log        *slog.Logger
+	// YieldTo is asked each beat whether a guest should give the lock back; nil
+	// for the service's own sidecars.
+	YieldTo func([]fleet.Member) bool
+	// PauseFile stops deciding and doing while it exists; it is honoured
+	// without Consul. Empty for none.
+	PauseFile string
+	// Incarnation makes the name of a new life of a cell; Jitter is a random
+	// number in [0,1), so that services that failed together don't try again
+	// together.
+	Incarnation func() string
+	Jitter      func() float64
+	// Now is the clock.
+	Now func() time.Time
+}
+
+// heldCell is a cell as Terraform's state holds it. A tainted one is half-born:
+// Terraform would make it anew.
+type heldCell struct{ Tainted bool }
+
+// NewLeader returns a leader that hasn't begun.
+func NewLeader(cfg LeaderConfig, lease *fleet.Lease) *Leader {
+	cfg.Log = cfg.Log.With("service", cfg.Service.Name)
+	return &Leader{
+		LeaderConfig: cfg,
+		lease:        lease,
+		held:         map[string]heldCell{},
+		lastSeen:     map[string]fleet.Member{},
+		eyes:         newEyes(cfg.Service),
+		deaths:       deathWatch{After: cfg.Service.Replace.After, MassHold: cfg.Service.Replace.MassHold},
+		results:      make(chan result, 1),
+	}
+}
+
+// Run leads until ctx ends, the lease is lost or the leader steps down. It
+// waits for a running apply to end: Terraform's state is never left half
+// written by us. It returns why it ended.
+func (l *Leader) Run(ctx context.Context) error {
+	l.Metrics.leader.WithLabelValues(l.Service.Name).Set(1)
+	defer l.Metrics.forget(l.Service.Name)
+	ticker := time.NewTicker(l.Service.Beat)
+	defer ticker.Stop()
+	if err := l.beat(ctx); err != nil {
+		return err
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			l.finish()
+			return ctx.Err()
+		case <-l.lease.Lost():
+			l.Log.Warn("the lock was lost: deciding and starting nothing more", "running", l.busy)
+			l.finish()
+			return l.lease.Err()
+		case r := <-l.results:
+			l.landed(ctx, r)
+		case <-ticker.C:
+		}
+		if err := l.beat(ctx); err != nil {
+			l.finish()
+			return err
+		}
+	}
+}
+
+// finish waits for the worker. An apply is let run to its end; its time limit
+// is Terraform's.
+func (l *Leader) finish() {
+	if l.busy == "" {
+		return
+	}
+	l.Log.Info("waiting for what runs to end", "running", l.busy)
+	r := <-l.results
+	l.busy = ""
+	if r.err != nil {
+		l.Log.Warn("what ran ended with an error", "error", r.err)
+	}
+}
+
+// roster returns the record as a list of cells. With a bare count the record
+// has no names: a cell is its index.
+func (l *Leader) roster() roster {
+	r := roster{
+		Service: l.Service.Name, Named: l.Root == nil || l.Root.Module().Named, HoldsData: l.Service.HoldsData,
+		Names: l.record.Names, Next: l.record.Next,
+	}
+	if !r.Named {
+		r.Names = nil
+		for i := range l.record.Count {
+			r.Names = append(r.Names, cellName(l.Service.Name, i))
+		}
+	}
+	return r
+}
+
+func (l *Leader) cells() []string { return l.roster().Names }
+
+func (l *Leader) books() books {
+	return books{names: l.cells(), orders: l.record.Orders, held: l.held}
+}
+
+// start lets the worker do one thing. It must not be busy.
+func (l *Leader) start(ctx context.Context, what string, work func(context.Context) result) {
+	l.busy = what
+	// The work outlives the leader's own end: an apply is let end.
+	ctx = context.WithoutCancel(ctx)
+	go func() { l.results <- work(ctx) }()
+}

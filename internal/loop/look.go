@@ -1,0 +1,181 @@
+package loop
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/sense"
+)
+
+// Sources are where a leader looks, beside Consul.
+type Sources struct {
+	// Lag samples the consumer group; nil for a service without a queue.
+	Lag func(context.Context) sense.LagSample
+	// Vitals asks the sidecars of the service.
+	Vitals func(context.Context, []sense.Sibling) []sense.Result
+	// Answers reports whether a sidecar answers at its own address.
+	Answers func(context.Context, sense.Sibling) bool
+	// Gone reports whether the process of a cell is proven to have ended. It
+	// is false whenever that can't be told from here.
+	Gone func(fleet.Cell) bool
+	// Alive reports whether a process of this machine, known by its id and its
+	// start in clock ticks after boot, still runs.
+	Alive func(pid int, started uint64) bool
+}
+
+// view is what the leader saw of a service in one beat. What it could not see
+// carries an error, never an empty list.
+type view struct {
+	at         time.Time
+	members    []fleet.Member
+	membersErr error
+	vitals     sense.ServiceVitals
+	byCell     map[string]sense.Vitals
+	lag        *sense.LagSample
+	pin        *fleet.Pin
+	paused     string // who paused, or nothing
+	leaving    map[string]fleet.Leaving
+	tombstones []fleet.Tombstone
+	consulErr  error // pins, marks and tombstones are as of the last beat
+	proven     bool  // the leader's own session was proven
+}
+
+// look gathers everything at the same time, within the given limit, so that
+// one slow source doesn't make the others late.
+func (l *Leader) look(ctx context.Context) view {
+	s := l.Service
+	v := view{at: l.Now(), byCell: map[string]sense.Vitals{}}
+	ctx, cancel := context.WithTimeout(ctx, max(s.Beat, time.Second)*4/5)
+	defer cancel()
+	quantile := 0.99
+	if s.Latency != nil {
+		quantile = s.Latency.Quantile
+	}
+	var g errgroup.Group
+	g.Go(func() error {
+		v.members, v.membersErr = l.Fleet.Members(ctx, s.Name)
+		if v.membersErr == nil {
+			v.ask(ctx, l.Sources, quantile)
+		}
+		return nil
+	})
+	g.Go(func() error {
+		if l.Sources.Lag != nil {
+			sample := l.Sources.Lag(ctx)
+			v.lag = &sample
+		}
+		return nil
+	})
+	g.Go(func() error {
+		// Without a lease there is nothing to lose: a plan is only looked at.
+		v.proven = l.lease == nil || l.lease.Check(ctx) == nil
+		return nil
+	})
+	g.Go(func() error {
+		v.consulErr = v.readMarks(ctx, l.Fleet, s.Name)
+		return nil
+	})
+	_ = g.Wait() // the functions above keep their errors in the view
+	return v
+}
+
+// ask gathers the vitals of the members that have a sidecar.
+func (v *view) ask(ctx context.Context, src Sources, quantile float64) {
+	var siblings []sense.Sibling
+	for _, m := range v.members {
+		// A silent cell is judged by the death watch; asked here it would only
+		// make the whole unknown.
+		if m.Vitals != "" && !m.Silent {
+			siblings = append(siblings, sibling(m))
+		}
+	}
+	results := src.Vitals(ctx, siblings)
+	for _, r := range results {
+		if r.Err == nil {
+			v.byCell[r.Cell] = r.Vitals
+		}
+	}
+	v.vitals = sense.Combine(v.at, results, quantile)
+}
+
+func sibling(m fleet.Member) sense.Sibling {
+	return sense.Sibling{Service: m.Service, Cell: m.Name, Incarnation: m.Incarnation, URL: m.Vitals}
+}
+
+// readMarks reads the keys that people and leaders set beside the record.
+func (v *view) readMarks(ctx context.Context, c *fleet.Client, service string) error {
+	var err error
+	if v.pin, err = c.Pinned(ctx, service); err != nil {
+		return err
+	}
+	if v.paused, err = pausedBy(ctx, c, service); err != nil {
+		return err
+	}
+	marks, err := c.Leaving(ctx, service)
+	if err != nil {
+		return err
+	}
+	v.leaving = make(map[string]fleet.Leaving, len(marks))
+	for _, m := range marks {
+		v.leaving[m.Cell] = m
+	}
+	v.tombstones, err = c.Tombstones(ctx, service)
+	return err
+}
+
+func pausedBy(ctx context.Context, c *fleet.Client, service string) (string, error) {
+	p, err := c.Paused(ctx, service)
+	if err != nil || p == nil {
+		return "", err
+	}
+	what := "this service is paused"
+	if p.All {
+		what = "all services are paused"
+	}
+	return fmt.Sprintf("%s by %s since %s", what, cmp.Or(p.By, "somebody"), p.Since.Format(time.RFC3339)), nil
+}
+
+// pauseFile reports whether the local file that stops everything exists. A
+// file that can't be looked for counts as there: somebody may have put it.
+func pauseFile(path string) bool {
+	if path == "" {
+		return false
+	}
+	_, err := os.Stat(path)
+	return !errors.Is(err, os.ErrNotExist)
+}
+
+// member returns the member of a name.
+func (v *view) member(name string) (fleet.Member, bool) {
+	i := slices.IndexFunc(v.members, func(m fleet.Member) bool { return m.Name == name })
+	if i < 0 {
+		return fleet.Member{}, false
+	}
+	return v.members[i], true
+}
+
+// ready reports whether a cell takes work.
+func (v *view) ready(name string) bool {
+	m, ok := v.member(name)
+	_, leaving := v.leaving[name]
+	return ok && !leaving && m.Health != fleet.Critical
+}
+
+// drained reports whether a leaving cell may go: it is known to be idle, it is
+// past its time, or nothing of it is heard any more.
+func (v *view) drained(name string) bool {
+	mark := v.leaving[name]
+	if v.at.After(mark.Until) {
+		return true
+	}
+	vitals, known := v.byCell[name]
+	return known && vitals.Draining && vitals.Idle()
+}

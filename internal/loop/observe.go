@@ -1,0 +1,153 @@
+package loop
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/balance"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/reading"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/sense"
+)
+
+// books are what the leader holds to be true of its cells: those that the
+// record wants, the orders not yet carried out, and those that the state holds.
+type books struct {
+	names  []string
+	orders []fleet.Order
+	held   map[string]heldCell
+}
+
+// eyes turn views into observations. They remember the last samples, since a
+// rate is the difference of two.
+type eyes struct {
+	service *policy.Service
+	meter   *sense.RateMeter
+	rates   sense.Rates
+}
+
+func newEyes(s *policy.Service) *eyes {
+	return &eyes{service: s, meter: sense.NewRateMeter(s.Law.RateWindow)}
+}
+
+// observe makes the observation of a view, for a record and the changes that
+// the last hour saw.
+func (e *eyes) observe(v view, b books, m *memory) balance.Observation {
+	changes, downs, _ := m.counts(v.at)
+	obs := balance.Observation{
+		At:         v.at,
+		Ordered:    len(without(b.names, slices.Collect(maps.Keys(v.leaving)))),
+		Ready:      e.ready(v, b),
+		InFlight:   inFlight(v, b),
+		Changes:    changes,
+		Downs:      downs,
+		BusyMax:    v.vitals.BusyMax.Value,
+		BusySource: v.vitals.BusySource,
+		Version:    v.vitals.Version,
+		Latency:    v.vitals.Latency.Value,
+	}
+	if v.pin != nil {
+		obs.Pin = &v.pin.Count
+	}
+	if median, known := m.Book.Median(); known {
+		obs.BirthMedian = reading.Of(median.Seconds(), v.at)
+	} else {
+		obs.BirthMedian = reading.Unknown("no birth has been measured yet")
+	}
+	if e.service.KafkaLag != nil {
+		e.queue(v, &obs)
+	} else {
+		obs.Offered, obs.Served = v.vitals.Offered.Value, v.vitals.Served.Value
+	}
+	return obs
+}
+
+// queue fills in what comes from the topic.
+func (e *eyes) queue(v view, obs *balance.Observation) {
+	if v.lag == nil {
+		why := reading.Unknown("the topic was not sampled")
+		obs.Offered, obs.Served, obs.Lag, obs.Partitions = why, why, why, why
+		return
+	}
+	e.rates = e.meter.Observe(*v.lag)
+	rates := e.rates
+	obs.Lag = v.lag.Lag
+	obs.Partitions = v.lag.PartitionCount
+	obs.Rebalancing = v.lag.Rebalancing
+	obs.Offered, obs.Served = rates.Offered, rates.Served
+	obs.CommitInterval = rates.CommitInterval
+	obs.InFlightMessages = v.vitals.InFlight.Value
+}
+
+// ready counts the cells that take work. Where cells can't register, those
+// that the state holds count, and their health is unknown.
+func (e *eyes) ready(v view, b books) int {
+	n := 0
+	for _, name := range b.names {
+		if e.service.Members == policy.MembersState {
+			if c, ok := b.held[name]; ok && !c.Tainted {
+				n++
+			}
+			continue
+		}
+		if v.ready(name) {
+			n++
+		}
+	}
+	return n
+}
+
+// inFlight lists what is ordered and hasn't landed: births whose cell isn't
+// ready yet, and cells that drain before they go.
+func inFlight(v view, b books) []balance.Order {
+	var out []balance.Order
+	for _, o := range b.orders {
+		delta := 0
+		for _, n := range o.Add {
+			if _, isHeld := b.held[n.Name]; !isHeld && !v.ready(n.Name) {
+				delta++
+			}
+		}
+		if delta > 0 {
+			out = append(out, balance.Order{Delta: delta, Placed: o.Placed, Expected: o.Expected})
+		}
+	}
+	return out
+}
+
+// signs returns what was seen of each cell of the record, for judging who is
+// dead.
+func (l *Leader) signs(v view, answers func(sense.Sibling) bool) []sign {
+	var out []sign
+	for name := range l.held {
+		s := sign{Name: name}
+		m, registered := v.member(name)
+		if registered {
+			l.lastSeen[name] = m
+		} else {
+			m, s.Silent = l.lastSeen[name], "its registration is gone"
+		}
+		if m.Health == fleet.Critical {
+			s.Silent = "its check is critical: " + m.Output
+		}
+		s.Gone = slices.Contains(l.gone, name)
+		if s.Gone && s.Silent == "" {
+			s.Silent = "Terraform's refresh doesn't find it"
+		}
+		if s.Silent != "" {
+			s.Removed = tombstoned(v, m.Cell)
+			s.Gone = s.Gone || l.Sources.Gone(m.Cell)
+			s.Answers = !s.Gone && m.Vitals != "" && answers(sibling(m))
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// tombstoned reports whether somebody removed this life of the cell.
+func tombstoned(v view, c fleet.Cell) bool {
+	return slices.ContainsFunc(v.tombstones, func(t fleet.Tombstone) bool {
+		return t.Cell == c.Name && t.Incarnation == c.Incarnation
+	})
+}

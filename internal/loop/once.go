@@ -1,0 +1,147 @@
+package loop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/balance"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
+)
+
+// Outcome is what one beat decided, and what it would change or has changed.
+type Outcome struct {
+	Decision balance.Decision
+	// Reason is why the order is placed; it may be another than the decision's,
+	// such as a dead cell.
+	Reason               string
+	Add, Remove, Replace []string
+	// Drain are cells that begin to leave, Keep those that are taken back.
+	Drain, Keep []string
+	// Changes are Terraform's, Drift what lies outside the cells and is left
+	// alone, Refused why the plan may not be applied.
+	Changes        []guard.Change
+	Drift, Refused []guard.Refusal
+	// Held says why nothing may be done now, or nothing.
+	Held string
+}
+
+// Nothing reports whether there is nothing to do.
+func (o Outcome) Nothing() bool {
+	return len(o.Add)+len(o.Remove)+len(o.Replace)+len(o.Drain)+len(o.Keep) == 0
+}
+
+// Plan is one beat without acting: what would be decided, with every term, and
+// what Terraform would change. It needs no lock. Rates need two looks, so it
+// takes a beat.
+func (l *Leader) Plan(ctx context.Context) (Outcome, error) {
+	v, err := l.firstLook(ctx)
+	if err != nil {
+		return Outcome{}, err
+	}
+	s, o := l.once(ctx, v)
+	if !s.orders() {
+		return o, nil
+	}
+	l.record.Names, l.record.Count = s.Names, len(s.Names)
+	order := l.pending()
+	for _, name := range s.Replace {
+		order.Keep = slices.DeleteFunc(order.Keep, func(k guard.Key) bool { return k == l.roster().key(name) })
+		order.Replace = append(order.Replace, l.roster().key(name))
+	}
+	plan, err := l.Root.Plan(ctx, l.desired(), order, l.shape)
+	var refused *act.RefusedError
+	if errors.As(err, &refused) {
+		o.Refused = refused.Verdict.Refused
+		return o, nil
+	}
+	if err != nil {
+		return o, err
+	}
+	o.Changes, o.Drift = plan.Changes, plan.Drift
+	return o, plan.Discard()
+}
+
+// Apply is one beat, acting: for cron jobs and for trying. The leader must hold
+// the lock. It returns when the order is carried out.
+func (l *Leader) Apply(ctx context.Context) (Outcome, error) {
+	v, err := l.firstLook(ctx)
+	if err != nil {
+		return Outcome{}, err
+	}
+	defer l.saveMemory(ctx, true)
+	if left := l.pending(); left.Size() > 0 {
+		l.Log.Info("carrying out what the record ordered before")
+		l.carryOut(ctx)
+		if err := l.await(ctx); err != nil {
+			return Outcome{Decision: l.last}, err
+		}
+	}
+	s, o := l.once(ctx, v)
+	if o.Held != "" {
+		return o, nil
+	}
+	if err := l.keepRecord(ctx); err != nil {
+		return o, err
+	}
+	if err := l.mark(ctx, s, v); err != nil {
+		return o, err
+	}
+	if why := l.overLimit(s); why != "" {
+		return o, errors.New(why)
+	}
+	if !s.orders() {
+		return o, nil
+	}
+	if err := l.place(ctx, s, o.Reason); err != nil {
+		return o, err
+	}
+	return o, l.await(ctx)
+}
+
+// await takes the worker's result.
+func (l *Leader) await(ctx context.Context) error {
+	r := <-l.results
+	l.landed(ctx, r)
+	return r.err
+}
+
+// firstLook gets ready and looks twice, a beat apart.
+func (l *Leader) firstLook(ctx context.Context) (view, error) {
+	p, err := l.getReady(ctx)
+	if err != nil {
+		return view{}, err
+	}
+	l.takeOver(result{what: preparing, prepared: p})
+	first := l.look(ctx)
+	l.eyes.observe(first, l.books(), &l.memory)
+	if err := pause(ctx, l.Service.Beat); err != nil {
+		return view{}, err
+	}
+	v := l.look(ctx)
+	if v.membersErr != nil {
+		return v, fmt.Errorf("see who is there: %w", v.membersErr)
+	}
+	if v.consulErr != nil {
+		return v, fmt.Errorf("read pins, pauses and marks: %w", v.consulErr)
+	}
+	return v, nil
+}
+
+// once decides and turns the decision into a step, without taking it.
+func (l *Leader) once(ctx context.Context, v view) (step, Outcome) {
+	obs := l.eyes.observe(v, l.books(), &l.memory)
+	l.memory.Law, l.last = balance.Decide(lawConfig(l.Service), l.memory.Law, obs)
+	w, reason := l.wish(ctx, v)
+	s := l.roster().step(w, func(names []string) []string { return l.leaverOrder(names, v) })
+	held := v.paused
+	if pauseFile(l.PauseFile) {
+		held = "paused by the file " + l.PauseFile
+	}
+	return s, Outcome{
+		Decision: l.last, Reason: reason, Held: held,
+		Add: s.Add, Remove: s.Remove, Replace: s.Replace, Drain: s.Mark, Keep: s.TakeBack,
+	}
+}

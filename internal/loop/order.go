@@ -1,0 +1,264 @@
+package loop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
+)
+
+// result is what the worker hands back to the leader.
+type result struct {
+	what string
+	err  error
+	took time.Duration
+
+	// Of an order carried out.
+	order   fleet.Order
+	applied bool                 // the apply was begun
+	born    map[string]time.Time // when the resources of a newborn were complete
+	drift   []guard.Refusal
+	shape   *guard.Shape // learned anew on the way
+	// held is the state's cells after the work, where heldKnown.
+	held      map[string]heldCell
+	heldKnown bool
+	gone      []string // cells that the refresh missed
+
+	// Of the preparation.
+	prepared *preparation
+}
+
+// place writes the step into the record and lets the worker carry it out. The
+// record comes first: whoever leads next finds there what was begun.
+func (l *Leader) place(ctx context.Context, s step, reason string) error {
+	now := l.Now()
+	next := l.record
+	next.Names, next.Count, next.Next = s.Names, len(s.Names), s.Next
+	if !l.roster().Named {
+		next.Names = nil
+	}
+	next.Orders = []fleet.Order{{
+		ID:     fmt.Sprintf("%d-%d", l.lease.Epoch(), now.UnixMilli()),
+		Epoch:  l.lease.Epoch(),
+		Add:    l.newborns(s, reason, now),
+		Remove: s.Remove, Replace: s.Replace,
+		Reason: reason, Placed: now, Expected: now.Add(l.birthTime()),
+	}}
+	next.Decision = &fleet.Note{At: now, Code: l.last.Code, Reason: reason, Desired: l.last.Desired}
+	index, err := l.lease.PutRecord(ctx, next, l.index)
+	if err != nil {
+		return fmt.Errorf("write the order into the record of %s: %w", l.Service.Name, err)
+	}
+	l.record, l.index = next, index
+	l.failed = without(l.failed, s.Remove, s.Replace)
+	for _, n := range next.Orders[0].Add {
+		l.memory.Book.Ordered(l.roster().key(n.Name), now)
+	}
+	l.Log.Info("order placed", "add", s.Add, "remove", s.Remove, "replace", s.Replace, "reason", reason)
+	l.carryOut(ctx)
+	return nil
+}
+
+// newborns names the cells to be born, each with an incarnation of its own, so
+// that a birth cut short is taken up again rather than repeated.
+func (l *Leader) newborns(s step, reason string, now time.Time) []fleet.Newborn {
+	var out []fleet.Newborn
+	for _, name := range slices.Concat(s.Add, s.Replace) {
+		out = append(out, fleet.Newborn{
+			Name:        name,
+			Incarnation: l.Incarnation(),
+			Parent:      l.Holder.Cell,
+			Generation:  l.Generation + 1,
+			Reason:      reason,
+		})
+	}
+	return out
+}
+
+// birthTime is how long a birth is expected to take.
+func (l *Leader) birthTime() time.Duration {
+	if median, known := l.memory.Book.Median(); known {
+		return median
+	}
+	return l.Service.Birth.Time
+}
+
+// pending returns what the record orders and the state doesn't hold yet, or
+// still holds.
+func (l *Leader) pending() guard.Order {
+	r := l.roster()
+	held := slices.Sorted(maps.Keys(l.held))
+	var replace []string
+	for _, o := range l.record.Orders {
+		replace = append(replace, intersect(r.Names, o.Replace)...)
+	}
+	if r.keepsNames() {
+		for _, n := range intersect(r.Names, held) {
+			if l.held[n].Tainted && !slices.Contains(replace, n) {
+				replace = append(replace, n)
+			}
+		}
+	}
+	return guard.Order{
+		Add:     r.keys(without(r.Names, held, replace)),
+		Remove:  r.keys(without(held, r.Names)),
+		Replace: r.keys(replace),
+		Keep:    r.keys(without(intersect(r.Names, held), replace)),
+	}
+}
+
+// carryOut hands the record's order to the worker.
+func (l *Leader) carryOut(ctx context.Context) {
+	job := &carry{
+		leader:  l,
+		base:    l.stateAsDesired(),
+		desired: l.desired(),
+		order:   l.pending(),
+		shape:   l.shape,
+		roster:  l.roster(),
+	}
+	if len(l.record.Orders) > 0 {
+		job.record = l.record.Orders[0]
+	}
+	l.start(ctx, "order "+job.record.ID, job.run)
+}
+
+// desired is the record as the variable file says it.
+func (l *Leader) desired() act.Desired {
+	d := act.Desired{Count: l.record.Count}
+	if l.Root.Module().Named {
+		d.Names = slices.Clone(l.record.Names)
+	}
+	return d
+}
+
+// carry is one order on its way: plan, guard, apply that plan. It runs in the
+// worker and reads of the leader only what never changes.
+type carry struct {
+	leader  *Leader
+	base    act.Desired // as the state is
+	desired act.Desired // as the record wants it
+	order   guard.Order
+	shape   guard.Shape
+	roster  roster
+	record  fleet.Order
+}
+
+func (c *carry) run(ctx context.Context) result {
+	ctx, cancel := context.WithTimeout(ctx, c.leader.Service.Terraform.Timeout)
+	defer cancel()
+	began := c.leader.Now()
+	r := result{what: "order", order: c.record, born: map[string]time.Time{}}
+	r.err = c.apply(ctx, &r)
+	r.took = c.leader.Now().Sub(began)
+	if r.err == nil {
+		return r
+	}
+	var refused *act.RefusedError
+	if errors.As(r.err, &refused) {
+		for _, key := range refused.Verdict.Gone {
+			r.gone = append(r.gone, c.roster.name(key))
+		}
+	}
+	r.held, r.heldKnown = c.leader.readHeld(ctx, c.shape, c.roster)
+	return r
+}
+
+func (c *carry) apply(ctx context.Context, r *result) error {
+	if err := c.readShape(ctx, r); err != nil {
+		return err
+	}
+	if _, _, err := c.leader.Root.WriteVariables(c.desired); err != nil {
+		return err
+	}
+	plan, err := c.leader.planUnlocked(ctx, c.desired, c.order, c.shape)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := plan.Discard(); err != nil {
+			c.leader.Log.Warn("could not remove a plan file", "error", err)
+		}
+	}()
+	r.drift = plan.Drift
+	// The note is written under the lock, which so is proven again: planning
+	// takes seconds.
+	if err := c.leader.noteApply(ctx, c.record.ID); err != nil {
+		return fmt.Errorf("note the apply that is about to begin: %w", err)
+	}
+	r.applied = true
+	err = plan.Apply(ctx, func(e act.Event) { c.progress(r, e) })
+	if forget := c.leader.lease.ClearApplying(ctx); forget != nil && err == nil {
+		c.leader.Log.Warn("could not remove the note of the apply", "error", forget)
+	}
+	return err
+}
+
+// errModuleChanged says that the root module is another than the one that the
+// shape of an order was learned from.
+var errModuleChanged = errors.New("the root module has changed: what an order changes must be learned anew")
+
+// readShape makes sure that the shape is of the root module as it is now, and
+// that it tells how a removal looks if one is ordered: with no cells at first
+// that could not be learned.
+func (c *carry) readShape(ctx context.Context, r *result) error {
+	module, diags := act.Inspect(c.leader.Root.Module().Dir)
+	if diags.HasErrors() {
+		return fmt.Errorf("read the root module: %w", diags)
+	}
+	if module.Digest != c.shape.Digest {
+		return errModuleChanged
+	}
+	if c.shape.Removals || len(c.order.Remove) == 0 {
+		return nil
+	}
+	shape, err := c.leader.Root.Learn(ctx, c.base)
+	if err != nil {
+		return err
+	}
+	c.shape, r.shape = shape, &shape
+	return nil
+}
+
+// progress notes when the last resource of each newborn was complete.
+func (c *carry) progress(r *result, e act.Event) {
+	if e.Kind == act.EventComplete && e.Cell != "" {
+		r.born[c.roster.name(e.Cell)] = e.At
+	}
+}
+
+// readHeld asks the state which cells it holds.
+func (l *Leader) readHeld(ctx context.Context, shape guard.Shape, r roster) (map[string]heldCell, bool) {
+	cells, err := l.Root.Cells(ctx, shape)
+	if err != nil {
+		l.Log.Warn("could not read which cells the state holds", "error", err)
+		return nil, false
+	}
+	held := make(map[string]heldCell, len(cells))
+	for _, c := range cells {
+		held[r.name(c.Key)] = heldCell{Tainted: !c.Whole()}
+	}
+	return held, true
+}
+
+// stateAsDesired is what the variables would say so that nothing changes.
+func (l *Leader) stateAsDesired() act.Desired {
+	r := l.roster()
+	names := slices.SortedFunc(maps.Keys(l.held), func(a, b string) int {
+		return guard.CompareKeys(r.key(a), r.key(b))
+	})
+	if r.Named {
+		return act.Desired{Count: len(names), Names: names}
+	}
+	if len(names) == 0 {
+		return act.Desired{}
+	}
+	highest, _ := cellNumber(l.Service.Name, names[len(names)-1])
+	return act.Desired{Count: highest + 1}
+}

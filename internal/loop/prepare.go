@@ -1,0 +1,155 @@
+package loop
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
+)
+
+const preparing = "preparation"
+
+// preparation is what a leader must know before it may act: the record, or
+// one made from the state, the shape of an order, and what the state holds.
+type preparation struct {
+	record fleet.Record
+	index  uint64
+	found  bool // the record was there
+	root   *act.Root
+	shape  guard.Shape
+	held   map[string]heldCell
+	memory memory
+}
+
+// prepare lets the worker get ready: terraform init, the shape of an order,
+// the record.
+func (l *Leader) prepare(ctx context.Context) {
+	l.start(ctx, preparing, func(ctx context.Context) result {
+		ctx, cancel := context.WithTimeout(ctx, l.Service.Terraform.Timeout)
+		defer cancel()
+		r := result{what: preparing}
+		r.prepared, r.err = l.getReady(ctx)
+		return r
+	})
+}
+
+func (l *Leader) getReady(ctx context.Context) (*preparation, error) {
+	var p preparation
+	var err error
+	if p.memory, err = recall(ctx, l.Fleet, l.Service.Name); err != nil {
+		l.Log.Warn("beginning without what was learned", "error", err)
+	}
+	record, index, err := l.Fleet.Record(ctx, l.Service.Name)
+	switch {
+	case err == nil:
+		p.record, p.index, p.found = *record, index, true
+	case !errors.Is(err, fleet.ErrNoRecord):
+		return nil, fmt.Errorf("read the record: %w", err)
+	}
+	if p.root, err = l.Open(); err != nil {
+		return nil, err
+	}
+	if err := p.root.Init(ctx); err != nil {
+		return nil, err
+	}
+	if p.found {
+		return &p, l.fromRecord(ctx, &p)
+	}
+	return &p, l.fromState(ctx, &p)
+}
+
+// fromRecord takes the shape of an order from the record if the root module is
+// still the one it was learned from, else learns it anew; then it reads what
+// the state holds.
+func (l *Leader) fromRecord(ctx context.Context, p *preparation) error {
+	if len(p.record.Shape) > 0 {
+		if err := json.Unmarshal(p.record.Shape, &p.shape); err != nil {
+			l.Log.Warn("the shape in the record can't be read: learning it anew", "error", err)
+		}
+	}
+	if p.shape.Digest != p.root.Module().Digest {
+		_, shape, err := p.root.StateCells(ctx)
+		if err != nil {
+			return fmt.Errorf("learn what an order changes: %w", err)
+		}
+		p.shape = shape
+	}
+	return l.readCells(ctx, p)
+}
+
+// fromState makes the record that is missing from the cells that the state
+// holds. Where there is neither record nor state the service has no cells yet,
+// and begins with the policy's min.
+func (l *Leader) fromState(ctx context.Context, p *preparation) error {
+	d, shape, err := p.root.StateCells(ctx)
+	if err != nil {
+		return fmt.Errorf("make the record that is missing from the state: %w", err)
+	}
+	p.shape = shape
+	p.record = fleet.Record{Names: d.Names, Count: d.Count, Next: 1}
+	for _, n := range d.Names {
+		if i, ok := cellNumber(l.Service.Name, n); ok {
+			p.record.Next = max(p.record.Next, i+1)
+		}
+	}
+	l.Log.Info("no record in Consul: made from Terraform's state", "count", d.Count, "cells", d.Names)
+	return l.readCells(ctx, p)
+}
+
+func (l *Leader) readCells(ctx context.Context, p *preparation) error {
+	cells, err := p.root.Cells(ctx, p.shape)
+	if err != nil {
+		return fmt.Errorf("read which cells the state holds: %w", err)
+	}
+	r := roster{Service: l.Service.Name, Named: p.root.Module().Named}
+	p.held = make(map[string]heldCell, len(cells))
+	for _, c := range cells {
+		p.held[r.name(c.Key)] = heldCell{Tainted: !c.Whole()}
+	}
+	return nil
+}
+
+// halfBorn lists the cells of the record that an earlier order left tainted:
+// they lose their names.
+func (l *Leader) halfBorn() []string {
+	var out []string
+	for _, name := range l.record.Names {
+		if l.held[name].Tainted {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// takeOver makes the preparation the leader's own.
+func (l *Leader) takeOver(r result) {
+	if r.err != nil {
+		l.failures++
+		l.retry = l.Now().Add(retryAfter(l.failures))
+		l.trouble = fmt.Sprintf("not ready to act: %v", r.err)
+		l.Log.Error("not ready to act; trying again", "error", r.err, "at", l.retry.Format(time.TimeOnly))
+		return
+	}
+	p := r.prepared
+	// A name is never used twice, not even when Consul has forgotten it.
+	p.record.Next = max(p.record.Next, l.record.Next)
+	l.Root, l.record, l.index, l.shape, l.held = p.root, p.record, p.index, p.shape, p.held
+	if p.root.Module().Named {
+		l.failed = l.halfBorn()
+	}
+	if l.memory.savedAt.IsZero() {
+		l.memory = p.memory
+	}
+	if shape, err := json.Marshal(p.shape); err == nil && !bytes.Equal(shape, l.record.Shape) {
+		l.record.Shape, l.unwritten = shape, true
+	}
+	l.prepared, l.stale = true, false
+	l.failures, l.retry, l.trouble = 0, time.Time{}, ""
+	l.Log.Info("ready to act", "cells", l.cells())
+}

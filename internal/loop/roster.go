@@ -1,0 +1,211 @@
+package loop
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
+)
+
+// roster is the list of cells a service should have. Where the root module
+// takes names, a name is never used twice; with a bare count a cell is its
+// index, so names come back and the one to leave is always the highest.
+type roster struct {
+	Service string
+	Named   bool
+	// HoldsData keeps a dead cell's name: it is started again over its data.
+	HoldsData bool
+	Names     []string
+	// Next is the number of the next new name; it only rises.
+	Next int
+}
+
+// wish is what one beat wants of the roster.
+type wish struct {
+	// Desired is how many cells there should be, those that leave not counted.
+	Desired int
+	// Dead cells are replaced; Failed ones never came to be.
+	Dead, Failed []string
+	// Leaving cells drain; those also in Drained may go now.
+	Leaving, Drained []string
+	// Held is how many machines exist, half-born ones included, and Max how
+	// many may.
+	Held, Max int
+	// Births is how many cells may be born by this order at most.
+	Births int
+}
+
+// step is one order to be carried out, and the marks to set or take back
+// before it. An empty step leaves everything as it is.
+type step struct {
+	Add, Remove, Replace []string
+	// Names and Next are the roster after the order.
+	Names []string
+	Next  int
+	// TakeBack are leaving cells that stay after all; Mark those that begin to
+	// drain.
+	TakeBack, Mark []string
+}
+
+func (s step) orders() bool { return len(s.Add)+len(s.Remove)+len(s.Replace) > 0 }
+
+// step turns a wish into the next order. leaverRank orders the candidates to
+// leave, best first; it is asked only for named cells.
+func (r roster) step(w wish, leaverRank func([]string) []string) step {
+	s := step{Next: r.Next}
+	lost := slices.Concat(w.Dead, w.Failed)
+	r.lose(&s, w, lost)
+	staying := without(r.Names, s.Remove, w.Leaving)
+	switch n := w.Desired - len(staying); {
+	case n > 0:
+		s.TakeBack = r.takeBack(intersect(r.Names, w.Leaving), lost, n)
+		r.add(&s, w, n-len(s.TakeBack))
+	case n < 0:
+		s.Mark = r.leavers(without(staying, s.Replace), -n, leaverRank)
+	}
+	s.Remove = append(s.Remove, r.departing(without(w.Leaving, s.TakeBack, s.Remove, s.Replace), w.Drained)...)
+	if len(s.Remove) > 0 && w.Held+len(s.Add) > w.Max {
+		// The machines of those that go are freed first, so that never more
+		// than max exist at once. The births follow in the next order.
+		s.Add, s.Next = nil, r.Next
+	}
+	s.Names = append(without(r.Names, s.Remove), s.Add...)
+	return s
+}
+
+// keepsNames reports whether a lost cell comes back under its own name.
+func (r roster) keepsNames() bool { return !r.Named || r.HoldsData }
+
+// lose decides what becomes of dead cells and of failed births. A name is
+// given up, and a new cell takes the place; where names are kept the cell is
+// made again, as far as births are allowed. With a bare count, failed births
+// at the end are taken back instead, so that the count can wait for them.
+func (r roster) lose(s *step, w wish, lost []string) {
+	if !r.keepsNames() {
+		s.Remove = intersect(r.Names, lost)
+		return
+	}
+	if !r.Named {
+		for _, name := range slices.Backward(r.Names) {
+			if !slices.Contains(w.Failed, name) {
+				break
+			}
+			s.Remove = append(s.Remove, name)
+		}
+	}
+	s.Replace = without(intersect(r.Names, lost), s.Remove)
+	s.Replace = s.Replace[:min(len(s.Replace), w.Births)]
+}
+
+// add appends up to n new cells, as far as births and machines allow.
+func (r roster) add(s *step, w wish, n int) {
+	n = min(n, w.Births-len(s.Replace), w.Max-w.Held+len(s.Remove))
+	taken := len(r.Names)
+	if !r.Named && len(s.Remove) > 0 {
+		return // an index can't be given up and taken in one order
+	}
+	for range n {
+		number := s.Next
+		if r.Named {
+			s.Next++
+		} else {
+			number, taken = taken, taken+1
+		}
+		s.Add = append(s.Add, cellName(r.Service, number))
+	}
+}
+
+// takeBack chooses n of the leaving cells to stay: the last to be marked
+// first, or with a bare count the lowest index, since only the highest may go.
+func (r roster) takeBack(leaving, lost []string, n int) []string {
+	leaving = without(leaving, lost)
+	if r.Named {
+		slices.Reverse(leaving)
+	}
+	return leaving[:min(n, len(leaving))]
+}
+
+// leavers chooses n of the staying cells to begin to leave.
+func (r roster) leavers(staying []string, n int, rank func([]string) []string) []string {
+	if r.Named {
+		staying = rank(staying)
+	} else {
+		slices.Reverse(staying)
+	}
+	return staying[:min(n, len(staying))]
+}
+
+// departing returns the leaving cells that may go now. With a bare count a
+// cell goes only when every higher index goes with it.
+func (r roster) departing(leaving, drained []string) []string {
+	if r.Named {
+		return intersect(leaving, drained)
+	}
+	var out []string
+	for _, name := range slices.Backward(r.Names) {
+		if !slices.Contains(leaving, name) || !slices.Contains(drained, name) {
+			break
+		}
+		out = append(out, name)
+	}
+	return out
+}
+
+// key returns the Terraform instance key of a cell.
+func (r roster) key(name string) guard.Key {
+	if r.Named {
+		return guard.Key(name)
+	}
+	n, _ := cellNumber(r.Service, name)
+	return guard.Key(strconv.Itoa(n))
+}
+
+// name returns the cell with a Terraform instance key.
+func (r roster) name(key guard.Key) string {
+	if r.Named {
+		return string(key)
+	}
+	return r.Service + "-" + string(key)
+}
+
+func (r roster) keys(names []string) []guard.Key {
+	out := make([]guard.Key, len(names))
+	for i, n := range names {
+		out[i] = r.key(n)
+	}
+	return out
+}
+
+func cellName(service string, n int) string { return fmt.Sprintf("%s-%d", service, n) }
+
+// cellNumber returns n of the name <service>-<n>.
+func cellNumber(service, name string) (int, bool) {
+	if len(name) <= len(service)+1 || name[:len(service)+1] != service+"-" {
+		return 0, false
+	}
+	n, err := strconv.Atoi(name[len(service)+1:])
+	return n, err == nil && n >= 0
+}
+
+// without returns the elements of list that are in none of the others.
+func without(list []string, others ...[]string) []string {
+	var out []string
+	for _, v := range list {
+		if !slices.ContainsFunc(others, func(o []string) bool { return slices.Contains(o, v) }) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// intersect returns the elements of list that are also in other.
+func intersect(list, other []string) []string {
+	var out []string
+	for _, v := range list {
+		if slices.Contains(other, v) {
+			out = append(out, v)
+		}
+	}
+	return out
+}
