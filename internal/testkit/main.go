@@ -3,6 +3,7 @@ package testkit
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 )
@@ -30,7 +31,8 @@ func Main(m *testing.M) {
 func Shutdown() error { return dismissGuardian() }
 
 // cleanEnvironment removes from this process's environment what a person's
-// shell may have set for Terraform and Consul.
+// shell may have set for Terraform and Consul, and keeps Terraform and the
+// acceptance test framework from downloading or asking for anything.
 func cleanEnvironment() error {
 	for _, setting := range os.Environ() {
 		name, _, _ := strings.Cut(setting, "=")
@@ -41,7 +43,15 @@ func cleanEnvironment() error {
 			return fmt.Errorf("unset %s: %w", name, err)
 		}
 	}
-	return os.Setenv("CHECKPOINT_DISABLE", "1")
+	if path, err := exec.LookPath("terraform"); err == nil {
+		if err := os.Setenv(acceptancePath, path); err != nil {
+			return fmt.Errorf("set %s: %w", acceptancePath, err)
+		}
+	}
+	if err := os.Setenv("CHECKPOINT_DISABLE", "1"); err != nil {
+		return fmt.Errorf("set CHECKPOINT_DISABLE: %w", err)
+	}
+	return nil
 }
 
 // isForeign tells the variables that steer Terraform or Consul.

@@ -1,9 +1,9 @@
 package testkit
 
 import (
-	"fmt"
-	"os"
-	"strings"
+	"io/fs"
+	"strconv"
+	"syscall"
 	"testing"
 )
 
@@ -18,14 +18,20 @@ func short(t *testing.T) {
 // processState returns the one-letter state of a process, "" when there is none.
 func processState(t *testing.T, pid int) string {
 	t.Helper()
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
+	state, _, ok := look(pid)
+	if !ok {
 		return ""
 	}
-	// The command's name is in parentheses and may hold anything.
-	_, rest, found := strings.Cut(string(stat[strings.LastIndexByte(string(stat), ')'):]), " ")
-	if !found {
-		t.Fatalf("read the state of process %d from %q", pid, stat)
+	return string(state)
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// owner is the account a process runs as, from its directory in /proc.
+func owner(info fs.FileInfo) uint32 {
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0
 	}
-	return rest[:1]
+	return stat.Uid
 }

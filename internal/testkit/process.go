@@ -104,7 +104,7 @@ func (p *process) collect(status syscall.WaitStatus) {
 	_ = p.guardian.tell("forget", p.pid)      // without a guardian there is nothing to forget
 }
 
-// signal sends a signal to the server's whole process group.
+// signal sends a signal to the server and all that descends from it.
 func (p *process) signal(s syscall.Signal) error {
 	if p.ended() {
 		return fmt.Errorf("send %s to %s: it has ended: %s", s, p.name, p.outcome())
@@ -112,10 +112,13 @@ func (p *process) signal(s syscall.Signal) error {
 	if err := syscall.Kill(-p.pid, s); err != nil {
 		return fmt.Errorf("send %s to %s: %w", s, p.name, err)
 	}
+	for _, pid := range family(p.pid) {
+		_ = syscall.Kill(pid, s) // it may have ended meanwhile
+	}
 	return nil
 }
 
-// pause stops the whole process group with SIGSTOP and returns when the server
+// pause stops the server and all that descends from it with SIGSTOP and returns when the server
 // has stopped, which takes a moment on a busy machine.
 func (p *process) pause() error {
 	if err := p.signal(syscall.SIGSTOP); err != nil {
@@ -157,7 +160,9 @@ func (p *process) stop(with syscall.Signal, grace time.Duration) error {
 	}
 	// Only the server itself is asked: PostgreSQL's own children would take the
 	// signal for something else. A paused server could not hear it.
-	_ = syscall.Kill(-p.pid, syscall.SIGCONT)
+	if err := p.signal(syscall.SIGCONT); err != nil && !p.ended() {
+		return err
+	}
 	if err := syscall.Kill(p.pid, with); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("stop %s: %w", p.name, err)
 	}
@@ -170,18 +175,24 @@ func (p *process) stop(with syscall.Signal, grace time.Duration) error {
 	return fmt.Errorf("stop %s: it ran on for %s after %s and was killed; end of its log:\n%s", p.name, grace, with, p.tail())
 }
 
-// kill ends the whole process group at once, as a crash of the machine would.
+// killLimit is how long a killed process may take to be gone: the kernel may
+// have pages of it to write first.
+const killLimit = 10 * time.Second
+
+// kill ends the server and all that descends from it, as a crash of the machine
+// would.
 func (p *process) kill() error {
 	if p.ended() {
 		return nil
 	}
+	descendants := family(p.pid)
 	if err := syscall.Kill(-p.pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("kill %s: %w", p.name, err)
 	}
-	if !p.await(10 * time.Second) {
-		return fmt.Errorf("kill %s: process %d is still there after 10 s", p.name, p.pid)
+	if !p.await(killLimit) {
+		return fmt.Errorf("kill %s: process %d is still there after %s", p.name, p.pid, killLimit)
 	}
-	return nil
+	return killAll(descendants, killLimit)
 }
 
 func (p *process) await(limit time.Duration) bool {
