@@ -87,7 +87,8 @@ type Member struct {
 	// registered. They are of no further use and may be deregistered.
 	Older []string `json:"older,omitempty"`
 
-	id string // as registered
+	id       string // as registered
+	modified uint64 // index of the registration
 }
 
 // Keys of a registration's meta data.

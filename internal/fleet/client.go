@@ -41,8 +41,10 @@ const (
 	DefaultLockDelay  = time.Second
 )
 
-// watchTime is how long a blocking query waits for a change.
-const watchTime = time.Minute
+// watchTime is how long a blocking query waits for a change. It is also how long
+// a watch may sleep through the loss of Consul's data, when indexes begin anew
+// below the one it waits from.
+const watchTime = 15 * time.Second
 
 // Config says how to reach Consul. Fields left zero take the defaults above,
 // or, as with every Consul client, the environment (CONSUL_HTTP_ADDR,

@@ -51,7 +51,11 @@ func (r rig) Run() int {
 		}
 	}
 	code := r.m.Run()
-	if err := testkit.Shutdown(); err != nil {
+	var err error
+	if shared.server != nil {
+		err = shared.server.Close()
+	}
+	if err := errors.Join(err, testkit.Shutdown()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = max(code, 1)
 	}
@@ -76,13 +80,31 @@ func sharedConsul(t *testing.T) *testkit.ConsulServer {
 	if shared.err != nil {
 		t.Fatal(shared.err)
 	}
+	t.Cleanup(func() { tidy(t, shared.server) })
 	return shared.server
+}
+
+// tidy removes what a test left, so that it can run again.
+func tidy(t *testing.T, server *testkit.ConsulServer) {
+	consul := raw(t, server)
+	_, err := consul.KV().DeleteTree(prefix(t)+"/", nil)
+	ok(t, err)
+	cells, err := consul.Agent().ServicesWithFilter(fmt.Sprintf("Service == %q", service(t)))
+	ok(t, err)
+	for id := range cells {
+		ok(t, consul.Agent().ServiceDeregister(id))
+	}
+}
+
+// prefix is a folder in Consul's KV of the test's own.
+func prefix(t *testing.T) string {
+	return "test/" + strings.NewReplacer("#", "-", " ", "_").Replace(t.Name())
 }
 
 // quiet is a configuration for a server, with keys of the test's own.
 func quiet(t *testing.T, addresses ...string) Config {
 	return Config{
-		Addresses: addresses, Prefix: "test/" + strings.NewReplacer("#", "-", " ", "_").Replace(t.Name()),
+		Addresses: addresses, Prefix: prefix(t),
 		SessionTTL: testTTL, LockDelay: 100 * time.Millisecond, Timeout: 2 * time.Second,
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}

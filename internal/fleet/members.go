@@ -51,7 +51,7 @@ func (c *Client) members(ctx context.Context, service string, index uint64) ([]M
 // the agent failed says nothing.
 func memberOf(e *api.ServiceEntry) (Member, error) {
 	cell, err := cellOf(e.Service)
-	m := Member{Cell: cell, Health: Passing, Node: e.Node.Node, Agent: e.Node.Address, id: e.Service.ID}
+	m := Member{Cell: cell, Health: Passing, Node: e.Node.Node, Agent: e.Node.Address, id: e.Service.ID, modified: e.Service.ModifyIndex}
 	own := false
 	for _, check := range e.Checks {
 		own = own || check.CheckID == cell.CheckID() || check.ServiceID == e.Service.ID && check.Type == "ttl"
@@ -87,7 +87,8 @@ func severity(h Health) int {
 }
 
 // merge keeps of each cell the newest incarnation, and of one incarnation that
-// two agents hold the one in better health: the cell pushes to one of them only.
+// two agents hold the one in better health, or else the one made last: the cell
+// pushes to one of them only, and it takes a while until the other is seen.
 func merge(all []Member) []Member {
 	slices.SortFunc(all, func(a, b Member) int {
 		return cmp.Or(
@@ -95,6 +96,7 @@ func merge(all []Member) []Member {
 			b.BornAt.Compare(a.BornAt),
 			cmp.Compare(b.Incarnation, a.Incarnation),
 			cmp.Compare(severity(a.Health), severity(b.Health)),
+			cmp.Compare(b.modified, a.modified),
 			cmp.Compare(a.Node, b.Node),
 		)
 	})
