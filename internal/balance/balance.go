@@ -93,8 +93,7 @@ type Fallback struct {
 	Number int
 }
 
-// Observation is what is known of a service at one instant. Rates are per
-// second and of the beat before At.
+// Observation is what is known of a service at one instant.
 type Observation struct {
 	At time.Time
 	// Ordered counts the cells there will be when all orders have landed,
@@ -102,17 +101,19 @@ type Observation struct {
 	Ordered, Ready int
 	// InFlight lists the orders not yet landed, in any order.
 	InFlight []Order
-	// Offered is the rate of arrivals, refused ones included; Served the rate
-	// at which they are done. Per second.
-	Offered, Served reading.Reading
+	// Offered is the rate of arrivals during the last beat, refused ones
+	// included; per second.
+	Offered reading.Reading
+	// Served is the rate at which they are done, per second, and BusyMax the
+	// largest busy share of a cell, 0..1. Both are means over Law.RateWindow,
+	// of at least two commits: the rate of a cell is made from them.
+	Served, BusyMax reading.Reading
 	// Lag is the backlog, in messages. A request service has none.
 	Lag reading.Reading
 	// CommitInterval is the time between two commits of offsets, in seconds,
 	// and InFlightMessages what is read but not committed: lag from committed
 	// offsets is never below them.
 	CommitInterval, InFlightMessages reading.Reading
-	// BusyMax is the largest busy share of a cell, 0..1.
-	BusyMax reading.Reading
 	// Latency is the guarded quantile, in seconds.
 	Latency reading.Reading
 	// Partitions counts the topic's partitions.

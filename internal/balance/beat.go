@@ -75,7 +75,7 @@ func (m *memory) loadNow(c *Config, o *Observation, t timing, fresh bool) load {
 	if len(m.Offered) == 0 {
 		return load{}
 	}
-	need := m.Needs.max(m.Count, 1)
+	need := m.need(c)
 	return load{offered: offered, need: need, trend: m.trend(c, t, need), known: true}
 }
 

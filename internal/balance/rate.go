@@ -11,12 +11,11 @@ type versionRate struct {
 	PerCell float64 `json:"per_cell"`
 }
 
-// rateSample is one beat's worth of work: what was served a second, by how
-// many cells, and by how many busy ones. Cells is 0 where a reading is missing.
+// rateSample is what one beat says of the cells that served: how many, 0 if
+// that beat was missed, and whether a backlog kept them wholly busy.
 type rateSample struct {
-	Served float64 `json:"served"`
-	Cells  float64 `json:"cells"`
-	Busy   float64 `json:"busy"`
+	Ready   int  `json:"ready"`
+	Backlog bool `json:"backlog,omitempty"`
 }
 
 // rate returns what one wholly busy cell does a second, and whether that is
@@ -34,8 +33,8 @@ func (m *memory) rate() (float64, bool) {
 // rate of a cell from it: served / (cells * largest busy share), the true rate
 // of DS2 with Flink's largest instead of mean busy share, since one full
 // partition holds up the rest (FLINK-30652). With a backlog of more than
-// Law.RateBacklog cells are busy by definition. Nothing is learned while cells
-// idle or partitions move, nor for one window after that.
+// Law.RateBacklog throughout the window, cells are busy by definition. Nothing
+// is learned while cells idle or partitions move, nor for one window after.
 func (m *memory) learnRate(c *Config, o *Observation) {
 	if o.Version != m.Version {
 		m.Version, m.Samples = o.Version, nil
@@ -45,24 +44,17 @@ func (m *memory) learnRate(c *Config, o *Observation) {
 		return
 	}
 	window := c.rateWindow(o)
-	m.pushSample(m.sample(c, o), window)
-	if len(m.Samples) < window {
+	m.pushSample(rateSample{Ready: o.Ready, Backlog: c.backlogged(o)}, window)
+	if len(m.Samples) < window || !o.Served.Known || o.Served.Value <= 0 {
 		return
 	}
-	sum, known := rateSample{}, 0
-	for _, s := range m.Samples {
-		sum.Served += s.Served
-		sum.Cells += s.Cells
-		sum.Busy += s.Busy
-		if s.Cells > 0 {
-			known++
-		}
-	}
-	idle := sum.Busy < c.Law.RateBusyMin*sum.Cells
-	if 2*known < window || idle || sum.Served <= 0 || sum.Busy <= 0 {
+	cells, backlog, ok := m.window()
+	if !ok {
 		return
 	}
-	m.setRate(sum.Served / sum.Busy)
+	if busy, known := c.busy(o, backlog); known {
+		m.setRate(o.Served.Value / (cells * busy))
+	}
 }
 
 // rateWindow is at least two commits long, since what is served shows in
@@ -72,34 +64,39 @@ func (c *Config) rateWindow(o *Observation) int {
 	return c.beats(max(c.Law.RateWindow, commits))
 }
 
-// sample makes what it can of one beat.
-func (m *memory) sample(c *Config, o *Observation) rateSample {
-	if !o.Served.Known || o.Ready == 0 {
-		return rateSample{}
-	}
-	cells := float64(o.Ready)
-	s := rateSample{Served: o.Served.Value, Cells: cells}
-	switch {
-	case o.Lag.Known && o.Lag.Value > c.Law.RateBacklog.Seconds()*m.servedMean(s.Served):
-		s.Busy = cells
-	case o.BusyMax.Known:
-		s.Busy = cells * o.BusyMax.Value
-	default:
-		return rateSample{}
-	}
-	return s
+func (c *Config) backlogged(o *Observation) bool {
+	return o.Lag.Known && o.Served.Known && o.Lag.Value > c.Law.RateBacklog.Seconds()*o.Served.Value
 }
 
-// servedMean is the rate served over the window, now included.
-func (m *memory) servedMean(now float64) float64 {
-	sum, n := now, 1
+// busy is the busy share to reckon with, unless it is unknown or too small to
+// tell anything.
+func (c *Config) busy(o *Observation, backlog bool) (share float64, known bool) {
+	switch {
+	case backlog:
+		return 1, true
+	case !o.BusyMax.Known || o.BusyMax.Value < c.Law.RateBusyMin:
+		return 0, false
+	default:
+		return o.BusyMax.Value, true
+	}
+}
+
+// window returns the mean number of ready cells over the window and whether
+// there was a backlog all along. It is not ok when half of it is missing.
+func (m *memory) window() (cells float64, backlog, ok bool) {
+	known, sum := 0, 0
+	backlog = true
 	for _, s := range m.Samples {
-		if s.Cells > 0 {
-			sum += s.Served
-			n++
+		backlog = backlog && s.Backlog
+		if s.Ready > 0 {
+			known++
+			sum += s.Ready
 		}
 	}
-	return sum / float64(n)
+	if 2*known < len(m.Samples) || known == 0 {
+		return 0, false, false
+	}
+	return float64(sum) / float64(known), backlog, true
 }
 
 func (m *memory) pushSample(s rateSample, limit int) {

@@ -15,7 +15,7 @@ func (v *verdict) reason() string {
 	case CodeGrow, CodeLatencyGuard, CodeFallback, CodeCappedMax, CodeCappedPartitions:
 		return v.cause() + ": " + v.needed() + v.limit()
 	case CodeRelease:
-		return fmt.Sprintf("%s were enough for %s with %s: %d are ordered, %d go", cells(v.mem.enough(v.wanted)),
+		return fmt.Sprintf("%s enough for %s with %s: %d are ordered, %d go", wereCells(v.mem.enough(v.wanted)),
 			span(v.cfg.Law.ReleaseWindow.Seconds()), v.loadNow(), o.Ordered, o.Ordered-v.desired)
 	case CodeBounds:
 		return fmt.Sprintf("%s ordered, outside the bounds of %d to %d", areCells(o.Ordered), v.cfg.Min, v.cfg.Max)
@@ -64,12 +64,12 @@ func (v *verdict) cause() string {
 		return fmt.Sprintf("latency was out of its bound at an easy load, so a cell is trusted with %.0f %% of its rate", 100*s.trust)
 	case s.drain > 0 && s.floor*s.rate >= s.forecast:
 		return v.lagCause()
-	case s.forecast > s.need && s.forecast <= s.look.Correction*s.trend:
-		return fmt.Sprintf("%s is rising and may reach %s/s before a cell is born", v.loadNow(), count(s.forecast))
-	case s.forecast > s.need:
-		return fmt.Sprintf("%s may reach %s/s as it did within %s", v.loadNow(), count(s.forecast), span(s.look.Back.Seconds()))
-	default:
+	case s.forecast <= max(s.need, s.offered):
 		return fmt.Sprintf("%s at %s/s a cell", v.loadNow(), count(s.rate))
+	case s.forecast <= s.look.Correction*s.trend:
+		return fmt.Sprintf("%s is rising and may reach %s/s before a cell is born", v.loadNow(), count(s.forecast))
+	default:
+		return fmt.Sprintf("%s may reach %s/s, judging by the last %s", v.loadNow(), count(s.forecast), span(s.look.Back.Seconds()))
 	}
 }
 
@@ -80,11 +80,11 @@ func (v *verdict) lagCause() string {
 		return fmt.Sprintf("lag of %s messages and no cell ready", count(s.lag))
 	}
 	wait, bound := s.lag/capacity, v.cfg.WaitBound.Seconds()
-	side := "within"
-	if wait > bound {
-		side = "over"
+	if wait <= bound {
+		return fmt.Sprintf("%s would leave a backlog of %s messages in the %s a cell takes to be born",
+			v.loadNow(), count(s.backlog), span(s.birth))
 	}
-	return fmt.Sprintf("lag of %s messages takes %s to work off, %s %s", count(s.lag), span(wait), side, span(bound))
+	return fmt.Sprintf("lag of %s messages takes %s to work off, over %s", count(s.lag), span(wait), span(bound))
 }
 
 // needed compares what the sum asks for with what is ordered.
@@ -143,6 +143,13 @@ func areCells(n int) string {
 		return "1 cell is"
 	}
 	return strconv.Itoa(n) + " cells are"
+}
+
+func wereCells(n int) string {
+	if n == 1 {
+		return "1 cell was"
+	}
+	return strconv.Itoa(n) + " cells were"
 }
 
 // count prints a number as a person reads it: 0.25, 8.3, 812, 12,400.

@@ -41,8 +41,13 @@ func (m *memory) size(c *Config, o *Observation, t timing, l load) sum {
 }
 
 // addBacklog rolls the lag forward and spreads what will be left of it over a
-// birth: Flink's catch-up term; faster only overshoots.
+// birth: Flink's catch-up term; faster only overshoots. Requests without a
+// queue leave no backlog: what is refused comes again as offered load.
 func (s *sum) addBacklog(c *Config, o *Observation) {
+	if c.Requests && !o.Lag.Known {
+		s.lag = 0
+		return
+	}
 	horizon := float64(s.lead) * c.Beat.Seconds()
 	s.allowance = allowance(c, o, s.rate, o.Ordered)
 	s.backlog = rollForward(s.lag, s.need, s.rate, o.Ready, landings(c, o, s.timing), horizon)

@@ -160,7 +160,7 @@ func (m *memory) checkParts() error {
 		}
 	}
 	for _, s := range m.Samples {
-		if !(s.Served >= 0 && s.Cells >= 0 && s.Busy >= 0 && s.Busy <= s.Cells && s.Cells <= mostCells && s.Served <= mostRate) {
+		if s.Ready < 0 || s.Ready > mostCells {
 			return errImpossible
 		}
 	}

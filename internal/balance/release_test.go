@@ -1,0 +1,81 @@
+package balance
+
+import (
+	"testing"
+	"time"
+)
+
+// eased is a service of n cells that has run long enough at a load for which
+// one cell is enough, after the look-back has forgotten whatever was before.
+func eased(t *testing.T, n int) *service {
+	s := newService(t, n)
+	s.cfg.FlapBudget = -1
+	s.obs.Offered = per(50)
+	return s
+}
+
+func TestRelease(t *testing.T) {
+	tests := []struct {
+		name    string
+		ready   int
+		set     func(*service)
+		beats   int
+		desired int
+		code    string
+	}{
+		{"not before 300 s", 10, func(*service) {}, 59, 10, CodeWarmingUp},
+		{"then no more than 60 % at once", 10, func(*service) {}, 60, 4, CodeRelease},
+		{"a long birth makes it wait longer", 10, func(s *service) { s.obs.BirthMedian = per(400) }, 79, 10, CodeWarmingUp},
+		{"not while an upward order is in flight", 10, func(s *service) {
+			s.obs.InFlight = []Order{{Delta: 1, Placed: epoch, Expected: epoch.Add(time.Hour)}}
+		}, 60, 10, CodeWaitingForBirth},
+		{"a downward one does not matter", 10, func(s *service) {
+			s.obs.InFlight = []Order{{Delta: -1, Placed: epoch, Expected: epoch.Add(time.Hour)}}
+		}, 60, 4, CodeRelease},
+		{"not while more lag remains than half a second's work", 10, func(s *service) { s.obs.Lag = per(501) }, 60, 10, CodeLagRemains},
+		{"that much may be", 10, func(s *service) { s.obs.Lag = per(500) }, 60, 4, CodeRelease},
+		{"not for less than 5 %", 30, func(s *service) { s.cfg.Min = 29 }, 60, 30, CodeDeadBand},
+		{"but for one in twenty", 20, func(s *service) { s.cfg.Min = 19 }, 60, 19, CodeRelease},
+		{"not when the hour's changes are used up", 10, func(s *service) { s.cfg.FlapBudget, s.obs.Changes = 12, 12 }, 60, 10, CodeFlapBudget},
+		{"one before that", 10, func(s *service) { s.cfg.FlapBudget, s.obs.Changes = 12, 11 }, 60, 4, CodeRelease},
+		{"those in flight are counted", 10, func(s *service) {
+			s.cfg.FlapBudget, s.obs.Changes = 12, 11
+			s.obs.InFlight = []Order{{Delta: -1, Placed: epoch, Expected: epoch.Add(time.Hour)}}
+		}, 60, 10, CodeFlapBudget},
+		{"the budget is 12 by default", 10, func(s *service) { s.cfg.FlapBudget, s.obs.Changes = 0, 12 }, 60, 10, CodeFlapBudget},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := eased(t, tt.ready)
+			tt.set(s)
+			s.beats(tt.beats)
+			s.want(tt.desired, tt.code)
+		})
+	}
+}
+
+func TestReleaseWaitsUntilLessHasBeenEnough(t *testing.T) {
+	s := eased(t, 10)
+	s.cfg.Law = Law{LookBacks: []time.Duration{5 * time.Second}, NeedWindow: 5 * time.Second}
+	s.obs.Offered = per(950)
+	s.beats(80)
+	s.obey() // 950 * 5/8, times 1.3, at 92 of 100: 9 cells
+	s.beats(1)
+	s.want(9, CodeSteady)
+	s.obs.Offered = per(50)
+	s.beats(1)
+	s.want(9, CodeSettling)
+	s.beats(4)
+	s.want(9, CodeSettling)
+	s.beats(1)
+	s.want(4, CodeRelease)
+}
+
+func TestFlapBudgetLetsGrowthPass(t *testing.T) {
+	s := newService(t, 2)
+	s.obs.Changes, s.obs.Offered = 1000, per(900)
+	s.beats(4)
+	if s.d.Desired <= 2 || s.d.Code != CodeGrow {
+		t.Errorf("%d, %s: %s", s.d.Desired, s.d.Code, s.d.Reason)
+	}
+}

@@ -1,0 +1,70 @@
+package balance
+
+import (
+	"testing"
+	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/reading"
+)
+
+// service is a service under test: its observation is changed by hand between
+// beats, all else stays as it was.
+type service struct {
+	t   *testing.T
+	cfg Config
+	st  State
+	obs Observation
+	d   Decision
+}
+
+// newService is a queue service of ready cells that do 100 messages a second
+// each and know it.
+func newService(t *testing.T, ready int) *service {
+	s := &service{t: t, cfg: Config{Min: 1, Max: 40, WaitBound: 5 * time.Second}}
+	s.st.mem.Rates = []versionRate{{PerCell: 100}}
+	s.obs = Observation{
+		At: epoch, Ordered: ready, Ready: ready,
+		Offered: reading.Of(100, epoch), Lag: reading.Of(0, epoch), BirthMedian: reading.Of(60, epoch),
+	}
+	return s
+}
+
+// beats lets n beats pass and returns the last decision.
+func (s *service) beats(n int) Decision {
+	s.t.Helper()
+	for range n {
+		s.obs.At = s.obs.At.Add(s.cfg.filled().Beat)
+		s.st, s.d = Decide(s.cfg, s.st, s.obs)
+	}
+	return s.d
+}
+
+// obey takes the decision as carried out at once.
+func (s *service) obey() { s.obs.Ordered, s.obs.Ready = s.d.Desired, s.d.Desired }
+
+// want checks the last decision.
+func (s *service) want(desired int, code string) {
+	s.t.Helper()
+	if s.d.Desired != desired || s.d.Code != code {
+		s.t.Errorf("desired %d (%s: %s), want %d (%s)", s.d.Desired, s.d.Code, s.d.Reason, desired, code)
+	}
+}
+
+// term returns the value of a term of the last decision.
+func (s *service) term(name string) float64 {
+	s.t.Helper()
+	for _, term := range s.d.Terms {
+		if term.Name == name {
+			return term.Value
+		}
+	}
+	s.t.Fatalf("no term %q in %+v", name, s.d.Terms)
+	return 0
+}
+
+func per(v float64) reading.Reading { return reading.Of(v, epoch) }
+
+func near(a, b float64) bool {
+	d := a - b
+	return d < 1e-3*max(1, b) && -d < 1e-3*max(1, b)
+}
