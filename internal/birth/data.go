@@ -79,7 +79,7 @@ func claimData(spec Spec) error {
 	if err != nil {
 		return fmt.Errorf("claim the data directory: %w", err)
 	}
-	if err := renameio.WriteFile(dir+claimSuffix, append(b, '\n'), 0o600); err != nil {
+	if err := renameio.WriteFile(dir+claimSuffix, append(b, '\n'), 0o600, renameio.WithTempDir(filepath.Dir(dir))); err != nil {
 		return fmt.Errorf("claim the data directory: %w", err)
 	}
 	return syncDirectory(filepath.Dir(dir))

@@ -164,6 +164,11 @@ func (h *Held) Forget() error {
 // removeFolder leaves a folder that still has something in it, and the
 // service's while it has other cells.
 func (h *Held) removeFolder() {
+	// What a writer that was killed has left of a record; the pattern is right.
+	torn, _ := filepath.Glob(filepath.Join(h.dir, ".cell.json*"))
+	for _, path := range torn {
+		_ = os.Remove(path)
+	}
 	if entries, err := os.ReadDir(h.dir); err != nil || len(entries) > 1 {
 		return
 	}

@@ -92,7 +92,7 @@ func (r Record) write(dir string) error {
 	if err != nil {
 		return fmt.Errorf("write the cell's record: %w", err)
 	}
-	if err := renameio.WriteFile(filepath.Join(dir, "cell.json"), append(b, '\n'), 0o600); err != nil {
+	if err := renameio.WriteFile(filepath.Join(dir, "cell.json"), append(b, '\n'), 0o600, renameio.WithTempDir(dir)); err != nil {
 		return fmt.Errorf("write the cell's record: %w", err)
 	}
 	return syncDirectory(dir)
