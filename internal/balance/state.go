@@ -22,7 +22,6 @@ type State struct{ mem memory }
 // memory is the content of a State. Slices are never shared between two
 // states: a decision works on a clone.
 type memory struct {
-	Format int `json:"format"`
 	// Beat is what one value of every window lasted.
 	Beat time.Duration `json:"beat"`
 	// At is the instant of the last beat, in milliseconds since 1970; Count
@@ -86,8 +85,10 @@ func (m memory) clone() *memory {
 
 // MarshalJSON implements json.Marshaler.
 func (s State) MarshalJSON() ([]byte, error) {
-	s.mem.Format = stateFormat
-	return json.Marshal(s.mem)
+	return json.Marshal(struct {
+		Format int `json:"format"`
+		memory
+	}{stateFormat, s.mem})
 }
 
 // UnmarshalJSON implements json.Unmarshaler. A state of a format that this

@@ -1,0 +1,151 @@
+package balance
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/reading"
+)
+
+// anyReading draws what a sense may hand over, and what it never should.
+func anyReading(most float64) *rapid.Generator[reading.Reading] {
+	return rapid.Custom(func(t *rapid.T) reading.Reading {
+		switch rapid.IntRange(0, 9).Draw(t, "kind") {
+		case 0:
+			return reading.Unknown("away")
+		case 1:
+			odd := []float64{math.NaN(), math.Inf(1), math.Inf(-1), -1, 1e300, 5e-324, math.MaxFloat64, 0}
+			return reading.Reading{Known: true, Value: rapid.SampledFrom(odd).Draw(t, "odd")}
+		default:
+			return reading.Reading{Known: true, Value: rapid.Float64Range(0, most).Draw(t, "value")}
+		}
+	})
+}
+
+func anyConfig() *rapid.Generator[Config] {
+	fallback := rapid.Custom(func(t *rapid.T) Fallback {
+		return Fallback{rapid.SampledFrom([]string{Hold, Floor, Number, "?"}).Draw(t, "kind"), rapid.IntRange(-5, 50).Draw(t, "number")}
+	})
+	return rapid.Custom(func(t *rapid.T) Config {
+		return Config{
+			Min: rapid.IntRange(-2, 10).Draw(t, "min"), Max: rapid.IntRange(-2, 60).Draw(t, "max"),
+			Beat:     time.Duration(rapid.SampledFrom([]int{0, 1, 5, 60}).Draw(t, "beat")) * time.Second,
+			Requests: rapid.Bool().Draw(t, "requests"), Serial: rapid.Bool().Draw(t, "serial"),
+			BoundsOnly:       rapid.IntRange(0, 9).Draw(t, "bounds only") == 0,
+			WaitBound:        time.Duration(rapid.IntRange(-1, 300).Draw(t, "wait")) * time.Second,
+			Upper:            rapid.SampledFrom([]float64{0, 0.5, 0.92, 7, math.NaN()}).Draw(t, "upper"),
+			LatencyUpper:     time.Duration(rapid.IntRange(0, 2).Draw(t, "latency")) * time.Second,
+			ConsumersPerCell: rapid.IntRange(-1, 4).Draw(t, "consumers"),
+			FlapBudget:       rapid.IntRange(-1, 12).Draw(t, "budget"),
+			LagFallback:      fallback.Draw(t, "lag fallback"),
+			LatencyFallback:  fallback.Draw(t, "latency fallback"),
+			// Short enough that releases are seen within a short run.
+			Law: Law{ReleaseAfter: 10 * time.Second, ReleaseWindow: 10 * time.Second, RateWindow: 10 * time.Second, SignalAway: 20 * time.Second},
+		}
+	})
+}
+
+func anyObservation(t *rapid.T, at time.Time) Observation {
+	obs := Observation{
+		At: at, Ordered: rapid.IntRange(0, 70).Draw(t, "ordered"), Ready: rapid.IntRange(-1, 70).Draw(t, "ready"),
+		Offered: anyReading(5000).Draw(t, "offered"), Served: anyReading(5000).Draw(t, "served"),
+		Lag: anyReading(1e5).Draw(t, "lag"), BusyMax: anyReading(1.2).Draw(t, "busy"),
+		Latency: anyReading(3).Draw(t, "latency"), Partitions: anyReading(100).Draw(t, "partitions"),
+		BirthMedian: anyReading(60).Draw(t, "birth"), CommitInterval: anyReading(10).Draw(t, "commit"),
+		InFlightMessages: anyReading(100).Draw(t, "in flight"),
+		Rebalancing:      rapid.IntRange(0, 9).Draw(t, "rebalancing") == 0,
+		Changes:          rapid.IntRange(-1, 15).Draw(t, "changes"),
+		Version:          rapid.SampledFrom([]string{"", "v1", "v2"}).Draw(t, "version"),
+	}
+	for range rapid.IntRange(0, 3).Draw(t, "orders") {
+		due := time.Duration(rapid.IntRange(-500, 500).Draw(t, "due")) * time.Second
+		obs.InFlight = append(obs.InFlight, Order{rapid.IntRange(-5, 5).Draw(t, "delta"), at, at.Add(due)})
+	}
+	if rapid.IntRange(0, 9).Draw(t, "pinned") == 0 {
+		pin := rapid.IntRange(-3, 80).Draw(t, "pin")
+		obs.Pin = &pin
+	}
+	return obs
+}
+
+// TestLawKeepsItsPromises runs the law on anything, and holds it to what it
+// promises whatever it is told.
+func TestLawKeepsItsPromises(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		cfg := anyConfig().Draw(t, "config")
+		var st State
+		at := epoch
+		for range rapid.IntRange(1, 40).Draw(t, "beats") {
+			at = at.Add(rapid.SampledFrom([]time.Duration{5, 5, 5, 5, 1, 60, 0, -5, -7200, 7200}).Draw(t, "step") * time.Second)
+			obs := anyObservation(t, at)
+			given := obs
+			next, d := Decide(cfg, st, obs)
+			again, d2 := Decide(cfg, stored(t, st), obs)
+			if diff := cmp.Diff(next, again, sameState); diff != "" {
+				t.Fatalf("a state that was stored goes on differently: %s", diff)
+			}
+			if diff := cmp.Diff(d, d2); diff != "" {
+				t.Fatalf("a state that was stored decides differently: %s", diff)
+			}
+			if !cmp.Equal(given, obs, cmp.Comparer(sameReading)) {
+				t.Fatal("the observation was changed")
+			}
+			promises(t, cfg.filled(), obs, d)
+			st = next
+		}
+	})
+}
+
+func promises(t *rapid.T, c Config, obs Observation, d Decision) {
+	o := obs.checked()
+	gone := c.missing(&o)
+	lowered := d.Desired < o.Ordered && d.Code != CodePinned && o.Ordered <= c.Max
+	switch {
+	case d.Code == "" || d.Reason == "" || len(d.Terms) == 0:
+		t.Fatalf("a decision without a word: %+v", d)
+	case d.Desired > c.Max || d.Desired < 0:
+		t.Fatalf("desired %d, max %d", d.Desired, c.Max)
+	case d.Desired < c.Min && obs.Pin == nil:
+		t.Fatalf("desired %d, min %d", d.Desired, c.Min)
+	case lowered && gone.any():
+		t.Fatalf("lowered from %d to %d with %v missing", o.Ordered, d.Desired, gone)
+	case lowered && c.FlapBudget > 0 && obs.Changes >= c.FlapBudget:
+		t.Fatalf("lowered after %d changes of %d", obs.Changes, c.FlapBudget)
+	case lowered && o.growing():
+		t.Fatal("lowered with an upward order in flight")
+	case obs.Pin != nil && d.Desired != clamp(*obs.Pin, 0, c.Max):
+		t.Fatalf("pinned to %d, desired %d", *obs.Pin, d.Desired)
+	}
+	for _, term := range d.Terms {
+		if math.IsNaN(term.Value) || math.IsInf(term.Value, 0) || term.Value < 0 {
+			t.Fatalf("%s is %v", term.Name, term.Value)
+		}
+	}
+}
+
+func sameReading(a, b reading.Reading) bool {
+	return a.Known == b.Known && a.Reason == b.Reason && math.Float64bits(a.Value) == math.Float64bits(b.Value)
+}
+
+// Deciding must not change the state it is given: a decision can be asked for
+// again, as `plan` does.
+func TestDecideLeavesItsStateAlone(t *testing.T) {
+	s := newService(t, 4)
+	s.obs.Served, s.obs.BusyMax = per(300), per(0.9)
+	s.beats(300)
+	before := stored(t, s.st)
+	s.obs.At = s.obs.At.Add(5 * time.Second)
+	s.obs.Offered = per(2000)
+	_, first := Decide(s.cfg, s.st, s.obs)
+	if diff := cmp.Diff(before, s.st, sameState); diff != "" {
+		t.Error(diff)
+	}
+	_, second := Decide(s.cfg, s.st, s.obs)
+	if diff := cmp.Diff(first, second); diff != "" {
+		t.Error(diff)
+	}
+}
