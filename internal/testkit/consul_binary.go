@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"time"
@@ -32,14 +31,9 @@ func ConsulBinary(ctx context.Context) (string, error) {
 	if path, err := exec.LookPath("consul"); err == nil {
 		return path, nil
 	}
-	root, err := Root()
+	source, sum, err := toolModule("consul")
 	if err != nil {
 		return "", err
-	}
-	source := filepath.Join(root, "internal", "testkit", "tools", "consul")
-	sum, err := os.ReadFile(filepath.Join(source, "go.sum"))
-	if err != nil {
-		return "", fmt.Errorf("find the version of consul to get: %w", err)
 	}
 	cache, err := CacheDirectory()
 	if err != nil {
@@ -60,16 +54,6 @@ func ConsulBinary(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("get consul %s (or put one on PATH): %w", consulVersion, err)
 	}
 	return filepath.Join(dir, "consul"), nil
-}
-
-// buildTool builds one program in a module of its own, whose go.mod and go.sum
-// say exactly which, so that this module's dependencies stay its own.
-func buildTool(ctx context.Context, moduleDirectory, pkg, to string) error {
-	ctx, cancel := context.WithTimeout(ctx, buildLimit)
-	defer cancel()
-	environment := []string{"GOFLAGS=-mod=readonly", "GOWORK=off", "CGO_ENABLED=0"}
-	return run(ctx, moduleDirectory, environment,
-		"go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", to, pkg)
 }
 
 // downloadRelease downloads a program from its makers, checked against their

@@ -93,3 +93,13 @@ func (d kafkaDistribution) java(heap, class string, args ...string) []string {
 		class,
 	}, args...)
 }
+
+// KafkaDirectory returns the directory in the cache that holds Apache Kafka,
+// and gets it there if need be.
+func KafkaDirectory(ctx context.Context) (string, error) {
+	d, err := getKafka(ctx)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Dir(d.jars), nil
+}

@@ -44,8 +44,8 @@ func cleanEnvironment() error {
 		}
 	}
 	if path, err := exec.LookPath("terraform"); err == nil {
-		if err := os.Setenv(acceptancePath, path); err != nil {
-			return fmt.Errorf("set %s: %w", acceptancePath, err)
+		if err := useForAcceptance(path); err != nil {
+			return err
 		}
 	}
 	if err := os.Setenv("CHECKPOINT_DISABLE", "1"); err != nil {

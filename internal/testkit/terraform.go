@@ -28,10 +28,19 @@ func Terraform(tb testing.TB) string {
 	if err != nil {
 		NotRun(tb, tb.Name(), err.Error())
 	}
-	if err := os.Setenv(acceptancePath, path); err != nil {
+	if err := useForAcceptance(path); err != nil {
 		tb.Fatal(err)
 	}
 	return path
+}
+
+// useForAcceptance is for the whole process: tests that run in parallel may not
+// set their own environment.
+func useForAcceptance(path string) error {
+	if err := os.Setenv(acceptancePath, path); err != nil {
+		return fmt.Errorf("set %s: %w", acceptancePath, err)
+	}
+	return nil
 }
 
 // TerraformBinary returns the path of a terraform program: the one on PATH,
