@@ -235,7 +235,7 @@ resource "terraform_data" "machine"`}, "terraform_data.cell[0]: delete"},
 			leftovers(t, r)
 		})
 	}
-	if n := strings.Count(m.stateSays(t.Context()), "terraform_data.cell"); n != 3 {
+	if n := strings.Count(m.stateSays(), "terraform_data.cell"); n != 3 {
 		t.Errorf("%d cells are left of 3", n)
 	}
 }

@@ -1,7 +1,6 @@
 package act
 
 import (
-	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +13,9 @@ import (
 // terraform is the real binary; tests that need it can't do without.
 func terraform(t *testing.T) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("short: it runs terraform")
+	}
 	path, err := exec.LookPath("terraform")
 	if err != nil {
 		t.Skip("not run: needs terraform, because none is on PATH")
@@ -76,15 +78,23 @@ func (m *module) open(change ...func(*Config)) *Root {
 	return r
 }
 
-// stand applies the module with terraform itself, as a person does.
-func (m *module) stand(args ...string) {
+// terraform runs the binary itself, as a person does.
+func (m *module) terraform(args ...string) string {
 	m.t.Helper()
-	cmd := exec.CommandContext(m.t.Context(), terraform(m.t), append([]string{"apply", "-auto-approve", "-no-color"}, args...)...)
+	cmd := exec.CommandContext(m.t.Context(), terraform(m.t), args...)
 	cmd.Dir = m.dir
 	cmd.Env = append(cleanEnviron(), "TF_DATA_DIR="+m.cfg.DataDir)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		m.t.Fatalf("terraform apply: %v\n%s", err, out)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		m.t.Fatalf("terraform %v: %v\n%s", args, err, out)
 	}
+	return string(out)
+}
+
+// stand applies the module by hand.
+func (m *module) stand(args ...string) {
+	m.t.Helper()
+	m.terraform(append([]string{"apply", "-auto-approve", "-no-color"}, args...)...)
 }
 
 // edit puts another text in the place of one in a file.
@@ -105,7 +115,9 @@ func (m *module) edit(name, old, text string) {
 
 func count(n int) Desired { return Desired{Count: n} }
 
-func names(list ...string) Desired { return Desired{Count: len(list), Names: append([]string{}, list...)} }
+func names(list ...string) Desired {
+	return Desired{Count: len(list), Names: append([]string{}, list...)}
+}
 
 func keys(list ...string) []guard.Key {
 	var out []guard.Key
@@ -165,15 +177,8 @@ func leftovers(t *testing.T, r *Root) {
 	}
 }
 
-// stateSays runs a command that only reads, as an independent witness.
-func (m *module) stateSays(ctx context.Context) string {
+// stateSays lists the state's addresses, as an independent witness.
+func (m *module) stateSays() string {
 	m.t.Helper()
-	cmd := exec.CommandContext(ctx, terraform(m.t), "state", "list")
-	cmd.Dir = m.dir
-	cmd.Env = append(cleanEnviron(), "TF_DATA_DIR="+m.cfg.DataDir)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		m.t.Fatalf("terraform state list: %v\n%s", err, out)
-	}
-	return string(out)
+	return m.terraform("state", "list")
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os/exec"
 	"runtime"
 	"strings"
@@ -100,6 +101,7 @@ func (r *Root) explain(ctx context.Context, command string, out *bytes.Buffer, e
 	}
 	e.Kind = classify(text, e.Diagnostics)
 	var exit *exec.ExitError
+	var path *fs.PathError
 	switch {
 	case errors.Is(context.Cause(ctx), ErrTimeout):
 		e.Kind = ErrTimeout
@@ -108,7 +110,7 @@ func (r *Root) explain(ctx context.Context, command string, out *bytes.Buffer, e
 	case e.Kind != nil:
 	case errors.As(err, &exit) && signalled(exit):
 		e.Kind = ErrKilled
-	case errors.Is(err, exec.ErrNotFound):
+	case errors.As(err, &path) && path.Op == "fork/exec":
 		e.Kind = ErrNoBinary
 	}
 	return e

@@ -23,9 +23,9 @@ func (e *ShapeError) Error() string {
 }
 
 // Without leaves out of a plan's changes those that the base plan, for the
-// count as it is, holds too: they are someone else's drift. A change of both
-// plans that comes out differently is kept with the attributes that differ,
-// if both were read from whole plans.
+// count as it is, holds too: they are someone else's drift. An update or replacement
+// of both plans that comes out differently is kept with the attributes that
+// differ, if both were read from whole plans.
 func Without(changes, base []Change) []Change {
 	drift := make(map[string]Change, len(base))
 	for _, c := range base {
@@ -38,6 +38,9 @@ func Without(changes, base []Change) []Change {
 		b, both := drift[c.Address+"\x00"+c.Deposed]
 		if !both || c.kind() != b.kind() {
 			rest = append(rest, c)
+			continue
+		}
+		if c.kind() != kindUpdate && c.kind() != kindReplace {
 			continue
 		}
 		differ := make(map[string]string)
