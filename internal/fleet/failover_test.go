@@ -22,7 +22,7 @@ import (
 // hung is an address that takes connections and never answers.
 func hung(t *testing.T) string {
 	t.Helper()
-	l := must2(net.Listen("tcp", "127.0.0.1:0"))(t)
+	l := must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	t.Cleanup(func() { _ = l.Close() })
 	return l.Addr().String()
 }
@@ -244,6 +244,25 @@ func TestCellMovesToAnotherAgent(t *testing.T) {
 	})
 	if m := only(t, c, cell.Service); m.Node != "testkit" || m.Health != Passing {
 		t.Errorf("at the end: %+v", m)
+	}
+}
+
+// An agent may have taken a registration that it gave no answer to.
+func TestAgentThatGaveNoAnswerIsSweptToo(t *testing.T) {
+	t.Parallel()
+	c := newClient(t, quiet(t, closedPort(t), closedPort(t), sharedConsul(t).Addr(), closedPort(t)))
+	cell := cellFor(t, "1", "x")
+	ok(t, c.Register(t.Context(), cell))
+	if s := c.strays[cell.ID()]; s.at != 2 || !slices.Equal(s.left, []int{0, 1}) {
+		t.Errorf("got %+v", s)
+	}
+	ok(t, c.Register(t.Context(), cell))
+	ok(t, c.Push(t.Context(), cell, Passing, ""))
+	if s := c.strays[cell.ID()]; s.at != 2 || !slices.Equal(s.left, []int{0, 1}) || s.tried.IsZero() {
+		t.Errorf("got %+v", s)
+	}
+	if m := only(t, c, cell.Service); m.Health != Passing {
+		t.Errorf("got %+v", m)
 	}
 }
 

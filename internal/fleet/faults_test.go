@@ -54,7 +54,7 @@ func TestPausedConsulHangsNobody(t *testing.T) {
 	cfg.Timeout = 300 * time.Millisecond
 	c := newClient(t, cfg)
 	lease := lead(t, c, "api")
-	index := must2(lease.PutRecord(t.Context(), Record{Count: 3}, 0))(t)
+	index := must(lease.PutRecord(t.Context(), Record{Count: 3}, 0))(t)
 	won := standing(t, newClient(t, cfg), "api")
 
 	ok(t, server.Pause())
@@ -76,7 +76,7 @@ func TestPausedConsulHangsNobody(t *testing.T) {
 	wantError(t, err, ErrFenced)
 	_, read, err := c.Record(t.Context(), "api")
 	ok(t, err)
-	must2(next.PutRecord(t.Context(), Record{Count: 4}, read))(t)
+	must(next.PutRecord(t.Context(), Record{Count: 4}, read))(t)
 }
 
 func TestConsulKilledAndStartedOverItsData(t *testing.T) {
@@ -87,7 +87,7 @@ func TestConsulKilledAndStartedOverItsData(t *testing.T) {
 	long.SessionTTL = 5 * time.Minute // Longer than a restart takes.
 	c := newClient(t, long)
 	lease := lead(t, c, "api")
-	index := must2(lease.PutRecord(t.Context(), Record{Count: 3}, 0))(t)
+	index := must(lease.PutRecord(t.Context(), Record{Count: 3}, 0))(t)
 	short := lead(t, newClient(t, cfg), "crawler")
 	cell := cellFor(t, "1", "x")
 	ok(t, c.Push(t.Context(), cell, Passing, "fine"))
@@ -100,7 +100,7 @@ func TestConsulKilledAndStartedOverItsData(t *testing.T) {
 	ok(t, server.Start(t.Context()))
 
 	ok(t, lease.Check(t.Context())) // Sessions are part of the data.
-	must2(lease.PutRecord(t.Context(), Record{Count: 4}, index))(t)
+	must(lease.PutRecord(t.Context(), Record{Count: 4}, index))(t)
 	if m := only(t, c, cell.Service); m.Name != cell.Name {
 		t.Errorf("got %+v", m)
 	}
@@ -121,7 +121,7 @@ func TestWipedConsulIsFilledAgain(t *testing.T) {
 	server := testkit.ConsulWith(t, testkit.ConsulOptions{Config: fastSessions})
 	c := newClient(t, quiet(t, server.Addr()))
 	lease := lead(t, c, "api")
-	must2(lease.PutRecord(t.Context(), Record{Count: 3}, 0))(t)
+	must(lease.PutRecord(t.Context(), Record{Count: 3}, 0))(t)
 	cell := cellFor(t, "1", "x")
 	ok(t, c.Push(t.Context(), cell, Passing, ""))
 	won := standing(t, newClient(t, c.cfg), "api")
@@ -138,7 +138,7 @@ func TestWipedConsulIsFilledAgain(t *testing.T) {
 	awaitLost(t, lease)
 	_, _, err := c.Record(t.Context(), "api")
 	wantError(t, err, ErrNoRecord)
-	if all := must2(c.Members(t.Context(), cell.Service))(t); len(all) != 0 {
+	if all := must(c.Members(t.Context(), cell.Service))(t); len(all) != 0 {
 		t.Errorf("members of an empty Consul: %+v", all)
 	}
 	ok(t, c.Push(t.Context(), cell, Passing, ""))
@@ -146,7 +146,7 @@ func TestWipedConsulIsFilledAgain(t *testing.T) {
 		t.Errorf("got %+v", m)
 	}
 	next := win(t, won)
-	must2(next.PutRecord(t.Context(), Record{Count: 3}, 0))(t)
+	must(next.PutRecord(t.Context(), Record{Count: 3}, 0))(t)
 	ok(t, next.MarkLeaving(t.Context(), Leaving{Cell: "api-1", Since: time.Now()}))
 	if m := receive(t, marks); m == nil || m.Cell != "api-1" {
 		t.Errorf("the watch got %+v", m)

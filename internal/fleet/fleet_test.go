@@ -179,14 +179,6 @@ func await(t *testing.T, what string, look func() error) {
 	}
 }
 
-func must[T any](t *testing.T, v T, err error) T {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v
-}
-
 func ok(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
@@ -204,8 +196,7 @@ func wantError(t *testing.T, err, want error) {
 // raw is Consul's own client, for what an operator does by hand.
 func raw(t *testing.T, server *testkit.ConsulServer) *api.Client {
 	t.Helper()
-	client, err := server.Client()
-	return must(t, client, err)
+	return must(server.Client())(t)
 }
 
 // fault is an address that answers as a test wants it to.
@@ -219,14 +210,19 @@ func fault(t *testing.T, handler http.HandlerFunc) string {
 // closedPort is an address where nobody listens.
 func closedPort(t *testing.T) string {
 	t.Helper()
-	l := must2(net.Listen("tcp", "127.0.0.1:0"))(t)
+	l := must(net.Listen("tcp", "127.0.0.1:0"))(t)
 	addr := l.Addr().String()
 	ok(t, l.Close())
 	return addr
 }
 
-func must2[T any](v T, err error) func(*testing.T) T {
-	return func(t *testing.T) T { t.Helper(); return must(t, v, err) }
+// must ends the test on an error: must(f())(t) is f's value.
+func must[T any](v T, err error) func(*testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		ok(t, err)
+		return v
+	}
 }
 
 // swallow forwards requests and drops the answers of those that match.

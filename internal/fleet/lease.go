@@ -21,8 +21,8 @@ var errReleased = fmt.Errorf("it was given up: %w", ErrFenced)
 //
 // Losing it is judged by the process's own monotonic clock, from before the
 // last renewal that succeeded was sent, so it is known here before Consul can
-// give the lock to another. What fences writes is not that clock but the
-// transaction each of them is.
+// give the lock to another. What fences writes is not that clock, which stands
+// still while a machine is suspended, but the transaction each of them is.
 type Lease struct {
 	c       *Client
 	service string

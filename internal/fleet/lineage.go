@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -55,4 +56,24 @@ func (c *Client) Lineage(ctx context.Context, service, cell, incarnation string)
 // Lineages returns all that is known of a service's cells.
 func (c *Client) Lineages(ctx context.Context, service string) ([]Lineage, error) {
 	return list[Lineage](ctx, c, c.key(service, keyLineage))
+}
+
+// LineageKept is how long the lineage of a cell that is gone is kept.
+const LineageKept = 30 * 24 * time.Hour
+
+// SweepLineage removes entries older than LineageKept, those of the living
+// (ids as of their registrations) excepted, and returns how many.
+func (l *Lease) SweepLineage(ctx context.Context, living []string) (int, error) {
+	all, err := l.c.Lineages(ctx, l.service)
+	if err != nil {
+		return 0, err
+	}
+	var old []string
+	for _, n := range all {
+		id := Cell{Name: n.Cell, Incarnation: n.Incarnation}.ID()
+		if l.c.cfg.Now().Sub(n.OrderedAt) > LineageKept && !slices.Contains(living, id) {
+			old = append(old, keyLineage+"/"+id)
+		}
+	}
+	return len(old), l.Delete(ctx, old...)
 }

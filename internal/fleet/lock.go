@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/hashicorp/consul/api"
 )
 
@@ -16,7 +14,6 @@ type lockState struct {
 	value   lockValue
 	session string // of its holder; empty when it is free
 	index   uint64 // modify index of the key; 0 when there is no key
-	wait    uint64 // index to wait from for a change
 }
 
 // lock reads the lock of a service.
@@ -25,11 +22,11 @@ func (c *Client) lock(ctx context.Context, service string) (lockState, error) {
 		return lockState{}, err
 	}
 	key := c.key(service, keyLock)
-	pair, wait, err := c.pair(ctx, key, 0)
+	pair, _, err := c.pair(ctx, key, 0)
 	if err != nil || pair == nil {
-		return lockState{wait: wait}, err
+		return lockState{}, err
 	}
-	s := lockState{session: pair.Session, index: pair.ModifyIndex, wait: wait}
+	s := lockState{session: pair.Session, index: pair.ModifyIndex}
 	return s, decode(key, pair.Value, &s.value)
 }
 
@@ -38,6 +35,9 @@ func (c *Client) lock(ctx context.Context, service string) (lockState, error) {
 // TryStand waits once for the lock delay.
 func (c *Client) TryStand(ctx context.Context, service string, holder Holder) (*Lease, error) {
 	lease, err := c.stand(ctx, service, holder)
+	for again := 0; errors.Is(err, errRace) && again < 3; again++ {
+		lease, err = c.stand(ctx, service, holder)
+	}
 	if held, ok := errors.AsType[*HeldError](err); ok && held.Delayed {
 		if err := sleep(ctx, c.cfg.LockDelay+c.cfg.LockDelay/2); err != nil {
 			return nil, fmt.Errorf("stand for %s: %w", service, err)
@@ -46,6 +46,9 @@ func (c *Client) TryStand(ctx context.Context, service string, holder Holder) (*
 	}
 	return lease, err
 }
+
+// errRace says that the lock was taken and given up by another in between.
+var errRace = errors.New("the lock changed hands while it was being taken")
 
 // Stand waits until the lock of a service is held, or ctx ends. It goes on
 // through everything else, an absent Consul included, and logs what is in its
@@ -175,105 +178,19 @@ func (c *Client) acquire(ctx context.Context, service, session string, holder Ho
 	case failed.says("lock delay"):
 		return &HeldError{Service: service, Holder: seen.value.Holder, Delayed: true}
 	case failed.at(0) || failed.at(1):
-		return c.taken(ctx, service, err)
+		return c.taken(ctx, service)
 	}
 	return err
 }
 
 // taken turns a lost race for the lock into a word on who won it.
-func (c *Client) taken(ctx context.Context, service string, lost error) error {
+func (c *Client) taken(ctx context.Context, service string) error {
 	holder, err := c.Leader(ctx, service)
+	if errors.Is(err, ErrNoLeader) {
+		return errRace
+	}
 	if err != nil {
-		return fmt.Errorf("%w (and %w)", lost, err)
+		return err
 	}
 	return &HeldError{Service: service, Holder: *holder}
-}
-
-// transact commits all operations or none. An operation that fails makes a
-// *txnError.
-func (c *Client) transact(ctx context.Context, what string, limit time.Duration, ops ...*api.KVTxnOp) (api.TxnResults, error) {
-	all := make(api.TxnOps, len(ops))
-	for i, op := range ops {
-		all[i] = &api.TxnOp{KV: op}
-	}
-	var results api.TxnResults
-	err := c.call(ctx, &c.anywhere, what, limit, func(ctx context.Context, consul *api.Client) error {
-		ok, response, _, err := consul.Txn().Txn(all, query(ctx))
-		if err != nil {
-			return err
-		}
-		results = response.Results
-		if !ok {
-			return &txnError{response.Errors}
-		}
-		return nil
-	})
-	return results, err
-}
-
-// txnError is why a transaction was rolled back.
-type txnError struct{ errors api.TxnErrors }
-
-func (e *txnError) Error() string {
-	var all []string
-	for _, one := range e.errors {
-		all = append(all, one.What)
-	}
-	return strings.Join(all, "; ")
-}
-
-// Unwrap tells a refused token from a failed condition.
-func (e *txnError) Unwrap() []error {
-	if e.says("Permission denied") || e.says("ACL not found") {
-		return []error{errAnswered, ErrDenied}
-	}
-	return []error{errAnswered}
-}
-
-func (e *txnError) says(word string) bool { return strings.Contains(e.Error(), word) }
-
-// at says whether the operation of that index failed.
-func (e *txnError) at(index int) bool {
-	for _, one := range e.errors {
-		if one.OpIndex == index {
-			return true
-		}
-	}
-	return false
-}
-
-// patience is the pace of attempts that fail: from one second to a quarter of a
-// minute, with jitter.
-func patience() *backoff.ExponentialBackOff {
-	b := backoff.NewExponentialBackOff()
-	b.InitialInterval, b.MaxInterval, b.RandomizationFactor = 1500*time.Millisecond, 15*time.Second, 0.3
-	b.Reset()
-	return b
-}
-
-// brief bounds a request that is only a courtesy.
-func (c *Client) brief() time.Duration { return min(c.cfg.Timeout, 2*time.Second) }
-
-// sleep waits for d or until ctx ends.
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}
-
-// advance is the index to wait from next. Consul's index goes backwards when its
-// data is wiped or restored, and begins anew then.
-func advance(from, to uint64) uint64 {
-	if to < from {
-		return 0
-	}
-	return max(to, 1)
 }

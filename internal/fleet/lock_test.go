@@ -94,7 +94,7 @@ func TestTryStandNamesTheHolder(t *testing.T) {
 	if !strings.Contains(err.Error(), fmt.Sprintf("api-1 (process %d on here", os.Getpid())) {
 		t.Errorf("the message does not name the holder: %v", err)
 	}
-	leader := must2(c.Leader(t.Context(), "api"))(t)
+	leader := must(c.Leader(t.Context(), "api"))(t)
 	if *leader != lease.Holder() || leader.Epoch != lease.Epoch() {
 		t.Errorf("leader %+v, want %+v", *leader, lease.Holder())
 	}
@@ -103,7 +103,7 @@ func TestTryStandNamesTheHolder(t *testing.T) {
 func TestReleasedLockIsFreeAtOnce(t *testing.T) {
 	t.Parallel()
 	c := sharedClient(t)
-	first := must2(c.TryStand(t.Context(), "api", Holder{Cell: "a"}))(t)
+	first := must(c.TryStand(t.Context(), "api", Holder{Cell: "a"}))(t)
 	ok(t, first.Check(t.Context()))
 	ok(t, first.Release(t.Context()))
 	awaitLost(t, first)
@@ -113,7 +113,7 @@ func TestReleasedLockIsFreeAtOnce(t *testing.T) {
 	_, err := c.Leader(t.Context(), "api")
 	wantError(t, err, ErrNoLeader)
 
-	second := must2(c.stand(t.Context(), "api", Holder{Cell: "b"}))(t) // One attempt, no waiting.
+	second := must(c.stand(t.Context(), "api", Holder{Cell: "b"}))(t) // One attempt, no waiting.
 	if second.Epoch() != first.Epoch()+1 {
 		t.Errorf("epoch %d after %d", second.Epoch(), first.Epoch())
 	}
@@ -147,7 +147,7 @@ func TestLeaderLosesTheLock(t *testing.T) {
 			t.Parallel()
 			c := sharedClient(t)
 			lease := lead(t, c, "api")
-			index := must2(lease.PutRecord(t.Context(), Record{Count: 3}, 0))(t)
+			index := must(lease.PutRecord(t.Context(), Record{Count: 3}, 0))(t)
 			ok(t, fault(raw(t, sharedConsul(t)), c, lease))
 			next := lead(t, newClient(t, c.cfg), "api")
 			if next.Epoch() <= lease.Epoch() {
@@ -195,15 +195,35 @@ func TestEpochOutlivesTheLock(t *testing.T) {
 	t.Parallel()
 	c := sharedClient(t)
 	for range 3 {
-		ok(t, must2(c.TryStand(t.Context(), "api", Holder{Cell: "a"}))(t).Release(t.Context()))
+		ok(t, must(c.TryStand(t.Context(), "api", Holder{Cell: "a"}))(t).Release(t.Context()))
 	}
-	lease := must2(c.TryStand(t.Context(), "api", Holder{Cell: "a"}))(t)
-	must2(lease.PutRecord(t.Context(), Record{}, 0))(t)
+	lease := must(c.TryStand(t.Context(), "api", Holder{Cell: "a"}))(t)
+	must(lease.PutRecord(t.Context(), Record{}, 0))(t)
 	ok(t, lease.Release(t.Context()))
 	_, err := raw(t, sharedConsul(t)).KV().Delete(c.key("api", keyLock), nil)
 	ok(t, err)
 	if after := lead(t, c, "api"); after.Epoch() != 5 {
 		t.Errorf("epoch %d after the lock's key was deleted, want 5", after.Epoch())
+	}
+}
+
+// Between reading the lock and taking it another may have led: its epoch must
+// not be used again.
+func TestLockIsTakenOnlyAsItWasSeen(t *testing.T) {
+	t.Parallel()
+	c := sharedClient(t)
+	for _, name := range []string{"no key yet", "a key"} {
+		seen := must(c.lock(t.Context(), "api"))(t)
+		other := must(c.TryStand(t.Context(), "api", Holder{Cell: "other"}))(t)
+		holder := Holder{Cell: "late", Epoch: seen.value.Holder.Epoch + 1}
+		session := must(c.session(t.Context(), "api", holder))(t)
+		err := c.acquire(t.Context(), "api", session, holder, seen)
+		if held, isHeld := errors.AsType[*HeldError](err); !isHeld || held.Holder.Cell != "other" {
+			t.Errorf("%s, held: got %v", name, err)
+		}
+		ok(t, other.Release(t.Context()))
+		wantError(t, c.acquire(t.Context(), "api", session, holder, seen), errRace)
+		c.destroy(t.Context(), session)
 	}
 }
 
@@ -279,10 +299,10 @@ func leaderMain() {
 func TestFrozenLeaderIsFenced(t *testing.T) {
 	t.Parallel()
 	c := sharedClient(t)
-	cmd := exec.CommandContext(t.Context(), must2(os.Executable())(t))
+	cmd := exec.CommandContext(t.Context(), must(os.Executable())(t))
 	cmd.Env = append(os.Environ(), leaderAddress+"="+c.cfg.Addresses[0], leaderPrefix+"="+c.cfg.Prefix)
-	stdin := must2(cmd.StdinPipe())(t)
-	stdout := must2(cmd.StdoutPipe())(t)
+	stdin := must(cmd.StdinPipe())(t)
+	stdout := must(cmd.StdoutPipe())(t)
 	ok(t, cmd.Start())
 	lines := bufio.NewScanner(stdout)
 	say := func(want string) {
@@ -292,14 +312,14 @@ func TestFrozenLeaderIsFenced(t *testing.T) {
 		}
 	}
 	say("stood: <nil>")
-	must2(fmt.Fprintln(stdin, "one"))(t)
+	must(fmt.Fprintln(stdin, "one"))(t)
 	say("wrote: true false")
 	ok(t, cmd.Process.Signal(syscall.SIGSTOP))
 
 	lease := lead(t, c, "api") // Only after the frozen one's session has expired.
 	ok(t, lease.Put(t.Context(), "law", "two"))
 	ok(t, cmd.Process.Signal(syscall.SIGCONT))
-	must2(fmt.Fprintln(stdin, "three"))(t)
+	must(fmt.Fprintln(stdin, "three"))(t)
 	say("wrote: false true")
 	var law string
 	ok(t, c.Law(t.Context(), "api", &law))

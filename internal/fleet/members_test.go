@@ -28,7 +28,7 @@ func cellFor(t *testing.T, n, incarnation string) Cell {
 // only is the one member a service has.
 func only(t *testing.T, c *Client, service string) Member {
 	t.Helper()
-	all := must2(c.Members(t.Context(), service))(t)
+	all := must(c.Members(t.Context(), service))(t)
 	if len(all) != 1 {
 		t.Fatalf("%d members, want one: %+v", len(all), all)
 	}
@@ -39,7 +39,7 @@ func TestCellRegistersItselfByPushing(t *testing.T) {
 	t.Parallel()
 	c := sharedClient(t)
 	cell := cellFor(t, "2", "i1")
-	if all := must2(c.Members(t.Context(), cell.Service))(t); all == nil || len(all) != 0 {
+	if all := must(c.Members(t.Context(), cell.Service))(t); all == nil || len(all) != 0 {
 		t.Errorf("got %v, want an empty list", all)
 	}
 	ok(t, c.Push(t.Context(), cell, Passing, "all is well"))
@@ -60,7 +60,7 @@ func TestCellRegistersItselfByPushing(t *testing.T) {
 	}
 	ok(t, c.Deregister(t.Context(), cell.ID()))
 	ok(t, c.Deregister(t.Context(), cell.ID()))
-	if all := must2(c.Members(t.Context(), cell.Service))(t); len(all) != 0 {
+	if all := must(c.Members(t.Context(), cell.Service))(t); len(all) != 0 {
 		t.Errorf("after deregistering: %+v", all)
 	}
 }
@@ -142,7 +142,7 @@ func TestNewestIncarnationCounts(t *testing.T) {
 	}
 	_, err := c.Member(t.Context(), older.Service, "api-2")
 	wantError(t, err, ErrNotFound)
-	if m := must2(c.Member(t.Context(), older.Service, older.Name))(t); m.Incarnation != "aa" {
+	if m := must(c.Member(t.Context(), older.Service, older.Name))(t); m.Incarnation != "aa" {
 		t.Errorf("got %+v", m)
 	}
 }
@@ -162,7 +162,7 @@ func TestOddRegistrationsHideNoOther(t *testing.T) {
 		ok(t, agent.ServiceRegister(r))
 	}
 	var got []string
-	for _, m := range must2(c.Members(t.Context(), cell.Service))(t) {
+	for _, m := range must(c.Members(t.Context(), cell.Service))(t) {
 		got = append(got, fmt.Sprintf("%s/%s %s %v %d", m.Name, m.Incarnation, m.Health, m.Silent, m.Generation))
 	}
 	want := []string{"api-7/x critical true 0", "api-8/ critical true 2", cell.Name + "/i1 passing false 3"}
@@ -184,7 +184,7 @@ func TestCatalogEntryOfADeadAgentIsRemoved(t *testing.T) {
 		t.Fatalf("got %+v", m)
 	}
 	ok(t, c.Deregister(t.Context(), "api-1.x"))
-	if all := must2(c.Members(t.Context(), name))(t); len(all) != 0 {
+	if all := must(c.Members(t.Context(), name))(t); len(all) != 0 {
 		t.Errorf("still there: %+v", all)
 	}
 }

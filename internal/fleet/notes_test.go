@@ -34,10 +34,10 @@ func TestPin(t *testing.T) {
 	ok(t, c.Pin(t.Context(), "crawler", Pin{Count: 7}))
 	ok(t, c.Pause(t.Context(), "db", Pause{})) // A service without a pin.
 	want := map[string]Pin{"api": {Count: 0, By: "ann", Reason: "maintenance", Since: noon}, "crawler": {Count: 7, Since: noon}}
-	if pins := must2(c.Pins(t.Context()))(t); !maps.Equal(pins, want) {
+	if pins := must(c.Pins(t.Context()))(t); !maps.Equal(pins, want) {
 		t.Errorf("got %+v, want %+v", pins, want)
 	}
-	if all := must2(c.Services(t.Context()))(t); !slices.Equal(all, []string{"api", "crawler", "db"}) {
+	if all := must(c.Services(t.Context()))(t); !slices.Equal(all, []string{"api", "crawler", "db"}) {
 		t.Errorf("services %v", all)
 	}
 	ok(t, c.Unpin(t.Context(), "api"))
@@ -60,7 +60,7 @@ func TestPause(t *testing.T) {
 	t.Parallel()
 	c, _ := atNoon(t)
 	state := func(service string) string {
-		p := must2(c.Paused(t.Context(), service))(t)
+		p := must(c.Paused(t.Context(), service))(t)
 		if p == nil {
 			return "runs"
 		}
@@ -122,11 +122,11 @@ func TestLeavingIsMarkedAndTakenBack(t *testing.T) {
 	for i := range marks {
 		marks[i].Epoch = lease.Epoch()
 	}
-	if got := must2(c.Leaving(t.Context(), "api"))(t); !reflect.DeepEqual(got, marks) {
+	if got := must(c.Leaving(t.Context(), "api"))(t); !reflect.DeepEqual(got, marks) {
 		t.Errorf("%d marks came back, want %d; the first is %+v", len(got), len(marks), got[0])
 	}
 	ok(t, lease.TakeBack(t.Context(), cells[1:]...))
-	if got := must2(c.Leaving(t.Context(), "api"))(t); len(got) != 1 || got[0].Cell != "api-000" {
+	if got := must(c.Leaving(t.Context(), "api"))(t); len(got) != 1 || got[0].Cell != "api-000" {
 		t.Errorf("left: %+v", got)
 	}
 	if err := lease.MarkLeaving(t.Context(), Leaving{Cell: "a/b", Since: noon}); err == nil {
@@ -144,18 +144,18 @@ func TestTombstonesAreSweptWhenOld(t *testing.T) {
 	ok(t, c.Tombstone(t.Context(), "api", Tombstone{Cell: "api-1", Incarnation: "x", By: "ann"}))
 	*now = noon.Add(TombstonesKept)
 	ok(t, c.Tombstone(t.Context(), "api", Tombstone{Cell: "api-2", Incarnation: "y"}))
-	if n := must2(lease.SweepTombstones(t.Context()))(t); n != 0 {
+	if n := must(lease.SweepTombstones(t.Context()))(t); n != 0 {
 		t.Errorf("%d swept too early", n)
 	}
 	want := []Tombstone{{Cell: "api-1", Incarnation: "x", At: noon, By: "ann"}, {Cell: "api-2", Incarnation: "y", At: *now}}
-	if got := must2(c.Tombstones(t.Context(), "api"))(t); !slices.Equal(got, want) {
+	if got := must(c.Tombstones(t.Context(), "api"))(t); !slices.Equal(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	*now = now.Add(time.Nanosecond)
-	if n := must2(lease.SweepTombstones(t.Context()))(t); n != 1 {
+	if n := must(lease.SweepTombstones(t.Context()))(t); n != 1 {
 		t.Errorf("%d swept, want 1", n)
 	}
-	if got := must2(c.Tombstones(t.Context(), "api"))(t); !slices.Equal(got, want[1:]) {
+	if got := must(c.Tombstones(t.Context(), "api"))(t); !slices.Equal(got, want[1:]) {
 		t.Errorf("got %+v, want %+v", got, want[1:])
 	}
 }
@@ -170,7 +170,7 @@ func TestApplying(t *testing.T) {
 	want := Applying{Machine: "m", Boot: "b", PID: 7, Started: 99, Host: "h", Order: "o1", Since: noon}
 	ok(t, lease.PutApplying(t.Context(), want))
 	want.Epoch = lease.Epoch()
-	if a := must2(c.Applying(t.Context(), "api"))(t); *a != want {
+	if a := must(c.Applying(t.Context(), "api"))(t); *a != want {
 		t.Errorf("got %+v, want %+v", *a, want)
 	}
 	if err := lease.PutApplying(t.Context(), Applying{Order: "o2", Since: noon}); err == nil {
@@ -193,11 +193,32 @@ func TestLineage(t *testing.T) {
 	other := Lineage{Cell: "api-3", Incarnation: "y", Generation: 1, OrderedAt: noon}
 	ok(t, lease.PutLineage(t.Context(), want, other))
 	want.Epoch, other.Epoch = lease.Epoch(), lease.Epoch()
-	if got := must2(c.Lineage(t.Context(), "api", "api-2", "x"))(t); *got != want {
+	if got := must(c.Lineage(t.Context(), "api", "api-2", "x"))(t); *got != want {
 		t.Errorf("got %+v, want %+v", *got, want)
 	}
-	if all := must2(c.Lineages(t.Context(), "api"))(t); !slices.Equal(all, []Lineage{want, other}) {
+	if all := must(c.Lineages(t.Context(), "api"))(t); !slices.Equal(all, []Lineage{want, other}) {
 		t.Errorf("got %+v", all)
+	}
+}
+
+func TestLineageOfTheLongGoneIsSwept(t *testing.T) {
+	t.Parallel()
+	c, now := atNoon(t)
+	lease := lead(t, c, "api")
+	ok(t, lease.PutLineage(t.Context(),
+		Lineage{Cell: "api-1", Incarnation: "x", OrderedAt: noon},
+		Lineage{Cell: "api-2", Incarnation: "y", OrderedAt: noon},
+		Lineage{Cell: "api-3", Incarnation: "z", OrderedAt: noon.Add(time.Hour)}))
+	*now = noon.Add(LineageKept + time.Minute)
+	if n := must(lease.SweepLineage(t.Context(), []string{"api-1.x"}))(t); n != 1 {
+		t.Errorf("%d swept, want 1", n)
+	}
+	var left []string
+	for _, n := range must(c.Lineages(t.Context(), "api"))(t) {
+		left = append(left, n.Cell)
+	}
+	if !slices.Equal(left, []string{"api-1", "api-3"}) {
+		t.Errorf("left %v", left)
 	}
 }
 
@@ -208,7 +229,7 @@ func TestLawAndDecisionSurviveAChangeOfLeader(t *testing.T) {
 	var got state
 	wantError(t, c.Law(t.Context(), "api", &got), ErrNotFound)
 	wantError(t, c.Decision(t.Context(), "api", &got), ErrNotFound)
-	first := must2(c.TryStand(t.Context(), "api", Holder{}))(t)
+	first := must(c.TryStand(t.Context(), "api", Holder{}))(t)
 	ok(t, first.PutLaw(t.Context(), state{[]float64{0.5, 2}}))
 	ok(t, first.PutDecision(t.Context(), state{[]float64{3}}))
 	ok(t, first.Release(t.Context()))
@@ -241,7 +262,7 @@ func TestWatchesWakeAtAChange(t *testing.T) {
 	if r, m, all := receive(t, records), receive(t, marks), receive(t, members); r != nil || m != nil || len(all) != 0 {
 		t.Fatalf("at first: %v, %v, %v", r, m, all)
 	}
-	must2(lease.PutRecord(t.Context(), Record{Count: 2}, 0))(t)
+	must(lease.PutRecord(t.Context(), Record{Count: 2}, 0))(t)
 	if r := receive(t, records); r == nil || r.Count != 2 {
 		t.Errorf("got %+v", r)
 	}

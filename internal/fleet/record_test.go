@@ -31,7 +31,7 @@ func TestRecordComesBackAsWritten(t *testing.T) {
 		Decision: &Note{At: at, Code: "lag", Reason: "lag of 40 s", Desired: 2},
 		Shape:    json.RawMessage(`{"digest":"x"}`),
 	}
-	index := must2(lease.PutRecord(t.Context(), want, 0))(t)
+	index := must(lease.PutRecord(t.Context(), want, 0))(t)
 	got, read, err := c.Record(t.Context(), "crawler")
 	ok(t, err)
 	want.Format, want.Epoch = RecordFormat, lease.Epoch()
@@ -47,8 +47,8 @@ func TestStaleRecordIsAConflict(t *testing.T) {
 	t.Parallel()
 	c := sharedClient(t)
 	lease := lead(t, c, "crawler")
-	first := must2(lease.PutRecord(t.Context(), Record{Count: 1}, 0))(t)
-	second := must2(lease.PutRecord(t.Context(), Record{Count: 2}, first))(t)
+	first := must(lease.PutRecord(t.Context(), Record{Count: 1}, 0))(t)
+	second := must(lease.PutRecord(t.Context(), Record{Count: 2}, first))(t)
 	for name, index := range map[string]uint64{"stale": first, "none yet": 0, "from the future": second + 1000} {
 		_, err := lease.PutRecord(t.Context(), Record{Count: 9}, index)
 		if !errors.Is(err, ErrConflict) || errors.Is(err, ErrFenced) {
@@ -66,7 +66,7 @@ func TestStaleRecordIsAConflict(t *testing.T) {
 func TestOfConcurrentWritesOneWins(t *testing.T) {
 	t.Parallel()
 	lease := lead(t, sharedClient(t), "crawler")
-	index := must2(lease.PutRecord(t.Context(), Record{}, 0))(t)
+	index := must(lease.PutRecord(t.Context(), Record{}, 0))(t)
 	var won, lost atomic.Int32
 	var all sync.WaitGroup
 	for n := range 8 {
@@ -151,7 +151,7 @@ func TestWriteWhoseAnswerWasLostIsNoConflict(t *testing.T) {
 	c := newClient(t, quiet(t, flaky, server.Addr()))
 	lease := lead(t, c, "crawler")
 	broken.Store(true)
-	index := must2(lease.PutRecord(t.Context(), Record{Count: 4}, 0))(t)
+	index := must(lease.PutRecord(t.Context(), Record{Count: 4}, 0))(t)
 	r, read, err := c.Record(t.Context(), "crawler")
 	ok(t, err)
 	if r.Count != 4 || read != index {

@@ -11,17 +11,6 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// strayEvery is how often an agent that was left is tried again, to take away
-// the registration that it still holds.
-const strayEvery = 30 * time.Second
-
-// stray is what a cell left behind when it moved to another agent.
-type stray struct {
-	at    int   // the endpoint that holds the cell's registration now
-	left  []int // those that may still hold an earlier one
-	tried time.Time
-}
-
 // Register registers a cell with the agent, or renews its registration. It is
 // critical until its health is first pushed. An existing check keeps its status.
 func (c *Client) Register(ctx context.Context, cell Cell) error {
@@ -41,12 +30,13 @@ func (c *Client) register(ctx context.Context, cell Cell, health Health) error {
 	if err := cell.check(); err != nil {
 		return fmt.Errorf("register %s: %w", cell.ID(), err)
 	}
+	first := int(c.home.at.Load())
 	err := c.call(ctx, &c.home, "register "+cell.ID(), c.cfg.Timeout, func(ctx context.Context, consul *api.Client) error {
 		opts := api.ServiceRegisterOpts{ReplaceExistingChecks: true}.WithContext(ctx)
 		return consul.Agent().ServiceRegisterOpts(cell.registration(health), opts)
 	})
 	if err == nil {
-		c.moved(cell)
+		c.moved(cell, first)
 	}
 	return err
 }
@@ -78,83 +68,6 @@ func (c *Client) pushHealth(ctx context.Context, cell Cell, health Health, outpu
 	})
 }
 
-// moved notes which agent holds a cell's registration, and which held it before.
-func (c *Client) moved(cell Cell) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	at := int(c.home.at.Load())
-	s, known := c.strays[cell.ID()]
-	if known && s.at != at {
-		s.left = append(s.left, s.at)
-	}
-	var left []int
-	for _, one := range s.left {
-		if one != at {
-			left = append(left, one)
-		}
-	}
-	c.strays[cell.ID()] = stray{at: at, left: left, tried: s.tried}
-}
-
-// sweepStrays takes a cell's registration away from agents it has left, once
-// they answer again, or they would show it as critical beside the new one.
-func (c *Client) sweepStrays(ctx context.Context, cell Cell) {
-	c.mu.Lock()
-	s, ok := c.strays[cell.ID()]
-	due := ok && len(s.left) > 0 && time.Since(s.tried) > strayEvery
-	if due {
-		s.tried = time.Now()
-		c.strays[cell.ID()] = s
-	}
-	c.mu.Unlock()
-	if !due {
-		return
-	}
-	var still []int
-	for _, at := range s.left {
-		if err := c.sweepStray(ctx, cell, at, s.at); err != nil {
-			c.log.DebugContext(ctx, "old registration not taken away yet", "agent", c.endpoints[at].address, "err", err)
-			still = append(still, at)
-		}
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if now := c.strays[cell.ID()]; now.at == s.at {
-		now.left = still
-		c.strays[cell.ID()] = now
-	}
-}
-
-// sweepStray deregisters the cell at one endpoint, unless that is the same agent
-// as the present one by another address.
-func (c *Client) sweepStray(ctx context.Context, cell Cell, at, present int) error {
-	old, err := c.node(ctx, at)
-	if err != nil {
-		return err
-	}
-	now, err := c.node(ctx, present)
-	if err != nil || old == now {
-		return err
-	}
-	_, err = c.deregisterAt(ctx, at, cell.ID())
-	return err
-}
-
-// node is the id of the node whose agent answers at an endpoint.
-func (c *Client) node(ctx context.Context, at int) (string, error) {
-	var id string
-	err := c.attempt(ctx, at, c.brief(), func(ctx context.Context, consul *api.Client) error {
-		var self struct{ Config struct{ NodeID string } }
-		_, err := consul.Raw().Query("/v1/agent/self", &self, (&api.QueryOptions{}).WithContext(ctx))
-		id = self.Config.NodeID
-		return err
-	})
-	if err == nil && id == "" {
-		err = errors.New("the agent does not tell its node id")
-	}
-	return id, err
-}
-
 // Deregister takes a registration away wherever it is: from each agent that can
 // be reached and has it, then from the catalog. An agent that lives but can't be
 // reached puts it back within minutes; it drops the cell itself when it was
@@ -164,7 +77,7 @@ func (c *Client) Deregister(ctx context.Context, id string) error {
 		return err
 	}
 	for at, e := range c.endpoints {
-		known, err := c.deregisterAt(ctx, at, id)
+		known, err := c.deregisterAt(ctx, at, id, c.brief())
 		if err != nil {
 			c.log.DebugContext(ctx, "agent not asked to deregister", "agent", e.address, "id", id, "err", err)
 		} else if known {
@@ -185,8 +98,8 @@ func (c *Client) forget(id string) {
 }
 
 // deregisterAt asks one agent, and says whether it had the registration.
-func (c *Client) deregisterAt(ctx context.Context, at int, id string) (bool, error) {
-	err := c.attempt(ctx, at, c.brief(), func(ctx context.Context, consul *api.Client) error {
+func (c *Client) deregisterAt(ctx context.Context, at int, id string, limit time.Duration) (bool, error) {
+	err := c.attempt(ctx, at, limit, func(ctx context.Context, consul *api.Client) error {
 		return consul.Agent().ServiceDeregisterOpts(id, (&api.QueryOptions{}).WithContext(ctx))
 	})
 	if answered, ok := errors.AsType[api.StatusError](err); ok && answered.Code == http.StatusNotFound {

@@ -137,3 +137,6 @@ func (c *Client) limit(index uint64) time.Duration {
 	}
 	return c.cfg.Timeout
 }
+
+// brief bounds a request that is only a courtesy.
+func (c *Client) brief() time.Duration { return min(c.cfg.Timeout, 2*time.Second) }
