@@ -1,0 +1,505 @@
+package supervise
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// actAs makes the test binary the application: it serves what stands in files.
+const actAs = "SUPERVISE_TEST_SERVE"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(actAs); dir != "" {
+		serve(dir)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// serve answers /healthz with the status and text of the file health, and
+// anything else with a redirect there.
+func serve(dir string) {
+	http.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) {
+		text, err := os.ReadFile(filepath.Join(dir, "health"))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		status, err := strconv.Atoi(string(text[:3]))
+		if err != nil {
+			status = http.StatusInternalServerError
+		}
+		w.WriteHeader(status)
+		_, _ = w.Write(text[3:])
+	})
+	http.Handle("/", http.RedirectHandler("/healthz", http.StatusFound))
+	if err := http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), nil); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// buffer is a writer that can be read while it is written to.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// rig is an application under test.
+type rig struct {
+	*Application
+	t      *testing.T
+	dir    string
+	out    *buffer
+	log    *buffer
+	stop   context.CancelFunc
+	ended  chan struct{}
+	result error
+}
+
+// run supervises a shell script, unless cfg names a command.
+func run(t *testing.T, script string, cfg Config) *rig {
+	t.Helper()
+	r := &rig{t: t, dir: t.TempDir(), out: &buffer{}, log: &buffer{}, ended: make(chan struct{})}
+	if script != "" {
+		cfg.Command = []string{"sh", "-c", script}
+		cfg.Directory = r.dir
+	}
+	if cfg.Environment == nil {
+		cfg.Environment = os.Environ()
+	}
+	cfg.Output, cfg.Log = r.out, slog.New(slog.NewTextHandler(r.log, nil))
+	if cfg.BackoffMin == 0 {
+		cfg.BackoffMin = time.Millisecond
+	}
+	var err error
+	if r.Application, err = New(cfg); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	r.stop = cancel
+	go func() {
+		defer close(r.ended)
+		r.result = r.Run(ctx)
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-r.ended
+		if t.Failed() {
+			t.Logf("output:\n%s\nlog:\n%s", r.out, r.log)
+		}
+	})
+	return r
+}
+
+// end stops the application and checks that nothing of it is left.
+func (r *rig) end() State {
+	r.t.Helper()
+	r.stop()
+	select {
+	case <-r.ended:
+	case <-time.After(30 * time.Second):
+		r.t.Fatal("it doesn't stop")
+	}
+	if r.result != nil {
+		r.t.Errorf("stop: %v", r.result)
+	}
+	left, err := r.family.members(true)
+	if err != nil || len(left) > 0 {
+		r.t.Errorf("left behind: %v, %v", left, err)
+	}
+	s := r.State()
+	if s.Running || s.Healthy || s.PID != 0 || s.Why != "stopped" {
+		r.t.Errorf("after the stop: %+v", s)
+	}
+	return s
+}
+
+// until waits for a state.
+func (r *rig) until(what string, is func(State) bool) State {
+	r.t.Helper()
+	var s State
+	eventually(r.t, what, func() bool { s = r.State(); return is(s) })
+	return s
+}
+
+// file waits for a file that the application writes, and returns the process
+// id in it.
+func (r *rig) pid(name string) int {
+	r.t.Helper()
+	var pid int
+	eventually(r.t, "a process id in "+name, func() bool {
+		text, err := os.ReadFile(filepath.Join(r.dir, name))
+		if err != nil || !bytes.HasSuffix(text, []byte("\n")) {
+			return false
+		}
+		pid, err = strconv.Atoi(strings.TrimSpace(string(text)))
+		return err == nil
+	})
+	return pid
+}
+
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for !is() {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for: %s", what)
+		}
+		time.Sleep(2 * time.Millisecond) // between two looks
+	}
+}
+
+// alive tells whether the process runs; a zombie doesn't.
+func alive(pid int) bool {
+	m, err := read(pid)
+	return err == nil && !m.zombie
+}
+
+// present tells whether there is such a process, zombie or not.
+func present(pid int) bool { return syscall.Kill(pid, 0) == nil }
+
+const forever = "while :; do sleep 1; done"
+
+func TestStartSignalStop(t *testing.T) {
+	r := run(t, `echo "args $#"; trap 'echo got usr1' USR1; trap 'echo bye; exit 7' TERM; echo ready; `+
+		`while :; do sleep 0.01; done`, Config{Health: Health{Interval: 10 * time.Millisecond}})
+	s := r.until("health", func(s State) bool { return s.Healthy })
+	if !s.Running || s.PID == 0 || s.Starting || s.Why != "" || s.Restarts != 0 || s.LastExit != "" {
+		t.Errorf("well: %+v", s)
+	}
+	eventually(t, "the traps", func() bool { return strings.Contains(r.out.String(), "ready") })
+	if err := r.Signal(syscall.SIGUSR1); err != nil {
+		t.Error(err)
+	}
+	eventually(t, "the signal", func() bool { return strings.Contains(r.out.String(), "got usr1") })
+	if s := r.end(); s.LastExit != "exit status 7" {
+		t.Errorf("stopped: %+v", s)
+	}
+	if got, want := r.out.String(), "args 0\nready\ngot usr1\nbye\n"; got != want {
+		t.Errorf("output %q, want %q", got, want)
+	}
+	if err := r.Signal(syscall.SIGUSR1); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("signal after the end: %v", err)
+	}
+}
+
+func TestKilledIsStartedAgain(t *testing.T) {
+	r := run(t, "sleep 1000 & echo $! >child; "+forever, Config{})
+	first := r.until("start", func(s State) bool { return s.Running })
+	child := r.pid("child")
+	if err := syscall.Kill(first.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	second := r.until("second start", func(s State) bool { return s.Running && s.PID != first.PID })
+	if second.Restarts != 1 || second.LastExit != "signal: killed" {
+		t.Errorf("second life: %+v", second)
+	}
+	if alive(child) {
+		t.Error("the child of the first life runs in the second")
+	}
+	r.end()
+}
+
+func TestEndsAtOnce(t *testing.T) {
+	for name, test := range map[string]struct{ script, exit string }{
+		"with an error": {"exit 3", "exit status 3"},
+		"in good order": {"exit 0", "exit status 0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := run(t, test.script, Config{BackoffMin: 4 * time.Millisecond, BackoffMax: time.Minute})
+			s := r.until("fifth restart", func(s State) bool { return s.Restarts >= 5 && strings.Contains(s.Why, "again") })
+			if s.Healthy || s.LastExit != test.exit || !strings.HasPrefix(s.Why, "ended with "+test.exit+" after ") {
+				t.Errorf("state %+v", s)
+			}
+			r.end()
+			pauses := pauses(t, r.log.String())
+			for i := 1; i < len(pauses); i++ {
+				if pauses[i] <= pauses[i-1] {
+					t.Errorf("the pauses don't grow: %v", pauses)
+				}
+			}
+		})
+	}
+}
+
+// pauses reads the pauses between starts from the log.
+func pauses(t *testing.T, log string) []time.Duration {
+	var ds []time.Duration
+	for line := range strings.SplitSeq(log, "\n") {
+		_, text, ok := strings.Cut(line, "pause=")
+		if !ok {
+			continue
+		}
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ds = append(ds, d)
+	}
+	if len(ds) < 5 {
+		t.Fatalf("%d pauses in the log:\n%s", len(ds), log)
+	}
+	return ds
+}
+
+// A life in good health makes the next pause short again.
+func TestPauseBeginsAnew(t *testing.T) {
+	r := run(t, `echo x >>lives; if [ $(wc -l <lives) -eq 5 ]; then touch stable; `+forever+`; fi`, Config{
+		BackoffMin: 4 * time.Millisecond, BackoffMax: time.Minute, StableAfter: 20 * time.Millisecond,
+		Health: Health{Interval: 10 * time.Millisecond},
+	})
+	s := r.until("a healthy life", func(s State) bool { return s.Healthy })
+	eventually(t, "a stable life", func() bool { return time.Since(s.Since) > 100*time.Millisecond })
+	if err := syscall.Kill(s.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	r.until("another life", func(now State) bool { return now.Restarts > s.Restarts+1 })
+	r.end()
+	pauses := pauses(t, r.log.String())
+	if before, after := pauses[3], pauses[4]; after >= before {
+		t.Errorf("the pause after a stable life is %v, the one before it %v", after, before)
+	}
+}
+
+func TestPortTaken(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := listener.Addr().(*net.TCPAddr).Port
+	if _, err := FreePort(port); err == nil || err.Error() != fmt.Sprintf("port %d is taken by another process", port) {
+		t.Errorf("FreePort of a taken one: %v", err)
+	}
+	r := run(t, forever, Config{Port: port})
+	s := r.until("the reason", func(s State) bool { return strings.Contains(s.Why, "taken") })
+	if want := fmt.Sprintf("not started: port %d is taken by another process; starting it again in ", port); s.Running || !strings.HasPrefix(s.Why, want) {
+		t.Errorf("state %+v", s)
+	}
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s := r.until("a start", func(s State) bool { return s.Running }); s.Restarts != 0 {
+		t.Errorf("the first start counts as a restart: %+v", s)
+	}
+	r.end()
+}
+
+func TestFreePort(t *testing.T) {
+	port, err := FreePort(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := FreePort(port); err != nil || again != port {
+		t.Errorf("the free port %d, asked for: %d, %v", port, again, err)
+	}
+}
+
+func TestIgnoresTerm(t *testing.T) {
+	r := run(t, "trap '' TERM; echo ready; "+forever, Config{Grace: 50 * time.Millisecond})
+	eventually(t, "the trap", func() bool { return r.out.String() != "" })
+	if s := r.end(); s.LastExit != "signal: killed" {
+		t.Errorf("state %+v", s)
+	}
+}
+
+// A grandchild that took a session of its own, ignores SIGTERM and was left by
+// its parent is still the application's.
+func TestDoubleForkedIsEnded(t *testing.T) {
+	const daemon = `setsid sh -c 'trap "" TERM; (setsid sh -c "trap \"\" TERM; echo \$\$ >daemon; while :; do sleep 1; done" &) ' ; `
+	t.Run("at the stop", func(t *testing.T) {
+		r := run(t, daemon+forever, Config{Grace: 50 * time.Millisecond})
+		pid := r.pid("daemon")
+		eventually(t, "the daemon to become a child of this process", func() bool {
+			m, err := read(pid)
+			return err == nil && m.parent == os.Getpid() && m.session == pid
+		})
+		r.end()
+		if present(pid) {
+			t.Error("the daemon is still there")
+		}
+	})
+	t.Run("when the application is killed", func(t *testing.T) {
+		r := run(t, daemon+forever, Config{Grace: 50 * time.Millisecond})
+		pid := r.pid("daemon")
+		first := r.State().PID
+		if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		r.until("second life", func(s State) bool { return s.Running && s.PID != first })
+		if alive(pid) {
+			t.Error("the daemon of the first life runs in the second")
+		}
+		r.end()
+	})
+}
+
+// A child without the mark, in a session of its own, is known by its parent,
+// and after that by having been seen.
+func TestChildWithoutEnvironment(t *testing.T) {
+	r := run(t, `env -i setsid sh -c 'echo $$ >child; while :; do /bin/sleep 1; done' & `+forever, Config{Grace: 2 * time.Second})
+	pid := r.pid("child")
+	if _, err := r.family.members(false); err != nil {
+		t.Fatal(err)
+	}
+	first := r.State().PID
+	if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	r.until("second life", func(s State) bool { return s.Running && s.PID != first })
+	if alive(pid) {
+		t.Error("the child of the first life runs in the second")
+	}
+	r.end()
+}
+
+// What is born as another cell is no part of the application, wherever it
+// came from.
+func TestAnotherCellIsLeftAlone(t *testing.T) {
+	r := run(t, `(HOMEOSTAT_CELL_ID=b.2 setsid sh -c 'echo $$ >newborn; while :; do sleep 0.1; done' &); `+forever,
+		Config{Environment: append(os.Environ(), cellMark+"=a.1")})
+	pid := r.pid("newborn")
+	t.Cleanup(func() {
+		if err := syscall.Kill(-pid, syscall.SIGKILL); err != nil {
+			t.Error(err)
+		}
+		_, _ = syscall.Wait4(pid, nil, 0, nil)
+	})
+	r.end()
+	if !alive(pid) {
+		t.Error("the newborn was ended with the application of its parent")
+	}
+}
+
+func TestReapsOrphans(t *testing.T) {
+	r := run(t, `(sh -c 'echo $$ >orphan; sleep 0.05' &); `+forever, Config{})
+	pid := r.pid("orphan")
+	eventually(t, "the orphan's status to be taken", func() bool { return !present(pid) })
+	r.end()
+}
+
+// A child of this program must be left for os/exec to wait for, however late
+// that is.
+func TestReapsNoChildOfOurs(t *testing.T) {
+	r := run(t, `while :; do (sh -c 'sleep 0.01' &); sleep 0.02; done`, Config{})
+	for name, attributes := range map[string]*syscall.SysProcAttr{
+		"in our process group":          nil,
+		"in a process group of its own": {Setpgid: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cmd := exec.Command("sh", "-c", "exit 5")
+			cmd.SysProcAttr = attributes
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "a zombie", func() bool {
+				m, err := read(cmd.Process.Pid)
+				return err == nil && m.zombie
+			})
+			for range 3 {
+				if err := r.reapOnce(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := cmd.Wait(); cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != 5 {
+				t.Errorf("wait: %v", err)
+			}
+		})
+	}
+	r.end()
+}
+
+func TestOutputIsTakenToTheEnd(t *testing.T) {
+	r := run(t, `trap 'i=0; while [ $i -lt 2000 ]; do echo "last words $i"; i=$((i+1)); done; exit' TERM; echo ready; `+
+		`while :; do sleep 0.01; done`, Config{})
+	eventually(t, "the trap", func() bool { return r.out.String() != "" })
+	r.end()
+	if got := strings.Count(r.out.String(), "last words "); got != 2000 {
+		t.Errorf("%d lines, want 2000", got)
+	}
+}
+
+type brokenWriter struct{}
+
+func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("disk full") }
+
+// A log that can't be written must not stop the application at a full pipe.
+func TestOutputThatFails(t *testing.T) {
+	o, err := newOutput(brokenWriter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sh", "-c", "dd if=/dev/zero bs=65536 count=20 2>/dev/null")
+	cmd.Stdout = o.file
+	if err := cmd.Run(); err != nil {
+		t.Error(err)
+	}
+	o.handedOver()
+	o.close()
+}
+
+func TestNewRefuses(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		cfg  Config
+		want string
+	}{
+		"a program that isn't on PATH":  {Config{Command: []string{"no-such-program"}}, "find the application's program"},
+		"a program that isn't there":    {Config{Command: []string{"./no-such-program"}, Directory: "/"}, "/no-such-program"},
+		"a file that is no program":     {Config{Command: []string{file}}, "permission denied"},
+		"a directory that isn't there":  {Config{Command: []string{"sh"}, Directory: "/no/such"}, "no such file"},
+		"a directory that is a file":    {Config{Command: []string{"sh"}, Directory: file}, "not a directory"},
+		"a check without a port":        {Config{Command: []string{"sh"}, Health: Health{TCP: true}}, "no port"},
+		"a port out of bounds":          {Config{Command: []string{"sh"}, Port: 70000}, "65535"},
+		"neither a command nor a check": {Config{}, "nothing tells whether it is well"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := New(test.cfg); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+	if _, err := New(Config{Command: []string{"bin/sh"}, Directory: "/"}); err != nil {
+		t.Errorf("a program relative to the directory: %v", err)
+	}
+}
+
+func TestSIGCHLDIsGivenBack(t *testing.T) {
+	r := run(t, forever, Config{})
+	r.until("start", func(s State) bool { return s.Running })
+	r.end()
+	if signal.Ignored(syscall.SIGCHLD) {
+		t.Error("SIGCHLD is ignored, which makes the kernel take all statuses")
+	}
+}
