@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,7 +38,7 @@ func (l *Leader) beat(ctx context.Context) error {
 	}
 	trouble := l.mayAct(v)
 	var err error
-	if trouble == "" {
+	if trouble == "" && l.busy == "" {
 		trouble, err = l.actOn(ctx, v)
 	}
 	l.tell(ctx, v, obs, trouble)
@@ -71,9 +72,7 @@ func (l *Leader) mayAct(v view) string {
 	case !v.proven:
 		return "the lock could not be proven"
 	case !l.prepared:
-		return l.trouble
-	case l.busy != "":
-		return l.busy + " runs"
+		return cmp.Or(l.trouble, "getting ready: reading the state and learning what an order changes")
 	case l.Now().Before(l.retry):
 		return fmt.Sprintf("trying again at %s: %s", l.retry.Format(time.TimeOnly), l.trouble)
 	default:

@@ -230,3 +230,21 @@ func (c *Cell) drain(ctx context.Context, change func()) {
 		c.Log.Warn("could not tell the application", "drain", begin, "error", err)
 	}
 }
+
+// AwaitIdle returns when the cell is known to have nothing in hand, or when ctx
+// ends. Where the policy names no gauge of what is in flight that can't be
+// known, and it returns at once.
+func (c *Cell) AwaitIdle(ctx context.Context, every time.Duration) {
+	if c.Service.Metrics.InFlight == "" {
+		return
+	}
+	for ctx.Err() == nil {
+		scrape, err := c.App.Scrape(ctx)
+		if err == nil {
+			if v, e := scrape.Value(c.Service.Metrics.InFlight, nil); e == nil && v == 0 {
+				return
+			}
+		}
+		_ = pause(ctx, every) // the loop's condition looks at ctx
+	}
+}

@@ -46,7 +46,7 @@ func (l *Leader) landed(ctx context.Context, r result) {
 func (l *Leader) carriedOut(ctx context.Context, r result) {
 	l.failures, l.retry = 0, time.Time{}
 	l.held = map[string]heldCell{}
-	for _, name := range l.record.Names {
+	for _, name := range l.cells() {
 		l.held[name] = heldCell{}
 	}
 	for _, n := range r.order.Add {
@@ -101,8 +101,12 @@ func (l *Leader) notCarriedOut(ctx context.Context, r result) {
 	l.close(ctx, r)
 }
 
-// close takes the order out of the record and remembers the change.
+// close takes the order out of the record and remembers the change. What was
+// only put right, without an order in the record, is no change of the count.
 func (l *Leader) close(ctx context.Context, r result) {
+	if r.order.ID == "" {
+		return
+	}
 	born := len(r.order.Add) - len(intersect(newbornNames(r.order.Add), l.failed))
 	l.memory.Changes = append(l.memory.Changes, change{
 		At:        l.Now(),

@@ -187,6 +187,9 @@ func (c *carry) apply(ctx context.Context, r *result) error {
 		}
 	}()
 	r.drift = plan.Drift
+	if plan.Empty() {
+		return nil // somebody else has made it so
+	}
 	// The note is written under the lock, which so is proven again: planning
 	// takes seconds.
 	if err := c.leader.noteApply(ctx, c.record.ID); err != nil {

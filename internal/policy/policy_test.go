@@ -72,7 +72,8 @@ func TestParseSearchEngine(t *testing.T) {
 	if diff := cmp.Diff(want, s.Terraform); diff != "" {
 		t.Error(diff)
 	}
-	lag := &KafkaLag{Topic: "urls", Group: "crawlers", Upper: 30 * time.Second, ConsumersPerCell: 1, OnUnknown: Fallback{Kind: FallbackHold}}
+	lag := &KafkaLag{Topic: "urls", Group: "crawlers", Upper: 30 * time.Second, ConsumersPerCell: 1,
+		WithoutCommit: "unknown", OnUnknown: Fallback{Kind: FallbackHold}}
 	if diff := cmp.Diff(lag, s.KafkaLag); diff != "" {
 		t.Error(diff)
 	}

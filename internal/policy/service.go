@@ -45,12 +45,15 @@ type Service struct {
 	Law         Law         `policy:"law"`
 }
 
-// The values of Service.Members and Terraform.OnForeignChange.
+// The values of Service.Members, Terraform.OnForeignChange and
+// KafkaLag.WithoutCommit.
 const (
-	MembersConsul = "consul"
-	MembersState  = "state"
-	ForeignTarget = "target"
-	ForeignHold   = "hold"
+	CommitEarliest = "earliest"
+	CommitLatest   = "latest"
+	MembersConsul  = "consul"
+	MembersState   = "state"
+	ForeignTarget  = "target"
+	ForeignHold    = "hold"
 )
 
 // Terraform names the root module that makes the cells, and how it is run.
@@ -102,6 +105,10 @@ type KafkaLag struct {
 	// ConsumersPerCell is how many members of the group one cell runs. Cells
 	// beyond partitions / consumers_per_cell would idle and are not ordered.
 	ConsumersPerCell int `policy:"consumers_per_cell" default:"1" within:"[1,10000]"`
+	// WithoutCommit says where the consumers begin on a partition on which the
+	// group has committed nothing: `earliest` makes all of it lag, `latest` none;
+	// Kafka itself doesn't tell, and then the lag is unknown.
+	WithoutCommit string `policy:"without_commit" default:"unknown" one:"unknown|earliest|latest"`
 	// OnUnknown says what to do while the lag can't be read: `"hold"` keeps the
 	// count, `"floor"` lets other signals raise it but nothing lower it, and a
 	// number raises it to at least that many cells. None of them lowers it.

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/loop"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
+)
+
+// node is one running sidecar.
+type node struct {
+	leading  *leading
+	service  *policy.Service
+	registry *prometheus.Registry
+	listener net.Listener
+	cell     *loop.Cell   // nil for a leader alone
+	app      *application // nil for a leader alone
+	failed   chan error   // the application can't be run at all
+}
+
+// newNode checks everything that can be checked before anything is started.
+func (s *settings) newNode(std stdio, o runOptions) (*node, error) {
+	p, err := s.load(std)
+	if err != nil {
+		return nil, err
+	}
+	service, err := oneService(p, o.service)
+	if err != nil {
+		return nil, err
+	}
+	if o.cell == "" && len(o.command) > 0 {
+		return nil, fmt.Errorf("a command was given but no cell: name it with -cell or HOMEOSTAT_CELL")
+	}
+	if o.port < 0 || o.port > 65535 {
+		return nil, fmt.Errorf("-port %d is no port", o.port)
+	}
+	log, err := s.logger(std.Err)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := s.dir()
+	if err != nil {
+		return nil, err
+	}
+	c, err := connect(p, log)
+	if err != nil {
+		return nil, err
+	}
+	n := &node{service: service, registry: newRegistry(), failed: make(chan error, 1)}
+	if n.leading, err = newLeading(p, dir, c, n.registry, log); err != nil {
+		return nil, err
+	}
+	if n.listener, err = net.Listen("tcp", o.listen); err != nil {
+		return nil, fmt.Errorf("listen for vitals: %w", err)
+	}
+	if o.cell == "" {
+		return n, nil
+	}
+	return n, n.makeCell(std, o)
+}
+
+// makeCell wires the cell and the application beside this sidecar.
+func (n *node) makeCell(std stdio, o runOptions) error {
+	identity, err := n.identity(o)
+	if err != nil {
+		return err
+	}
+	if n.app, err = newApplication(n.service, &identity, o, std.Err, n.leading.log); err != nil {
+		return err
+	}
+	n.leading.holder.Service, n.leading.holder.Cell = n.service.Name, identity.Name
+	n.leading.holder.Incarnation, n.leading.holder.Vitals = identity.Incarnation, identity.Vitals
+	n.leading.generation = identity.Generation
+	n.cell = loop.NewCell(loop.CellConfig{
+		Service: n.service, Identity: identity, Fleet: n.leading.fleet, App: n.app,
+		Version: o.version, Log: n.leading.log, Now: time.Now,
+	})
+	return nil
+}
+
+// identity is who the cell is: what its birth put into the environment, and
+// what this process knows of itself.
+func (n *node) identity(o runOptions) (fleet.Cell, error) {
+	pid, started, err := birth.Self()
+	if err != nil {
+		return fleet.Cell{}, err
+	}
+	generation, _ := strconv.Atoi(os.Getenv("HOMEOSTAT_GENERATION")) // 0 where a person applied
+	bornAt, err := time.Parse(time.RFC3339Nano, os.Getenv("HOMEOSTAT_BORN_AT"))
+	if err != nil {
+		bornAt = time.Now()
+	}
+	return fleet.Cell{
+		Service: n.service.Name, Name: o.cell,
+		Incarnation: cmp.Or(os.Getenv("HOMEOSTAT_INCARNATION"), incarnation()),
+		Address:     o.address, Port: o.port, Vitals: vitalsURL(n.listener, o.address),
+		Parent: os.Getenv("HOMEOSTAT_PARENT"), Generation: generation, Reason: os.Getenv("HOMEOSTAT_REASON"),
+		BornAt:  bornAt,
+		Machine: n.leading.host.Machine, PID: pid, Started: started,
+		TTL: n.service.Health.TTL,
+	}, nil
+}
+
+// vitalsURL is where others reach this sidecar: at the address it listens on,
+// or, where that is every address, at the application's.
+func vitalsURL(listener net.Listener, address string) string {
+	at := listener.Addr().(*net.TCPAddr)
+	host := at.IP.String()
+	if at.IP.IsUnspecified() {
+		host = address
+	}
+	return "http://" + net.JoinHostPort(host, strconv.Itoa(at.Port))
+}
+
+// standers are what this sidecar stands for: its own service at once, others
+// as a guest.
+func (n *node) standers() []*loop.Stander {
+	all := []*loop.Stander{n.stander(n.service, false)}
+	for _, s := range loop.MayLead(n.leading.policy, n.service.Name) {
+		all = append(all, n.stander(s, true))
+	}
+	return all
+}
+
+func (n *node) stander(s *policy.Service, guest bool) *loop.Stander {
+	return &loop.Stander{
+		Service: s.Name, Guest: guest, Fleet: n.leading.fleet, Holder: n.leading.holder,
+		SessionTTL: n.leading.policy.Consul.SessionTTL,
+		Log:        n.leading.log, Now: time.Now,
+		Lead: func(ctx context.Context, lease *fleet.Lease, yield func([]fleet.Member) bool) error {
+			return n.leading.lead(ctx, s, lease, yield)
+		},
+	}
+}
+
+func (n *node) close() { n.leading.fleet.Close() }

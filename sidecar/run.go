@@ -1,0 +1,155 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/loop"
+)
+
+var runCommand = command{
+	name: "run", args: "[-- COMMAND ...]",
+	summary: "the sidecar: keeps a cell registered, starts its application, and leads when it may",
+	flags: func(fs *flag.FlagSet) func(context.Context, stdio, []string) error {
+		var s settings
+		s.define(fs)
+		o := runOptions{}
+		fs.StringVar(&o.service, "service", os.Getenv("HOMEOSTAT_SERVICE"), "the `service` of this sidecar (default $HOMEOSTAT_SERVICE)")
+		fs.StringVar(&o.cell, "cell", os.Getenv("HOMEOSTAT_CELL"), "the cell's `name` (default $HOMEOSTAT_CELL); without one it only leads")
+		fs.StringVar(&o.address, "address", "127.0.0.1", "the `address` at which others reach the application")
+		fs.IntVar(&o.port, "port", envInt("HOMEOSTAT_PORT"), "the application's `port` (default $HOMEOSTAT_PORT; 0 picks a free one)")
+		fs.StringVar(&o.listen, "listen", cmp.Or(os.Getenv("HOMEOSTAT_LISTEN"), "127.0.0.1:0"), "`address` of the sidecar's own HTTP: vitals, drain, metrics")
+		fs.StringVar(&o.version, "app-version", os.Getenv("HOMEOSTAT_APP_VERSION"), "the application's `version`: what is learned of it is kept by version")
+		return func(ctx context.Context, std stdio, args []string) error {
+			o.command = args
+			return s.run(ctx, std, o)
+		}
+	},
+}
+
+// runOptions are the flags of run.
+type runOptions struct {
+	service, cell, address, listen, version string
+	port                                    int
+	command                                 []string
+}
+
+func envInt(name string) int {
+	n, _ := strconv.Atoi(os.Getenv(name)) // run checks the range
+	return n
+}
+
+// run starts everything and ends it in this order: the leaders let a running
+// apply end and give their locks back, the cell drains, the application stops.
+func (s *settings) run(ctx context.Context, std stdio, o runOptions) error {
+	n, err := s.newNode(std, o)
+	if err != nil {
+		return err
+	}
+	defer n.close()
+	n.leading.log.Info("sidecar begins", "version", version, "service", n.service.Name, "cell", o.cell, "listen", n.listener.Addr().String())
+
+	server := &http.Server{
+		Handler:           loop.Handler(n.cell, promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{})),
+		ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute,
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(n.listener) }()
+	defer func() {
+		if err := server.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			n.leading.log.Debug("close the sidecar's own server", "error", err)
+		}
+	}()
+
+	stopCell := n.startCell(ctx)
+	stopLeading := n.startLeading(ctx, s, std)
+	select {
+	case <-ctx.Done():
+		n.leading.log.Info("asked to end: letting what runs end first")
+	case err = <-served:
+		err = fmt.Errorf("serve vitals on %s: %w", n.listener.Addr(), err)
+	case err = <-n.failed:
+	}
+	stopLeading()
+	stopCell()
+	n.leading.log.Info("sidecar ends")
+	return err
+}
+
+// startLeading stands for the service's own lock and, as a guest, for those of
+// others. The function returned ends that, once running applies have ended.
+func (n *node) startLeading(ctx context.Context, s *settings, std stdio) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for ctx.Err() == nil {
+			n.standUntilReload(ctx, hup)
+			if ctx.Err() == nil {
+				n.reload(s, std)
+			}
+		}
+	})
+	return func() {
+		cancel()
+		wg.Wait()
+		signal.Stop(hup)
+	}
+}
+
+// standUntilReload stands with the policy as it is until SIGHUP or ctx ends.
+func (n *node) standUntilReload(ctx context.Context, hup <-chan os.Signal) {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	for _, stander := range n.standers() {
+		wg.Go(func() {
+			if err := stander.Run(ctx); err != nil && ctx.Err() == nil {
+				n.leading.log.Error("no longer standing", "service", stander.Service, "error", err)
+			}
+		})
+	}
+	select {
+	case <-ctx.Done():
+	case <-hup:
+	}
+	cancel()
+	wg.Wait()
+}
+
+// reload takes over a policy that is valid, and keeps the old one otherwise.
+func (n *node) reload(s *settings, std stdio) {
+	p, err := s.load(std)
+	if err == nil && p.Service(n.service.Name) == nil {
+		err = fmt.Errorf("it has no service %q any more", n.service.Name)
+	}
+	if err != nil {
+		n.leading.log.Error("the new policy is refused, the old one stays", "error", err)
+		return
+	}
+	n.leading.policy, n.service = p, p.Service(n.service.Name)
+	n.leading.log.Info("the policy was read again; how the application is checked and Consul is reached changes at the next start",
+		"digest", p.Digest[:12])
+}
+
+// newRegistry holds the sidecar's metrics, its own process's included.
+func newRegistry() *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return r
+}

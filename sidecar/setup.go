@@ -1,0 +1,112 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
+)
+
+// settings are the flags that most commands have in common.
+type settings struct {
+	policyFile string
+	logLevel   string
+	logFormat  string
+}
+
+func (s *settings) define(fs *flag.FlagSet) {
+	fs.StringVar(&s.policyFile, "policy", "", "the policy `file` (default $HOMEOSTAT_POLICY, else homeostat.hcl)")
+	fs.StringVar(&s.logLevel, "log-level", cmp.Or(os.Getenv("HOMEOSTAT_LOG_LEVEL"), "info"), "debug, info, warn or error")
+	fs.StringVar(&s.logFormat, "log-format", cmp.Or(os.Getenv("HOMEOSTAT_LOG_FORMAT"), "text"), "text or json")
+}
+
+// path is where the policy file is.
+func (s *settings) path() string {
+	return cmp.Or(s.policyFile, os.Getenv("HOMEOSTAT_POLICY"), "homeostat.hcl")
+}
+
+// load reads the policy. What is wrong with it is printed with its lines, and
+// the error says only that it is.
+func (s *settings) load(std stdio) (*policy.Policy, error) {
+	path := s.path()
+	src, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("there is no policy file %s: name one with -policy or HOMEOSTAT_POLICY", path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the policy: %w", err)
+	}
+	p, diags := policy.Parse(path, src)
+	if err := policy.FormatDiagnostics(std.Err, path, src, diags); err != nil {
+		return nil, err
+	}
+	if diags.HasErrors() {
+		return nil, fmt.Errorf("the policy %s has %d errors", path, len(diags.Errs()))
+	}
+	return p, nil
+}
+
+// dir is the folder that paths in the policy are relative to.
+func (s *settings) dir() (string, error) {
+	path, err := filepath.Abs(s.path())
+	if err != nil {
+		return "", fmt.Errorf("find the policy's folder: %w", err)
+	}
+	return filepath.Dir(path), nil
+}
+
+func (s *settings) logger(w io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(s.logLevel)); err != nil {
+		return nil, fmt.Errorf("-log-level %q: use debug, info, warn or error", s.logLevel)
+	}
+	options := &slog.HandlerOptions{Level: level}
+	switch s.logFormat {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, options)), nil
+	default:
+		return nil, fmt.Errorf("-log-format %q: use text or json", s.logFormat)
+	}
+}
+
+// connect makes the Consul client that a policy describes.
+func connect(p *policy.Policy, log *slog.Logger) (*fleet.Client, error) {
+	c := p.Consul
+	return fleet.New(fleet.Config{
+		Addresses: c.Addresses, Scheme: c.Scheme, Datacenter: c.Datacenter,
+		TokenFile: c.TokenFile, CAFile: c.CAFile, CertFile: c.CertFile, KeyFile: c.KeyFile,
+		Prefix: c.Prefix, Timeout: c.Timeout, SessionTTL: c.SessionTTL, LockDelay: c.LockDelay,
+		Log: log,
+	})
+}
+
+// oneService takes the service that a command is for from its arguments, or
+// from the environment.
+func oneService(p *policy.Policy, name string) (*policy.Service, error) {
+	name = cmp.Or(name, os.Getenv("HOMEOSTAT_SERVICE"))
+	if name == "" && len(p.Services) == 1 {
+		return p.Services[0], nil
+	}
+	var names []string
+	for _, s := range p.Services {
+		names = append(names, s.Name)
+	}
+	if name == "" {
+		return nil, fmt.Errorf("name a service: %s", strings.Join(names, ", "))
+	}
+	s := p.Service(name)
+	if s == nil {
+		return nil, fmt.Errorf("the policy has no service %q; it has %s", name, strings.Join(names, ", "))
+	}
+	return s, nil
+}
