@@ -12,8 +12,10 @@ import (
 )
 
 const (
-	providerSource  = "registry.terraform.io/homeostat-io/homeostat"
-	providerVersion = "0.1.0"
+	// ProviderSource is the provider's address in full.
+	ProviderSource = "registry.terraform.io/homeostat-io/homeostat"
+	// ProviderVersion is the version the built provider has in the mirror.
+	ProviderVersion = "0.1.0"
 )
 
 // ProviderBuild is the provider built from this tree, where terraform init
@@ -58,8 +60,8 @@ func BuildProvider(ctx context.Context) (ProviderBuild, error) {
 		Mirror:    filepath.Join(dir, "mirror"),
 		CLIConfig: filepath.Join(dir, "terraform.rc"),
 	}
-	build.Binary = filepath.Join(build.Mirror, filepath.FromSlash(providerSource), providerVersion,
-		runtime.GOOS+"_"+runtime.GOARCH, "terraform-provider-homeostat_v"+providerVersion)
+	build.Binary = filepath.Join(build.Mirror, filepath.FromSlash(ProviderSource), ProviderVersion,
+		runtime.GOOS+"_"+runtime.GOARCH, "terraform-provider-homeostat_v"+ProviderVersion)
 	if err := buildOurs(ctx, dir, "./provider", build.Binary); err != nil {
 		return ProviderBuild{}, err
 	}
@@ -72,7 +74,7 @@ func BuildProvider(ctx context.Context) (ProviderBuild, error) {
     exclude = [%q]
   }
 }
-`, build.Mirror, providerSource, providerSource)
+`, build.Mirror, ProviderSource, ProviderSource)
 	if err := renameio.WriteFile(build.CLIConfig, []byte(config), 0o644); err != nil {
 		return ProviderBuild{}, fmt.Errorf("write terraform's CLI configuration: %w", err)
 	}

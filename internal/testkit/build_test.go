@@ -14,7 +14,7 @@ func TestTerraformInitFindsTheBuiltProvider(t *testing.T) {
 	dir := t.TempDir()
 	config := `terraform {
   required_providers {
-    homeostat = { source = "homeostat-io/homeostat", version = "` + providerVersion + `" }
+    homeostat = { source = "homeostat-io/homeostat", version = "` + ProviderVersion + `" }
   }
 }`
 	if err := os.WriteFile(filepath.Join(dir, "main.tf"), []byte(config), 0o600); err != nil {
