@@ -22,6 +22,7 @@ type fake struct {
 // newFake starts a cluster of brokers and counts the requests it gets.
 func newFake(tb testing.TB, brokers int, opts ...kfake.Opt) *fake {
 	tb.Helper()
+	leavesNothing(tb)
 	c, err := kfake.NewCluster(append(opts, kfake.NumBrokers(brokers), kfake.BrokerConfigs(map[string]string{
 		"group.initial.rebalance.delay.ms": "0",
 	}))...)

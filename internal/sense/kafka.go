@@ -105,7 +105,11 @@ func (k *Kafka) Close() {
 }
 
 func (k *Kafka) roundTrip(ctx context.Context, req kafka.Request) (kafka.Response, error) {
-	return k.transport.RoundTrip(ctx, k.addr, req)
+	res, err := k.transport.RoundTrip(ctx, k.addr, req)
+	if err != nil {
+		return nil, inTime(ctx, err)
+	}
+	return res, nil
 }
 
 func (k *Kafka) brokers() string { return strings.Join(k.cfg.Brokers, ", ") }

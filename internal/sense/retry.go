@@ -30,10 +30,11 @@ func mayPass(err error) bool {
 }
 
 // again says whether there is to be another attempt, and waits before it. After
-// a broken connection the client's picture of the brokers is thrown away, since
-// a broker may have come back at another address.
+// a broken connection, or a second failure of any kind, the client's picture of
+// the brokers is thrown away with its connections: a broker may have come back
+// at another address, while one that should be gone still answers at the old.
 func (k *Kafka) again(ctx context.Context, attempt int, err error) bool {
-	if isBroken(err) {
+	if isBroken(err) || attempt > 1 {
 		k.transport.CloseIdleConnections()
 	}
 	if attempt >= attempts || !mayPass(err) {

@@ -105,7 +105,11 @@ func fetch(ctx context.Context, client *http.Client, address, accept string, lim
 	req.Header.Set("Accept", accept)
 	res, err := client.Do(req)
 	if err != nil {
-		return reach(ctx, err)
+		var wrapped *url.Error // It repeats the address, which the caller names.
+		if errors.As(err, &wrapped) {
+			err = wrapped.Err
+		}
+		return inTime(ctx, err)
 	}
 	defer func() { _ = res.Body.Close() }() // Nothing is lost with a body half read.
 	if res.StatusCode != http.StatusOK {
@@ -115,16 +119,8 @@ func fetch(ctx context.Context, client *http.Client, address, accept string, lim
 	if err = read(body); body.N <= 0 {
 		return fmt.Errorf("%w: more than %d bytes", errTooLarge, limit)
 	}
-	if ctx.Err() != nil {
-		return reach(ctx, err)
+	if err != nil {
+		return inTime(ctx, err)
 	}
-	return err
-}
-
-// reach says in plain words that a time limit has passed.
-func reach(ctx context.Context, err error) error {
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return fmt.Errorf("no answer in time: %w", context.DeadlineExceeded)
-	}
-	return err
+	return nil
 }

@@ -74,6 +74,7 @@ func TestScraper(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
+			leavesNothing(t)
 			timeout := 200 * time.Millisecond
 			if tt.is != context.DeadlineExceeded {
 				timeout = 20 * time.Second

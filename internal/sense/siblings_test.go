@@ -45,6 +45,7 @@ func TestGather(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
+			leavesNothing(t)
 			timeout := 20 * time.Second
 			if tt.is == context.DeadlineExceeded {
 				timeout = 200 * time.Millisecond
@@ -77,6 +78,7 @@ func TestGather(t *testing.T) {
 }
 
 func TestGatherAsksManyAFewAtATime(t *testing.T) {
+	leavesNothing(t)
 	const cells, atOnce = 60, 7
 	var now, most atomic.Int32
 	v := wellVitals()
@@ -107,6 +109,7 @@ func TestGatherAsksManyAFewAtATime(t *testing.T) {
 }
 
 func TestGatherEndsWithItsContext(t *testing.T) {
+	leavesNothing(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	s := NewSiblings(SiblingsConfig{Concurrency: 2, Timeout: time.Hour})
 	t.Cleanup(s.Close)
