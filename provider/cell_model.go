@@ -22,7 +22,7 @@ const (
 	defaultCreate = 5 * time.Minute
 	defaultDelete = 2 * time.Minute
 	defaultDrain  = 10 * time.Second
-	defaultGrace  = 10 * time.Second
+	defaultGrace  = 20 * time.Second
 )
 
 // The values of status.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,11 +9,30 @@ import (
 	"strings"
 	"time"
 
-	"github.com/homeostat-io/terraform-provider-homeostat/internal/sense"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/reading"
 )
 
-// drainPath is where a sidecar is told to drain its cell, and to stop that.
-const drainPath = "/v1/drain"
+// Where a sidecar serves its vitals, and where it is told to drain its cell and
+// to stop that.
+const (
+	vitalsPath = "/v1/vitals"
+	drainPath  = "/v1/drain"
+)
+
+// vitals is the part of a sidecar's vitals by which a drain is followed. The
+// package that has all of them would bring the sidecar's whole machinery into
+// the provider.
+type vitals struct {
+	Draining   bool            `json:"draining"`
+	Age        time.Duration   `json:"age_ns"`
+	InFlight   reading.Reading `json:"in_flight"`
+	SpoolDepth reading.Reading `json:"spool_depth"`
+}
+
+// idle is false as long as it isn't known that the cell has nothing in hand.
+func (v vitals) idle() bool {
+	return v.InFlight.Known && v.InFlight.Value == 0 && (!v.SpoolDepth.Known || v.SpoolDepth.Value == 0)
+}
 
 // sidecarTimeout bounds one request to a sidecar.
 const sidecarTimeout = 3 * time.Second
@@ -40,24 +58,24 @@ func (s *sidecar) drain(ctx context.Context, limit time.Duration) error {
 	if err != nil {
 		return err
 	}
-	if !v.Draining {
-		body, err := json.Marshal(map[string]string{"timeout": limit.String()})
-		if err != nil {
-			return fmt.Errorf("ask for a drain: %w", err)
-		}
-		if err := s.do(ctx, http.MethodPut, drainPath, body, nil); err != nil {
-			return err
-		}
-		defer func() {
-			if ctx.Err() != nil {
-				s.takeBack(ctx)
-			}
-		}()
+	if v.Draining {
+		return s.untilIdle(ctx, limit, time.Time{})
 	}
-	return s.untilIdle(ctx, limit)
+	began := time.Now()
+	if err := s.do(ctx, http.MethodPut, drainPath, nil); err != nil {
+		return err
+	}
+	defer func() {
+		if ctx.Err() != nil {
+			s.takeBack(ctx)
+		}
+	}()
+	return s.untilIdle(ctx, limit, began)
 }
 
-func (s *sidecar) untilIdle(ctx context.Context, limit time.Duration) error {
+// untilIdle goes by what was measured since the drain began: before that the
+// cell was idle only for the moment.
+func (s *sidecar) untilIdle(ctx context.Context, limit time.Duration, began time.Time) error {
 	over := time.NewTimer(limit)
 	defer over.Stop()
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
@@ -65,8 +83,14 @@ func (s *sidecar) untilIdle(ctx context.Context, limit time.Duration) error {
 		if err != nil {
 			return err
 		}
-		if v.Draining && v.Idle() {
-			return nil
+		if v.Draining && v.Age < time.Since(began) {
+			if v.idle() {
+				return nil
+			}
+			// The sidecar still drains by the policy when it is ended.
+			if !v.InFlight.Known {
+				return fmt.Errorf("what it has in hand isn't known: %s", v.InFlight.Reason)
+			}
 		}
 		select {
 		case <-time.After(pause):
@@ -82,18 +106,18 @@ func (s *sidecar) untilIdle(ctx context.Context, limit time.Duration) error {
 func (s *sidecar) takeBack(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 500*time.Millisecond)
 	defer cancel()
-	// If it doesn't arrive the drain ends by its own time limit.
-	_ = s.do(ctx, http.MethodDelete, drainPath, nil, nil)
+	// If it doesn't arrive the cell drains on, and the next run removes it.
+	_ = s.do(ctx, http.MethodDelete, drainPath, nil)
 }
 
-func (s *sidecar) vitals(ctx context.Context) (sense.Vitals, error) {
-	var v sense.Vitals
-	err := s.do(ctx, http.MethodGet, sense.VitalsPath, nil, &v)
+func (s *sidecar) vitals(ctx context.Context) (vitals, error) {
+	var v vitals
+	err := s.do(ctx, http.MethodGet, vitalsPath, &v)
 	return v, err
 }
 
-func (s *sidecar) do(ctx context.Context, method, path string, body []byte, into any) error {
-	req, err := http.NewRequestWithContext(ctx, method, s.base+path, bytes.NewReader(body))
+func (s *sidecar) do(ctx context.Context, method, path string, into any) error {
+	req, err := http.NewRequestWithContext(ctx, method, s.base+path, nil)
 	if err != nil {
 		return fmt.Errorf("ask the sidecar: %w", err)
 	}
