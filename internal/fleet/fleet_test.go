@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -242,4 +243,9 @@ func swallow(to string, matches func(*http.Request) bool) http.HandlerFunc {
 		w.WriteHeader(resp.StatusCode)
 		_, _ = io.Copy(w, resp.Body)
 	}
+}
+
+// base64Record is a record as Consul's HTTP API shows it.
+func base64Record(count int) string {
+	return base64.StdEncoding.EncodeToString(fmt.Appendf(nil, `{"format":1,"count":%d}`, count))
 }
