@@ -5,6 +5,9 @@ import "slices"
 // mostVersions is of how many versions of the application the rate is kept.
 const mostVersions = 8
 
+// leastRate keeps a count finite: a message in 30 years.
+const leastRate = 1e-9
+
 // versionRate is the rate of a cell that runs a version, per second.
 type versionRate struct {
 	Version string  `json:"version"`
@@ -53,7 +56,7 @@ func (m *memory) learnRate(c *Config, o *Observation) {
 		return
 	}
 	if busy, known := c.busy(o, backlog); known {
-		m.setRate(o.Served.Value / (cells * busy))
+		m.setRate(max(leastRate, o.Served.Value/(cells*busy)))
 	}
 }
 

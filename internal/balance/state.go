@@ -156,7 +156,7 @@ func (m *memory) checkParts() error {
 		}
 	}
 	for _, r := range m.Rates {
-		if !(r.PerCell > 0 && r.PerCell <= mostRate) {
+		if !(r.PerCell >= leastRate && r.PerCell <= mostRate) {
 			return errImpossible
 		}
 	}

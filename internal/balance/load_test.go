@@ -1,0 +1,72 @@
+package balance
+
+import (
+	"math"
+	"testing"
+	"time"
+)
+
+// A day of a real load balancer, with spikes out of nothing: a fleet of one
+// size that is as seldom slow as the law costs over twice as much.
+func TestRealDay(t *testing.T) {
+	values := trace{file: "elb.csv", step: 300}.read(t, "testdata")
+	law := queue{load: spread(values, 300, 20), birth: time.Minute, max: 30, seed: 1, config: figuresConfig()}
+	static := law
+	static.config.Min, static.max = 13, 13
+	ours, fixed := law.simulate(), static.simulate()
+	t.Logf("the law %+v, 13 cells all day %+v", ours, fixed)
+	if ours.Slow > 3.2 || ours.Cost > 1.6 {
+		t.Errorf("slow %.2f %%, cost %.2f: want about 2.8 %% and 1.44", ours.Slow, ours.Cost)
+	}
+	if fixed.Slow < ours.Slow || fixed.Cost < 1.8*ours.Cost {
+		t.Errorf("13 cells all day do as well: slow %.2f %%, cost %.2f", fixed.Slow, fixed.Cost)
+	}
+}
+
+// Loads of a simple shape, from 9 cells: the most cells ready at once must be
+// about what was published with the law.
+func TestShapes(t *testing.T) {
+	const calm, after = 3600, 7200
+	shape := func(factor func(second int) float64) []float64 {
+		load := make([]float64, calm+after)
+		for s := range load {
+			load[s] = 9 * 0.9 * cellRate
+			if s >= calm {
+				load[s] *= factor(s - calm)
+			}
+		}
+		return load
+	}
+	step := func(by float64) []float64 { return shape(func(int) float64 { return by }) }
+	ramp := shape(func(s int) float64 { return min(4, 1+3*float64(s)/1800) })
+	impulse := shape(func(s int) float64 {
+		if s < 30 {
+			return 5
+		}
+		return 1
+	})
+	tests := []struct {
+		name   string
+		load   []float64
+		birth  time.Duration
+		serial bool
+		most   int
+	}{
+		{"step x2", step(2), time.Minute, false, 26},
+		{"step x2, D 600", step(2), 10 * time.Minute, false, 35},
+		{"step x10", step(10), time.Minute, false, 135},
+		{"step x10, D 600", step(10), 10 * time.Minute, false, 184},
+		{"step x10, D 300 serial", step(10), 5 * time.Minute, true, 176},
+		{"ramp x4 in 30 min, D 600", ramp, 10 * time.Minute, false, 64},
+		{"impulse x5 of 30 s, D 600", impulse, 10 * time.Minute, false, 67},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			o := queue{load: tt.load, birth: tt.birth, serial: tt.serial, max: 1000, seed: 1, config: figuresConfig()}.simulate()
+			t.Logf("%+v", o)
+			if off := math.Abs(float64(o.Most - tt.most)); off > 0.12*float64(tt.most) {
+				t.Errorf("%d cells at most, published %d", o.Most, tt.most)
+			}
+		})
+	}
+}
