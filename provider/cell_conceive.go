@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -38,9 +39,11 @@ func (c *creation) conceive(ctx context.Context) ([]string, error) {
 	case cut != nil:
 		c.spec.Incarnation, c.spec.Lineage = cut.Incarnation, cut.Lineage
 	default:
-		c.spec.Incarnation, err = newIncarnation()
+		if c.spec.Incarnation, err = birth.NewIncarnation(time.Now(), rand.Reader); err != nil {
+			return nil, err
+		}
 	}
-	return formerLives(sight, member), err
+	return formerLives(sight, member), nil
 }
 
 // ordered is what the leader's order says of this cell; nil when there is no

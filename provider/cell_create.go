@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -175,6 +174,3 @@ func (c *creation) next(err error) string {
 	}
 	return nextStep(err, "put that right and apply again; nothing was begun")
 }
-
-// newIncarnation is a name of one life that no order has given.
-func newIncarnation() (string, error) { return birth.NewIncarnation(time.Now(), rand.Reader) }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -30,6 +31,8 @@ type rig struct {
 	dir     string
 }
 
+var serviceName = regexp.MustCompile(`[^a-zA-Z0-9]+`)
+
 // newRig uses the Consul that all tests share.
 func newRig(t *testing.T) *rig {
 	t.Helper()
@@ -43,7 +46,7 @@ func rigOn(t *testing.T, consul *testkit.ConsulServer) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{t: t, consul: consul, fleet: client, service: strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name())), dir: filepath.Join(t.TempDir(), "cells")}
+	r := &rig{t: t, consul: consul, fleet: client, service: serviceName.ReplaceAllString(t.Name(), "-"), dir: filepath.Join(t.TempDir(), "cells")}
 	t.Cleanup(func() {
 		r.killAll()
 		client.Close()
