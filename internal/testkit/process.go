@@ -232,7 +232,7 @@ func (p *process) outcome() string {
 	case p.status == nil:
 		return "still running"
 	case p.status.Signaled():
-		return "killed by " + p.status.Signal().String()
+		return "signal " + p.status.Signal().String()
 	default:
 		return fmt.Sprintf("exit code %d", p.status.ExitStatus())
 	}
