@@ -1,0 +1,88 @@
+// Command demo brings the search engine up on this machine, lets it crawl a web
+// of thousands of pages, and shows how Homeostat keeps its services in balance.
+//
+//	make demo                  until Ctrl-C, which removes everything again
+//	make demo WEB=docs.zip     another web: a .jar, .zip or folder of HTML
+//	make demo-check            unattended, with a smaller web, as a test
+//
+// Everything it makes lies in one folder, which it names. KAFKA_BROKERS lets it
+// use a Kafka that runs already; else the queue is a broker within this program.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+type options struct {
+	directory string
+	web       string
+	start     string
+	brokers   string
+	check     bool
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.directory, "dir", "", "folder for everything the demo makes (default a temporary one, removed at the end)")
+	flag.StringVar(&o.web, "web", os.Getenv("WEB"), "web to crawl: a .jar, .zip or folder of HTML (default the documentation of Lucene)")
+	flag.StringVar(&o.start, "start", "", "page to begin with; only its folder is crawled (default index.html)")
+	flag.StringVar(&o.brokers, "brokers", os.Getenv("KAFKA_BROKERS"), "Kafka to use, host:port, separated by commas (default one within this program)")
+	flag.BoolVar(&o.check, "check", false, "crawl three times, kill cells, and fail unless all went as it should")
+	flag.Parse()
+	// The first Ctrl-C ends the demo in good order, the second one the program.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
+}
+
+// run brings the system up, and takes it down however the time between ends.
+func run(ctx context.Context, o options) error {
+	if err := forgetForeign(); err != nil {
+		return err
+	}
+	d, err := prepare(ctx, o)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("Everything is in %s: policy, root modules, states, logs.\n", d.place.root)
+	var line string
+	err = d.up(ctx)
+	switch {
+	case err != nil:
+	case o.check:
+		line, err = d.check(ctx)
+	default:
+		err = d.show(ctx)
+	}
+	if ctx.Err() != nil {
+		err = nil // asked to end: what was cut short is no fault of the demo's
+		if o.check {
+			err = errors.New("the check was cut short")
+		}
+		fmt.Println("\nRemoving everything. Ctrl-C once more leaves it as it is.")
+	}
+	down, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Minute)
+	defer cancel()
+	err = errors.Join(err, d.down(down))
+	if err != nil {
+		return fmt.Errorf("%w\nthe logs are in %s", err, d.place.logs())
+	}
+	if err := d.place.remove(); err != nil {
+		return err
+	}
+	fmt.Println("Nothing is left.")
+	if line != "" {
+		fmt.Println(line)
+	}
+	return nil
+}
