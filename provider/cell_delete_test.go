@@ -1,0 +1,123 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
+	"github.com/hashicorp/terraform-plugin-testing/terraform"
+)
+
+func TestDeleteLeavesNothing(t *testing.T) {
+	r := newRig(t)
+	var begun []int
+	resource.UnitTest(t, resource.TestCase{
+		ProtoV6ProviderFactories: factories(),
+		Steps: []resource.TestStep{{
+			Config: r.cell("well stubborn brood", `drain = { grace = "1s" }`),
+			Check: func(*terraform.State) error {
+				await(t, "four processes", func() bool { return len(r.said("web-1")) == 4 })
+				begun = r.said("web-1")
+				return nil
+			},
+		}},
+		CheckDestroy: func(s *terraform.State) error {
+			for _, pid := range begun {
+				if alive(pid) {
+					return fmt.Errorf("process %d is left", pid)
+				}
+			}
+			return r.nothingLeft(s)
+		},
+	})
+	tombstones, err := r.fleet.Tombstones(t.Context(), r.service)
+	if err != nil || len(tombstones) != 1 || tombstones[0].Cell != "web-1" || !strings.HasPrefix(tombstones[0].By, "terraform on ") {
+		t.Errorf("tombstones %+v, %v", tombstones, err)
+	}
+}
+
+// The sidecar's log is kept aside, as it goes with the cell.
+func TestDeleteDrains(t *testing.T) {
+	for _, c := range []struct {
+		name, drain string
+		want        []string
+	}{
+		{"until it is idle", `drain = { timeout = "1m" }`, []string{"drain PUT", "ended in order"}},
+		{"not at all", `drain = { timeout = "0s" }`, []string{"ended in order"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t)
+			kept := filepath.Join(t.TempDir(), "log")
+			resource.UnitTest(t, resource.TestCase{
+				ProtoV6ProviderFactories: factories(), CheckDestroy: r.nothingLeft,
+				Steps: []resource.TestStep{{
+					Config: r.cell("well busy", c.drain),
+					Check: func(*terraform.State) error {
+						return os.Link(filepath.Join(r.dir, r.service, "web-1", "cell.log"), kept)
+					},
+				}},
+			})
+			b, err := os.ReadFile(kept)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines := slices.DeleteFunc(strings.Split(strings.TrimSpace(string(b)), "\n"), func(line string) bool { return strings.HasPrefix(line, "begun") })
+			if !slices.Equal(lines, c.want) {
+				t.Errorf("the sidecar saw %q, want %q", lines, c.want)
+			}
+		})
+	}
+}
+
+func TestDeleteData(t *testing.T) {
+	for _, deleted := range []bool{false, true} {
+		t.Run(fmt.Sprint(deleted), func(t *testing.T) {
+			r := newRig(t)
+			data := filepath.Join(t.TempDir(), "data", "web-1")
+			resource.UnitTest(t, resource.TestCase{
+				ProtoV6ProviderFactories: factories(), CheckDestroy: r.nothingLeft,
+				Steps: []resource.TestStep{{
+					Config: r.cell("well", fmt.Sprintf("data_directory = %q\n delete_data = %v", data, deleted)),
+					Check: func(*terraform.State) error {
+						return os.WriteFile(filepath.Join(data, "precious"), nil, 0o600)
+					},
+				}},
+			})
+			_, err := os.Stat(filepath.Join(data, "precious"))
+			if os.IsNotExist(err) != deleted {
+				t.Errorf("deleted: %v, want %v (%v)", os.IsNotExist(err), deleted, err)
+			}
+			if entries, err := os.ReadDir(filepath.Dir(data)); err != nil || deleted && len(entries) > 0 {
+				t.Errorf("left: %v, %v", entries, err)
+			}
+		})
+	}
+	t.Run("of somebody else", func(t *testing.T) {
+		r := newRig(t)
+		data := filepath.Join(t.TempDir(), "data")
+		if err := os.MkdirAll(filepath.Join(data, "old"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		config := r.cell("well", fmt.Sprintf("data_directory = %q\n delete_data = true", data))
+		resource.UnitTest(t, resource.TestCase{
+			ProtoV6ProviderFactories: factories(), CheckDestroy: r.nothingLeft,
+			Steps: []resource.TestStep{
+				{Config: config},
+				{Config: config, Destroy: true, ExpectError: spaced("had content before the cell was born")},
+				{
+					// It was refused before anything was done.
+					PreConfig: func() {
+						if n := len(r.processes()); n != 1 {
+							t.Errorf("%d processes, want 1", n)
+						}
+					},
+					Config: strings.Replace(config, "delete_data = true", "delete_data = false", 1),
+				},
+			},
+		})
+	})
+}
