@@ -37,7 +37,7 @@ func TestOpenRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := write(t, bare)
-			terraform(t)
+			m.cfg.Binary = terraform(t)
 			c.change(&m.cfg)
 			_, err := Open(m.cfg)
 			if err == nil || !strings.Contains(err.Error(), c.want) || c.is != nil && !errors.Is(err, c.is) {
@@ -89,7 +89,7 @@ func TestThreadsEnd(t *testing.T) {
 	s := learn(t, r, count(1))
 	release := touch(t, m, "hold")
 	defer release()
-	done := begin(t, t.Context(), m, r, s)
+	done := begin(t.Context(), t, m, r, s)
 	for range 200 {
 		ended := make(chan struct{})
 		go func() {

@@ -49,12 +49,13 @@ func TestBookMeasuresEachBirth(t *testing.T) {
 func TestBookBacksOff(t *testing.T) {
 	var b Book
 	now := start
-	for i, want := range []time.Duration{30, 60, 120, 240, 480, 600, 600} {
+	for i, seconds := range []int{30, 60, 120, 240, 480, 600, 600} {
+		want := time.Duration(seconds) * time.Second
 		k := guard.Key(fmt.Sprint(i))
 		b.Ordered(k, now)
 		b.Failed(k, "quota", now, DefaultBackoff, 0)
-		if n, in := b.Allowed(5, now, DefaultBackoff); n != 0 || in != want*time.Second || b.Wait(now) != in {
-			t.Errorf("after %d failures: %d allowed, wait %s, want %s", i+1, n, in, want*time.Second)
+		if n, in := b.Allowed(5, now, DefaultBackoff); n != 0 || in != want || b.Wait(now) != in {
+			t.Errorf("after %d failures: %d allowed, wait %s, want %s", i+1, n, in, want)
 		}
 		now = b.Until
 		n, _ := b.Allowed(5, now, DefaultBackoff)

@@ -135,9 +135,9 @@ func waitFor(t *testing.T, what string, condition func() bool) {
 
 // begin starts an apply of one more cell, number 1, and waits until the cell
 // is being made.
-func begin(t *testing.T, ctx context.Context, m *module, r *Root, s guard.Shape) <-chan error {
+func begin(ctx context.Context, t *testing.T, m *module, r *Root, s guard.Shape) <-chan error {
 	t.Helper()
-	p, err := r.Plan(t.Context(), count(2), guard.Order{Keep: keys("0"), Add: keys("1")}, s)
+	p, err := r.Plan(ctx, count(2), guard.Order{Keep: keys("0"), Add: keys("1")}, s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func TestLockedByTheLiving(t *testing.T) {
 			s := learn(t, r, count(1))
 			release := touch(t, m, "hold")
 			defer release()
-			done := begin(t, t.Context(), m, r, s)
+			done := begin(t.Context(), t, m, r, s)
 
 			_, err := r.Plan(t.Context(), count(2), guard.Order{Keep: keys("0"), Add: keys("1")}, s)
 			var locked *LockedError
@@ -202,7 +202,7 @@ func TestLockTimeoutWaits(t *testing.T) {
 	s := learn(t, r, count(1))
 	release := touch(t, m, "hold")
 	defer release()
-	done := begin(t, t.Context(), m, r, s)
+	done := begin(t.Context(), t, m, r, s)
 	patient := m.open(func(c *Config) { c.LockTimeout = time.Minute })
 	result := make(chan error, 1)
 	go func() {
@@ -225,7 +225,7 @@ func TestKilledInMidApply(t *testing.T) {
 	s := learn(t, r, count(1))
 	release := touch(t, m, "hold")
 	defer release()
-	done := begin(t, t.Context(), m, r, s)
+	done := begin(t.Context(), t, m, r, s)
 	if err := syscall.Kill(terraformOf(t, m), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -262,7 +262,7 @@ func TestInterrupted(t *testing.T) {
 	release := touch(t, m, "hold")
 	defer release()
 	ctx, cancel := context.WithCancel(t.Context())
-	done := begin(t, ctx, m, r, s)
+	done := begin(ctx, t, m, r, s)
 	cancel()
 	if err := <-done; !errors.Is(err, ErrInterrupted) || !errors.Is(err, context.Canceled) {
 		t.Fatalf("got %v, want ErrInterrupted and context.Canceled", err)
@@ -382,7 +382,7 @@ variable "salt"`, ErrModule},
 				t.Fatal(err)
 			}
 			defer func() { _ = os.WriteFile(filepath.Join(m.dir, "main.tf"), before, 0o644) }()
-			m.edit("main.tf", c.old, c.text)
+			m.edit(c.old, c.text)
 			if _, err := r.Plan(t.Context(), count(2), order, s); !errors.Is(err, c.want) {
 				t.Errorf("got %v, want %v", err, c.want)
 			}
@@ -397,7 +397,7 @@ variable "desired_count" {}
 resource "null_resource" "cell" {
   count = var.desired_count
 }`})
-	terraform(t)
+	m.cfg.Binary = terraform(t)
 	// An empty directory in the place of a registry: the provider is nowhere.
 	m.cfg.Env = map[string]string{"TF_CLI_CONFIG_FILE": filepath.Join(m.dir, "cli.rc")}
 	if err := os.WriteFile(filepath.Join(m.dir, "cli.rc"), []byte(fmt.Sprintf("provider_installation {\n filesystem_mirror {\n path = %q\n }\n}\n", t.TempDir())), 0o644); err != nil {
@@ -417,7 +417,7 @@ resource "null_resource" "cell" {
 
 func TestWorkspaceMustExist(t *testing.T) {
 	m := write(t, bare)
-	terraform(t)
+	m.cfg.Binary = terraform(t)
 	m.cfg.Workspace = "shard-1"
 	r, err := Open(m.cfg)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -39,12 +40,7 @@ type Plan struct {
 
 // Empty tells whether there is nothing to apply.
 func (p *Plan) Empty() bool {
-	for _, c := range p.Changes {
-		if !c.Drift && !(len(c.Actions) == 1 && c.Actions[0] == "no-op" && (c.PreviousAddress == "" || c.PreviousAddress == c.Address)) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(p.Changes, guard.Change.Effective)
 }
 
 // Plan plans the desired variables to a file and has the plan judged against

@@ -168,7 +168,7 @@ func TestOthersChangeIsLeftOut(t *testing.T) {
 	m := write(t, bare)
 	r := m.open()
 	m.stand("-var", "desired_count=2")
-	m.edit("main.tf", `default = "a"`, `default = "b"`)
+	m.edit(`default = "a"`, `default = "b"`)
 	s := learn(t, r, count(2))
 	if len(s.Dependents) != 1 || s.Dependents[0].Address != "terraform_data.targets" {
 		t.Errorf("drift entered the shape: %+v", s.Dependents)
@@ -220,7 +220,7 @@ resource "terraform_data" "machine"`}, "terraform_data.cell[0]: delete"},
 				if err != nil {
 					t.Fatal(err)
 				}
-				m.edit("main.tf", c.edit[0], c.edit[1])
+				m.edit(c.edit[0], c.edit[1])
 				defer func() {
 					if err := os.WriteFile(filepath.Join(m.dir, "main.tf"), before, 0o644); err != nil {
 						t.Fatal(err)
@@ -299,7 +299,7 @@ func TestMoved(t *testing.T) {
 	m := write(t, bare)
 	r := m.open()
 	m.stand("-var", "desired_count=2")
-	m.edit("main.tf", `resource "terraform_data" "cell"`, `moved {
+	m.edit(`resource "terraform_data" "cell"`, `moved {
   from = terraform_data.cell
   to   = terraform_data.machine
 }
@@ -308,9 +308,9 @@ moved {
   to   = terraform_data.another
 }
 resource "terraform_data" "machine"`)
-	m.edit("main.tf", `"terraform_data" "other"`, `"terraform_data" "another"`)
+	m.edit(`"terraform_data" "other"`, `"terraform_data" "another"`)
 	for range 2 {
-		m.edit("main.tf", `terraform_data.cell[*]`, `terraform_data.machine[*]`)
+		m.edit(`terraform_data.cell[*]`, `terraform_data.machine[*]`)
 	}
 	s := learn(t, r, count(2))
 	if !slices.Equal(s.Patterns, []string{"terraform_data.machine[*]"}) {
@@ -320,7 +320,7 @@ resource "terraform_data" "machine"`)
 	if got := held(t, r, s); !slices.Equal(got, keys("0", "1", "2")) {
 		t.Errorf("the state holds %v", got)
 	}
-	m.edit("main.tf", "from = terraform_data.cell\n  to   = terraform_data.machine", "from = terraform_data.machine[2]\n  to   = terraform_data.machine[7]")
+	m.edit("from = terraform_data.cell\n  to   = terraform_data.machine", "from = terraform_data.machine[2]\n  to   = terraform_data.machine[7]")
 	_, err := r.Plan(t.Context(), count(2), guard.Order{Keep: keys("0", "1"), Remove: keys("2")}, s)
 	if err == nil || !strings.Contains(err.Error(), `terraform_data.machine[7]: delete: it would move from cell "2" to cell "7"`) {
 		t.Errorf("a move across cells was not refused: %v", err)

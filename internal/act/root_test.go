@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
 )
 
 // terraform is the real binary; tests that need it can't do without.
@@ -16,11 +17,7 @@ func terraform(t *testing.T) string {
 	if testing.Short() {
 		t.Skip("short: it runs terraform")
 	}
-	path, err := exec.LookPath("terraform")
-	if err != nil {
-		t.Skip("not run: needs terraform, because none is on PATH")
-	}
-	return path
+	return testkit.Terraform(t)
 }
 
 // cleanEnviron is the environment of the machine's tests without a CLI
@@ -63,8 +60,10 @@ func write(t *testing.T, files map[string]string) *module {
 // open opens and initialises the module.
 func (m *module) open(change ...func(*Config)) *Root {
 	m.t.Helper()
-	terraform(m.t)
 	cfg := m.cfg
+	if cfg.Binary == "" {
+		cfg.Binary = terraform(m.t)
+	}
 	for _, f := range change {
 		f(&cfg)
 	}
@@ -97,16 +96,16 @@ func (m *module) stand(args ...string) {
 	m.terraform(append([]string{"apply", "-auto-approve", "-no-color"}, args...)...)
 }
 
-// edit puts another text in the place of one in a file.
-func (m *module) edit(name, old, text string) {
+// edit puts another text in the place of one in main.tf.
+func (m *module) edit(old, text string) {
 	m.t.Helper()
-	path := filepath.Join(m.dir, name)
+	path := filepath.Join(m.dir, "main.tf")
 	b, err := os.ReadFile(path)
 	if err != nil {
 		m.t.Fatal(err)
 	}
 	if !strings.Contains(string(b), old) {
-		m.t.Fatalf("%s doesn't contain %q", name, old)
+		m.t.Fatalf("main.tf doesn't contain %q", old)
 	}
 	if err := os.WriteFile(path, []byte(strings.Replace(string(b), old, text, 1)), 0o644); err != nil {
 		m.t.Fatal(err)

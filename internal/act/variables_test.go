@@ -12,11 +12,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
 )
 
 func openOnly(t *testing.T, m *module) *Root {
 	t.Helper()
-	terraform(t)
+	m.cfg.Binary = terraform(t)
 	r, err := Open(m.cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +108,7 @@ func TestWriteVariablesOnAFullDisk(t *testing.T) {
 	m := write(t, bare)
 	r := openOnly(t, m)
 	if err := syscall.Mount("tmpfs", m.dir, "tmpfs", 0, "size=16k"); err != nil {
-		t.Skipf("not run: a full disk under the variable file, because no file system can be mounted: %v", err)
+		testkit.NotRun(t, "a full disk under the variable file", "no file system can be mounted: "+err.Error())
 	}
 	defer func() {
 		if err := syscall.Unmount(m.dir, syscall.MNT_DETACH); err != nil {

@@ -52,6 +52,12 @@ func (c Change) moved() bool {
 	return c.PreviousAddress != "" && c.PreviousAddress != c.Address
 }
 
+// Effective tells whether applying the change does anything, if only to the
+// state.
+func (c Change) Effective() bool {
+	return !c.Drift && (c.kind() != kindNoOp || c.moved() || c.Importing)
+}
+
 // tainted says that Terraform replaces the object because its making failed
 // or was cut short.
 func (c Change) tainted() bool {

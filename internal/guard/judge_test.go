@@ -118,6 +118,8 @@ func TestJudge(t *testing.T) {
 		{name: "the balancer goes with the last", order: Order{Remove: keysOf("0")}, changes: join(cell("delete", "0"), []Change{ch("delete", "t.balancer[0]")})},
 		{name: "the balancer goes too early", order: down, changes: join(cell("delete", "1"), []Change{ch("delete", "t.balancer[0]")}), want: "t.balancer[0]: delete", foreign: true},
 
+		{name: "the balancer comes too late", order: up, changes: join(cell("create", "2"), []Change{ch("create", "t.balancer[0]")}), want: "t.balancer[0]: create", foreign: true},
+
 		{name: "may change", order: up, changes: join(cell("create", "2"), []Change{ch("update", "t.other"), ch("update", "module.m[3].t.x")}), limits: Limits{MayChange: []string{"t.other", "module.m"}}},
 		{name: "may change a living cell's tags", order: up, changes: join(cell("create", "2"), cell("update", "0")[:1]), limits: Limits{MayChange: []string{"module.cell[*].t.a"}}},
 		{name: "may change doesn't mean destroy", order: up, changes: join(cell("create", "2"), []Change{ch("replace", "t.other")}), limits: Limits{MayChange: []string{"t.other"}}, want: "t.other: replace", foreign: true},

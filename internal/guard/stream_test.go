@@ -19,7 +19,7 @@ func TestStreamAndPlanAgree(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close() //nolint:errcheck // it was only read
+	defer f.Close()
 	stream, err := ReadStream(f)
 	if err != nil {
 		t.Fatal(err)
