@@ -36,16 +36,23 @@ type member struct {
 // A process belongs to it when its parent does; when it is in the process
 // group of a first process; when it was seen in the family before, as an
 // orphan shows no more whose child it was; or when its environment carries the
-// mark, which survives double forks and sessions of their own. A process that
-// carries the mark of another cell never belongs to it: a leader's Terraform,
-// or the application itself, may give birth to cells.
+// mark, which survives double forks and sessions of their own. It also belongs
+// when it is an orphan that has come to this process with a session of its own
+// and an environment without any mark, neither the application's nor the
+// cell's: programs that show a title in place of their environment, as
+// PostgreSQL's do, look like that, and what this sidecar starts otherwise does
+// not. A process that carries the mark of another cell never belongs to it: a
+// leader's Terraform, or the application itself, may give birth to cells.
 //
-// What escapes all of them between two looks is a process that detaches from
-// its parent, takes a process group of its own and clears its environment.
+// What escapes all of these between two looks is a process that is left by its
+// parent, with a process group but no session of its own, and has cleared its
+// environment.
 type family struct {
 	self  int
 	value string // of the mark
 	cell  string // the value of cellMark, if any
+	// adopts is set where all that this sidecar starts carries the cell's mark.
+	adopts bool
 
 	mu sync.Mutex
 	// first holds the first processes, which os/exec waits for.
@@ -64,10 +71,12 @@ func newFamily(environment []string) (*family, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read this process's own entry in /proc: %w", err)
 	}
+	cell := lookup(environment, cellMark)
 	return &family{
 		self:   os.Getpid(),
 		value:  strconv.Itoa(os.Getpid()) + "." + strconv.FormatUint(stat.Starttime, 10),
-		cell:   lookup(environment, cellMark),
+		cell:   cell,
+		adopts: cell != "" && os.Getenv(cellMark) == cell,
 		first:  map[identity]bool{},
 		groups: map[int]bool{},
 		known:  map[identity]bool{},
@@ -123,11 +132,19 @@ func (f *family) owns(m member, own map[int]bool, deep bool) bool {
 	if m.zombie || !near && !deep {
 		return near // a zombie's environment can't be read
 	}
-	environment := environ(m.pid)
-	if cell := lookup(environment, cellMark); f.cell != "" && cell != "" && cell != f.cell {
-		return false
+	environment, err := environ(m.pid)
+	if err != nil {
+		return near
 	}
-	return near || lookup(environment, Mark) == f.value
+	cell, mark := lookup(environment, cellMark), lookup(environment, Mark)
+	switch {
+	case f.cell != "" && cell != "" && cell != f.cell:
+		return false
+	case near || mark == f.value:
+		return true
+	default:
+		return f.adopts && cell == "" && mark == "" && m.parent == f.self && m.session == m.pid
+	}
 }
 
 // remember keeps what was seen of the family, zombies included, and forgets
@@ -205,18 +222,18 @@ func read(pid int) (member, error) {
 	}, nil
 }
 
-// environ returns a process's environment, nothing if it can't be read: it has
-// ended, or belongs to somebody else.
-func environ(pid int) []string {
+// environ returns a process's environment. It can't be read of one that has
+// ended, or that belongs to somebody else.
+func environ(pid int) ([]string, error) {
 	p, err := procfs.NewProc(pid)
 	if err != nil {
-		return nil
+		return nil, fmt.Errorf("read process %d: %w", pid, err)
 	}
 	environment, err := p.Environ()
 	if err != nil {
-		return nil
+		return nil, fmt.Errorf("read the environment of process %d: %w", pid, err)
 	}
-	return environment
+	return environment, nil
 }
 
 // gone tells the error of reading a process that has ended meanwhile.

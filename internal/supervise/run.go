@@ -112,6 +112,7 @@ type started struct {
 	cmd    *exec.Cmd
 	output *output
 	done   chan struct{} // closed when the first process has ended
+	began  time.Time
 	life   time.Duration // how long it lived, once done is closed
 }
 
@@ -131,6 +132,7 @@ func (a *Application) start() (*started, error) {
 	cmd.Env = append(a.Environment[:len(a.Environment):len(a.Environment)], Mark+"="+a.family.value)
 	cmd.Stdout, cmd.Stderr = output.file, output.file
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	s := &started{cmd: cmd, output: output, done: make(chan struct{}), began: time.Now()}
 	if err := cmd.Start(); err != nil {
 		output.close()
 		return nil, fmt.Errorf("not started: %w", err)
@@ -139,16 +141,14 @@ func (a *Application) start() (*started, error) {
 	a.family.begin(cmd.Process.Pid)
 	a.running(cmd.Process)
 	a.Log.Info("the application started", "pid", cmd.Process.Pid, "command", a.Command[0])
-	s := &started{cmd: cmd, output: output, done: make(chan struct{})}
 	go a.await(s)
 	return s, nil
 }
 
 // await takes the status of the first process.
 func (a *Application) await(s *started) {
-	began := time.Now()
 	_ = s.cmd.Wait() // the process state says more than the error
-	s.life = time.Since(began)
+	s.life = time.Since(s.began)
 	a.mu.Lock()
 	a.process = nil
 	a.mu.Unlock()
