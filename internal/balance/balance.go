@@ -66,7 +66,9 @@ type Config struct {
 	// BirthTime stands in for the median birth before the first one; 60 s.
 	BirthTime time.Duration
 	// FlapBudget is the number of changes an hour from which on the law places
-	// no downward order; 12. Negative: no limit.
+	// no downward order; 12. Orders in flight are counted. Negative: no limit.
+	// Upward orders pass, and so does the one that brings a count above Max
+	// back to it.
 	FlapBudget int
 	// LagFallback and LatencyFallback say what to do once the signal has been
 	// away for Law.SignalAway.
@@ -128,7 +130,8 @@ type Observation struct {
 	// Downs and Changes count the orders landed in the last hour: downward
 	// ones, and all.
 	Downs, Changes int
-	// Pin is the count a person has asked for; nil if none.
+	// Pin is the count a person has asked for; nil if none. It is cut to 0 and
+	// Max; Min, partitions and the flap budget do not bind it.
 	Pin *int
 	// Version names the version of the application that runs.
 	Version string

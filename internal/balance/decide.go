@@ -69,7 +69,7 @@ func (v *verdict) bound() {
 	if v.cfg.BoundsOnly {
 		wanted = v.obs.Ordered
 	}
-	most, by := v.mem.cap(v.cfg)
+	most, by := v.mem.most(v.cfg)
 	switch {
 	case wanted > most:
 		wanted, v.capped = most, by

@@ -57,10 +57,10 @@ func TestScoreLooksBackByTheLead(t *testing.T) {
 // Where every surge doubles the need within a lead, the correction learns it.
 func TestCorrectionIsLearned(t *testing.T) {
 	s := newService(t, 4)
-	s.obs.BirthMedian = per(60)
+	s.cfg.Law = Law{PriorTime: time.Second, PriorBirths: 0.1} // believes nothing
 	// Ten minutes of calm, ten of twice the load: of the lessons of the
 	// shortest memory the surge's beginnings are one in ten.
-	for k := range 20_000 {
+	for k := range 5_000 {
 		s.obs.Offered = per(100)
 		if k%240 >= 120 {
 			s.obs.Offered = per(200)

@@ -12,7 +12,7 @@ import (
 // FuzzObservation hands the law any numbers, in a state that has seen some.
 func FuzzObservation(f *testing.F) {
 	f.Add(100.0, 100.0, 0.0, 0.5, 0.1, 60.0, 12.0, 4, 4, int64(5), 1, int64(60))
-	f.Add(math.NaN(), math.Inf(1), -1.0, 1e300, -0.0, 5e-324, 1e9, -7, 1<<40, int64(-1<<60), -1<<40, int64(1<<60))
+	f.Add(math.NaN(), math.Inf(1), -1.0, 1e300, math.Copysign(0, -1), 5e-324, 1e9, -7, 1<<40, int64(-1<<60), -1<<40, int64(1<<60))
 	f.Fuzz(func(t *testing.T, offered, served, lag, busy, latency, birth, partitions float64, ordered, ready int, step int64, delta int, due int64) {
 		known := func(v float64) reading.Reading { return reading.Reading{Value: v, Known: true} }
 		cfg := Config{Min: 1, Max: 40, LatencyUpper: time.Second}

@@ -80,16 +80,15 @@ func TestLawKeepsItsPromises(t *testing.T) {
 		var st State
 		at := epoch
 		for range rapid.IntRange(1, 40).Draw(t, "beats") {
-			at = at.Add(rapid.SampledFrom([]time.Duration{5, 5, 5, 5, 1, 60, 0, -5, -7200, 7200}).Draw(t, "step") * time.Second)
+			at = at.Add(time.Duration(rapid.SampledFrom([]int{5, 5, 5, 5, 1, 60, 0, -5, -7200, 7200}).Draw(t, "step")) * time.Second)
 			obs := anyObservation(t, at)
 			given := obs
 			next, d := Decide(cfg, st, obs)
-			again, d2 := Decide(cfg, stored(t, st), obs)
-			if diff := cmp.Diff(next, again, sameState); diff != "" {
-				t.Fatalf("a state that was stored goes on differently: %s", diff)
-			}
-			if diff := cmp.Diff(d, d2); diff != "" {
-				t.Fatalf("a state that was stored decides differently: %s", diff)
+			if rapid.IntRange(0, 9).Draw(t, "new leader") == 0 {
+				again, d2 := Decide(cfg, stored(t, st), obs)
+				if diff := cmp.Diff(next, again, sameState) + cmp.Diff(d, d2); diff != "" {
+					t.Fatalf("a state that was stored goes on differently: %s", diff)
+				}
 			}
 			if !cmp.Equal(given, obs, cmp.Comparer(sameReading)) {
 				t.Fatal("the observation was changed")

@@ -65,9 +65,9 @@ func roundUp(c *Config, cells float64) int {
 	return int(clamp(math.Ceil(cells-slack), 1, mostCells))
 }
 
-// cap returns the largest count that makes sense, and what sets it: a cell
+// most returns the largest count that makes sense, and what sets it: a cell
 // without a partition would have nothing to read.
-func (m *memory) cap(c *Config) (most int, by string) {
+func (m *memory) most(c *Config) (most int, by string) {
 	most, by = c.Max, "max"
 	if m.Partitions >= 1 && !c.Requests {
 		if n := int(math.Ceil(m.Partitions / float64(c.ConsumersPerCell))); n < most {

@@ -29,7 +29,7 @@ func (v *verdict) terms() []Term {
 		add("exact count", s.exact, "cells", "the larger of busy cells and forecast, over the planned busy share")
 	}
 	add("wanted", float64(v.wanted), "cells", v.wantedNote())
-	most, by := m.cap(c)
+	most, by := m.most(c)
 	add("most", float64(most), "cells", "set by "+by)
 	add("least", float64(c.Min), "cells", "set by min")
 	add("changes", float64(v.obs.changes()), "", budgetNote(c))
