@@ -90,6 +90,86 @@ func TestCellsThatMissAPart(t *testing.T) {
 	}
 }
 
+func TestReplacingWhatMissesAPart(t *testing.T) {
+	m := write(t, nested)
+	r := m.open()
+	m.stand("-var", "desired_count=2", "-var", `cell_names=["a-1","a-2"]`)
+	s := learn(t, r, names("a-1", "a-2"))
+	m.terraform("state", "rm", `module.cells["a-2"].terraform_data.machine`)
+	carryOut(t, r, names("a-1", "a-2"), guard.Order{Keep: keys("a-1"), Replace: keys("a-2")}, s)
+	if got := held(t, r, s); !slices.Equal(got, keys("a-1", "a-2")) {
+		t.Errorf("the state holds %v", got)
+	}
+}
+
+// TestOldObjectsLeftOver cuts a replacement short: the new machine's making
+// fails, so the old disk and the old machine are left over, beside the new ones.
+// Replacing the cell again clears all away.
+func TestOldObjectsLeftOver(t *testing.T) {
+	m := write(t, map[string]string{"main.tf": `
+variable "desired_count" {
+  default = 2
+}
+resource "terraform_data" "disk" {
+  count = var.desired_count
+  lifecycle {
+    create_before_destroy = true
+  }
+}
+resource "terraform_data" "machine" {
+  count            = var.desired_count
+  triggers_replace = terraform_data.disk[count.index].id
+  lifecycle {
+    create_before_destroy = true
+  }
+  provisioner "local-exec" {
+    command = "test ! -e ${path.module}/stuck"
+  }
+}`})
+	r := m.open()
+	m.stand()
+	s := learn(t, r, count(2))
+	order := guard.Order{Keep: keys("1"), Replace: keys("0")}
+	release := touch(t, m, "stuck")
+	defer release()
+	p, err := r.Plan(t.Context(), count(2), order, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Apply(t.Context(), nil); err == nil {
+		t.Fatal("the new machine was made, so this test shows nothing")
+	}
+	release()
+	cells, err := r.Cells(t.Context(), s)
+	if err != nil || len(cells) != 2 || !cells[0].Tainted || cells[1].Tainted {
+		t.Fatalf("the state holds %+v, %v", cells, err)
+	}
+	p, err = r.Plan(t.Context(), count(2), order, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var old []string
+	for _, c := range p.Changes {
+		if c.Deposed != "" {
+			old = append(old, c.Address)
+		}
+	}
+	slices.Sort(old)
+	if !slices.Equal(old, []string{"terraform_data.disk[0]", "terraform_data.machine[0]"}) || p.Verdict.Destroys != 3 {
+		t.Errorf("old objects %v, verdict %+v", old, p.Verdict)
+	}
+	if err := p.Apply(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	p, err = r.Plan(t.Context(), count(2), guard.Order{Keep: keys("0", "1")}, s)
+	if err != nil || !p.Empty() {
+		t.Fatalf("something is left to do: %+v %v", p, err)
+	}
+	if err := p.Discard(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestLearningWithoutRemovals(t *testing.T) {
 	files := maps.Clone(bare)
 	files["main.tf"] = `
