@@ -11,8 +11,8 @@ import (
 // lead whom.
 func (d *decoder) graph(p *Policy) {
 	for _, s := range p.Services {
-		d.others(p, s, &s.Needs)
-		d.others(p, s, &s.Lead)
+		d.others(p, &s.Needs)
+		d.others(p, &s.Lead)
 		if slices.Contains(s.Needs, s.Name) {
 			d.refuse("A service needs itself", &s.Needs, "names %q itself. Remove it.", s.Name)
 		}
@@ -28,7 +28,7 @@ func (d *decoder) graph(p *Policy) {
 }
 
 // others checks a list of services' names.
-func (d *decoder) others(p *Policy, s *Service, list *[]string) {
+func (d *decoder) others(p *Policy, list *[]string) {
 	for i, name := range *list {
 		if p.Service(name) == nil {
 			d.refuse("Unknown service", list, "names %q, which the policy doesn't have.%s", name, near(p, name))

@@ -172,7 +172,10 @@ func fieldComments(t *testing.T) map[string]string {
 				continue
 			}
 			for _, spec := range gen.Specs {
-				typ := spec.(*ast.TypeSpec)
+				typ, ok := spec.(*ast.TypeSpec)
+				if !ok {
+					continue
+				}
 				structure, ok := typ.Type.(*ast.StructType)
 				if !ok {
 					continue

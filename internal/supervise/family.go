@@ -241,8 +241,9 @@ func gone(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
 }
 
+// lookup returns a variable's value: the last one, as for os/exec.
 func lookup(environment []string, name string) string {
-	for _, entry := range environment {
+	for _, entry := range slices.Backward(environment) {
 		if value, ok := strings.CutPrefix(entry, name+"="); ok {
 			return value
 		}

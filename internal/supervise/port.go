@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 	"syscall"
 )
@@ -25,9 +26,22 @@ func freePort(host string, wanted int) (int, error) {
 	case err != nil:
 		return 0, fmt.Errorf("look for a free port on %s: %w", host, err)
 	}
-	port := listener.Addr().(*net.TCPAddr).Port
-	if err := listener.Close(); err != nil {
-		return 0, fmt.Errorf("give port %d back: %w", port, err)
+	address, err := netip.ParseAddrPort(listener.Addr().String())
+	if err = errors.Join(err, listener.Close()); err != nil {
+		return 0, fmt.Errorf("give a port of %s back: %w", host, err)
 	}
-	return port, nil
+	return int(address.Port()), nil
+}
+
+// portTaken returns an error if somebody else listens where the application is
+// to. An address that is not this machine's, as that of a port that is
+// forwarded, can't be looked at.
+func (a *Application) portTaken() error {
+	if a.Port == 0 {
+		return nil
+	}
+	if _, err := freePort(a.Host, a.Port); err != nil && !errors.Is(err, syscall.EADDRNOTAVAIL) {
+		return err
+	}
+	return nil
 }

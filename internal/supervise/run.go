@@ -118,10 +118,8 @@ type started struct {
 
 // start begins the application in a process group of its own, with no input.
 func (a *Application) start() (*started, error) {
-	if a.Port > 0 {
-		if _, err := freePort(a.Host, a.Port); err != nil {
-			return nil, fmt.Errorf("not started: %w", err)
-		}
+	if err := a.portTaken(); err != nil {
+		return nil, fmt.Errorf("not started: %w", err)
 	}
 	output, err := newOutput(a.Output)
 	if err != nil {

@@ -300,11 +300,14 @@ func TestPauseBeginsAnew(t *testing.T) {
 }
 
 func TestPortTaken(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := FreePort(0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := listener.Addr().(*net.TCPAddr).Port
+	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		t.Fatal(err)
+	}
 	if _, err := FreePort(port); err == nil || err.Error() != fmt.Sprintf("port %d is taken by another process", port) {
 		t.Errorf("FreePort of a taken one: %v", err)
 	}
@@ -319,6 +322,14 @@ func TestPortTaken(t *testing.T) {
 	if s := r.until("a start", func(s State) bool { return s.Running }); s.Restarts != 0 {
 		t.Errorf("the first start counts as a restart: %+v", s)
 	}
+	r.end()
+}
+
+// What stands behind somebody else's address can't be known: 192.0.2.1 is for
+// documentation, and nobody's.
+func TestPortOfAForwardedAddress(t *testing.T) {
+	r := run(t, forever, Config{Host: "192.0.2.1", Port: 8080})
+	r.until("start", func(s State) bool { return s.Running })
 	r.end()
 }
 
