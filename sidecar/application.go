@@ -87,7 +87,7 @@ func environment(c fleet.Cell) []string {
 	port := strconv.Itoa(c.Port)
 	return append(os.Environ(),
 		"HOMEOSTAT_SERVICE="+c.Service, "HOMEOSTAT_CELL="+c.Name, "HOMEOSTAT_INCARNATION="+c.Incarnation,
-		"HOMEOSTAT_ADDRESS="+c.Address, "HOMEOSTAT_PORT="+port, "PORT="+port, "HOMEOSTAT_SIDECAR="+c.Vitals)
+		"HOMEOSTAT_CELL_ID="+c.ID(), "HOMEOSTAT_ADDRESS="+c.Address, "HOMEOSTAT_PORT="+port, "PORT="+port, "HOMEOSTAT_SIDECAR="+c.Vitals)
 }
 
 // Well implements loop.Application.

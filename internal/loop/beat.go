@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -24,14 +25,17 @@ var ErrStepDown = errors.New("the leader stepped down")
 // that follows. It returns an error only when the leader is to end.
 func (l *Leader) beat(ctx context.Context) error {
 	if pauseFile(l.PauseFile) {
-		l.rest("paused by the file " + l.PauseFile)
+		l.rest(ctx, "paused by the file "+l.PauseFile)
+		return nil
+	}
+	if !l.prepared {
+		// What isn't known yet is not zero: nothing is decided on it.
+		l.getReadyAgain(ctx)
+		l.rest(ctx, cmp.Or(l.trouble, "getting ready: reading the state and learning what an order changes"))
 		return nil
 	}
 	v := l.look(ctx)
 	obs := l.eyes.observe(v, l.books(), &l.memory)
-	if !l.prepared && v.paused == "" {
-		l.getReadyAgain(ctx)
-	}
 	l.memory.Law, l.last = balance.Decide(lawConfig(l.Service), l.memory.Law, obs)
 	if l.YieldTo != nil && l.busy == "" && l.YieldTo(v.members) {
 		return fmt.Errorf("a sidecar of %s is back: %w", l.Service.Name, ErrStepDown)
@@ -43,14 +47,6 @@ func (l *Leader) beat(ctx context.Context) error {
 	}
 	l.tell(ctx, v, obs, trouble)
 	return err
-}
-
-// rest says why nothing is looked at or done.
-func (l *Leader) rest(why string) {
-	if l.told.trouble != why {
-		l.Log.Info("resting", "why", why)
-	}
-	l.told.trouble = why
 }
 
 // getReadyAgain starts the preparation, or waits for its next try.
@@ -71,8 +67,6 @@ func (l *Leader) mayAct(v view) string {
 		return "members are unknown: " + v.membersErr.Error()
 	case !v.proven:
 		return "the lock could not be proven"
-	case !l.prepared:
-		return cmp.Or(l.trouble, "getting ready: reading the state and learning what an order changes")
 	case l.Now().Before(l.retry):
 		return fmt.Sprintf("trying again at %s: %s", l.retry.Format(time.TimeOnly), l.trouble)
 	default:
@@ -103,14 +97,12 @@ func (l *Leader) actOn(ctx context.Context, v view) (string, error) {
 		return err.Error(), nil
 	}
 	if !s.orders() {
+		l.sweep(ctx, v)
 		l.saveMemory(ctx, false)
 		return "", nil
 	}
 	if err := l.mustStepDown(s); err != nil {
 		return err.Error(), err
-	}
-	if why := l.overLimit(s); why != "" {
-		return why, nil
 	}
 	if err := l.place(ctx, s, reason); err != nil {
 		return err.Error(), nil
@@ -131,8 +123,8 @@ func (l *Leader) keepRecord(ctx context.Context) error {
 // returns what is in the way.
 func (l *Leader) carryOn(ctx context.Context, left guard.Order) string {
 	births := len(left.Add) + len(left.Replace)
-	if allowed, in := l.memory.Book.Allowed(births, l.Now(), l.backoff()); births > 0 && allowed == 0 {
-		return fmt.Sprintf("%d births wait %s: %d failed in a row", births, in.Round(time.Second), l.memory.Book.Failures)
+	if wait := l.memory.Book.Wait(l.Now()); births > 0 && wait > 0 {
+		return fmt.Sprintf("%d births wait %s: %d failed in a row", births, wait.Round(time.Second), l.memory.Book.Failures)
 	}
 	l.carryOut(ctx)
 	return ""
@@ -149,6 +141,7 @@ func (l *Leader) wish(ctx context.Context, v view) (wish, string) {
 		Max:     l.Service.Max,
 	}
 	w.Births, _ = l.memory.Book.Allowed(l.Service.Max, l.Now(), l.backoff())
+	w.Destroys = l.destroysLeft()
 	for _, name := range l.cells() {
 		if _, ok := v.leaving[name]; ok {
 			w.Leaving = append(w.Leaving, name)
@@ -201,28 +194,26 @@ func (l *Leader) mustStepDown(s step) error {
 	return fmt.Errorf("its own cell %s is the one to go: %w", own, ErrStepDown)
 }
 
-// overLimit returns why the order would destroy too much, or nothing.
-func (l *Leader) overLimit(s step) string {
+// destroysLeft is how many cells may be destroyed by the next order: what the
+// policy allows an apply, and what is left of the hour.
+func (l *Leader) destroysLeft() int {
 	_, _, destroyed := l.memory.counts(l.Now())
-	destroys := len(s.Remove) + len(s.Replace)
-	limits := l.Service.Limits
-	switch {
-	case destroys == 0:
-		return ""
-	case limits.DestroysPerApply > 0 && destroys > limits.DestroysPerApply:
-		return fmt.Sprintf("the order would destroy %d cells, limits.destroys_per_apply is %d", destroys, limits.DestroysPerApply)
-	case limits.DestroysPerHour > 0 && destroyed+destroys > limits.DestroysPerHour:
-		return fmt.Sprintf("%d cells were destroyed in the last hour, %d more would exceed limits.destroys_per_hour (%d)",
-			destroyed, destroys, limits.DestroysPerHour)
-	default:
-		return ""
+	left := math.MaxInt
+	if n := l.Service.Limits.DestroysPerApply; n > 0 {
+		left = n
 	}
+	if n := l.Service.Limits.DestroysPerHour; n > 0 {
+		left = min(left, max(0, n-destroyed))
+	}
+	return left
 }
 
-// putRecord writes the record as it is now.
+// putRecord writes the record and takes it over once Consul has it. When that
+// failed, or can't be told, the record is read again before anything else.
 func (l *Leader) putRecord(ctx context.Context, r fleet.Record) error {
 	index, err := l.lease.PutRecord(ctx, r, l.index)
 	if err != nil {
+		l.stale = true
 		return fmt.Errorf("write the record of %s: %w", l.Service.Name, err)
 	}
 	l.record, l.index, l.unwritten = r, index, false

@@ -1,14 +1,17 @@
 package loop
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/sense"
 )
 
 // DrainPath is where a sidecar is asked to drain its cell: PUT begins, DELETE
-// takes it back.
+// takes it back. The query names the cell, as in ?cell=api-1.06h0n9nxb430ewgg:
+// a port that was given to another cell since must not drain that one.
 const DrainPath = "/v1/drain"
 
 // Handler serves the sidecar's own HTTP interface: its vitals, the drain, and
@@ -25,13 +28,20 @@ func Handler(cell *Cell, metrics http.Handler) http.Handler {
 		// A reader that has gone away is no concern of the cell's.
 		_ = json.NewEncoder(w).Encode(cell.Vitals())
 	})
-	mux.HandleFunc("PUT "+DrainPath, func(w http.ResponseWriter, r *http.Request) {
-		cell.Ask(r.Context(), "asked for by "+r.RemoteAddr)
-		w.WriteHeader(http.StatusNoContent)
-	})
-	mux.HandleFunc("DELETE "+DrainPath, func(w http.ResponseWriter, r *http.Request) {
-		cell.Ask(r.Context(), "")
-		w.WriteHeader(http.StatusNoContent)
-	})
+	mux.HandleFunc("PUT "+DrainPath, cell.askedTo("asked for over HTTP"))
+	mux.HandleFunc("DELETE "+DrainPath, cell.askedTo(""))
 	return mux
+}
+
+// askedTo begins a drain for a reason, or takes it back without one.
+func (c *Cell) askedTo(why string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if asked := r.URL.Query().Get("cell"); asked != c.Identity.ID() {
+			http.Error(w, fmt.Sprintf("this is the sidecar of %s, and the query asks for %q", c.Identity.ID(), asked), http.StatusConflict)
+			return
+		}
+		// The drain outlives the request.
+		c.Ask(context.WithoutCancel(r.Context()), why)
+		w.WriteHeader(http.StatusNoContent)
+	}
 }

@@ -1,8 +1,6 @@
 package loop
 
 import (
-	"cmp"
-
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/balance"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 )
@@ -12,8 +10,9 @@ func lawConfig(s *policy.Service) balance.Config {
 	cfg := balance.Config{
 		Min: s.Min, Max: s.Max,
 		Beat:       s.Beat,
-		Requests:   s.KafkaLag == nil,
-		BoundsOnly: s.KafkaLag == nil && s.Requests == nil && s.Latency == nil,
+		Requests:   s.AnswersRequests(),
+		BoundsOnly: s.KafkaLag == nil && !s.AnswersRequests(),
+		WaitBound:  s.WaitBound(),
 		Upper:      s.Utilization.Upper,
 		Lower:      s.Utilization.Lower,
 		// Orders of one state follow each other: Terraform's state lock lets
@@ -24,12 +23,10 @@ func lawConfig(s *policy.Service) balance.Config {
 		Law:        balance.Law(s.Law),
 	}
 	if s.KafkaLag != nil {
-		cfg.WaitBound = s.KafkaLag.Upper
 		cfg.ConsumersPerCell = s.KafkaLag.ConsumersPerCell
 		cfg.LagFallback = balance.Fallback(s.KafkaLag.OnUnknown)
 	}
 	if s.Latency != nil {
-		cfg.WaitBound = cmp.Or(cfg.WaitBound, s.Latency.Upper)
 		cfg.LatencyUpper = s.Latency.Upper
 		cfg.LatencyFallback = balance.Fallback(s.Latency.OnUnknown)
 	}

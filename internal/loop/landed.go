@@ -32,6 +32,7 @@ func (l *Leader) landed(ctx context.Context, r result) {
 		l.Log.Warn("drift outside the cells, left alone", "address", d.Address, "action", d.Action, "why", d.Why)
 	}
 	l.gone = r.gone
+	l.failed = append(l.failed, without(r.broken, l.failed)...)
 	if r.shape != nil {
 		l.shape = *r.shape
 	}
@@ -118,15 +119,11 @@ func (l *Leader) close(ctx context.Context, r result) {
 	}
 	next := l.record
 	next.Orders = nil
-	index, err := l.lease.PutRecord(ctx, next, l.index)
-	if err != nil {
-		// The order stays in the record; carrying it out again changes
-		// nothing, and the next beat reads the record anew.
+	if err := l.putRecord(ctx, next); err != nil {
+		// The order stays in the record; carrying it out again changes nothing.
 		l.Log.Warn("could not close the order in the record", "order", r.order.ID, "error", err)
-		l.stale = true
 		return
 	}
-	l.record, l.index = next, index
 	l.saveMemory(ctx, true)
 }
 

@@ -42,6 +42,10 @@ type Leader struct {
 	// refresh missed, lastSeen is how each cell was registered last.
 	failed, gone []string
 	lastSeen     map[string]fleet.Member
+	// strangers are registrations that were told of; sweptAt is when tombstones
+	// were last swept.
+	strangers map[string]bool
+	sweptAt   time.Time
 
 	eyes   *eyes
 	memory memory
@@ -104,6 +108,7 @@ func NewLeader(cfg LeaderConfig, lease *fleet.Lease) *Leader {
 		lease:        lease,
 		held:         map[string]heldCell{},
 		lastSeen:     map[string]fleet.Member{},
+		strangers:    map[string]bool{},
 		eyes:         newEyes(cfg.Service),
 		deaths:       deathWatch{After: cfg.Service.Replace.After, MassHold: cfg.Service.Replace.MassHold},
 		results:      make(chan result, 1),

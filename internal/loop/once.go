@@ -89,9 +89,6 @@ func (l *Leader) Apply(ctx context.Context) (Outcome, error) {
 	if err := l.mark(ctx, s, v); err != nil {
 		return o, err
 	}
-	if why := l.overLimit(s); why != "" {
-		return o, errors.New(why)
-	}
 	if !s.orders() {
 		return o, nil
 	}

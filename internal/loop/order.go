@@ -28,7 +28,8 @@ type result struct {
 	// held is the state's cells after the work, where heldKnown.
 	held      map[string]heldCell
 	heldKnown bool
-	gone      []string // cells that the refresh missed
+	// gone are cells that the refresh missed, broken those it missed a part of.
+	gone, broken []string
 
 	// Of the preparation.
 	prepared *preparation
@@ -51,11 +52,9 @@ func (l *Leader) place(ctx context.Context, s step, reason string) error {
 		Reason: reason, Placed: now, Expected: now.Add(l.birthTime()),
 	}}
 	next.Decision = &fleet.Note{At: now, Code: l.last.Code, Reason: reason, Desired: l.last.Desired}
-	index, err := l.lease.PutRecord(ctx, next, l.index)
-	if err != nil {
-		return fmt.Errorf("write the order into the record of %s: %w", l.Service.Name, err)
+	if err := l.putRecord(ctx, next); err != nil {
+		return err
 	}
-	l.record, l.index = next, index
 	l.failed = without(l.failed, s.Remove, s.Replace)
 	for _, n := range next.Orders[0].Add {
 		l.memory.Book.Ordered(l.roster().key(n.Name), now)
@@ -165,6 +164,9 @@ func (c *carry) run(ctx context.Context) result {
 		for _, key := range refused.Verdict.Gone {
 			r.gone = append(r.gone, c.roster.name(key))
 		}
+		for _, key := range refused.Verdict.Broken {
+			r.broken = append(r.broken, c.roster.name(key))
+		}
 	}
 	r.held, r.heldKnown = c.leader.readHeld(ctx, c.shape, c.roster)
 	return r
@@ -208,8 +210,8 @@ func (c *carry) apply(ctx context.Context, r *result) error {
 var errModuleChanged = errors.New("the root module has changed: what an order changes must be learned anew")
 
 // readShape makes sure that the shape is of the root module as it is now, and
-// that it tells how a removal looks if one is ordered: with no cells at first
-// that could not be learned.
+// that it was learned where there were cells: without any, neither a removal
+// nor what is first made with the first cell could be.
 func (c *carry) readShape(ctx context.Context, r *result) error {
 	module, diags := act.Inspect(c.leader.Root.Module().Dir)
 	if diags.HasErrors() {
@@ -218,7 +220,7 @@ func (c *carry) readShape(ctx context.Context, r *result) error {
 	if module.Digest != c.shape.Digest {
 		return errModuleChanged
 	}
-	if c.shape.Removals || len(c.order.Remove) == 0 {
+	if c.shape.Removals || c.base.Count == 0 {
 		return nil
 	}
 	shape, err := c.leader.Root.Learn(ctx, c.base)

@@ -43,6 +43,19 @@ func (l *Leader) tell(ctx context.Context, v view, obs balance.Observation, trou
 	l.told = report{code: d.Code, trouble: trouble, desired: d.Desired, writtenAt: written}
 }
 
+// rest says why nothing is looked at or done.
+func (l *Leader) rest(ctx context.Context, why string) {
+	now := l.Now()
+	if l.told.trouble == why && now.Sub(l.told.writtenAt) < wordEvery {
+		return
+	}
+	l.Log.Info("resting", "why", why)
+	l.told.trouble, l.told.writtenAt = why, now
+	if err := l.lease.PutDecision(ctx, Word{Decision: l.last, Trouble: why}); err != nil {
+		l.Log.Debug("could not write to Consul why nothing is done", "error", err)
+	}
+}
+
 func (l *Leader) word(v view, obs balance.Observation, trouble string) Word {
 	w := Word{Decision: l.last, Trouble: trouble}
 	if obs.Lag.Known {

@@ -32,8 +32,9 @@ type wish struct {
 	// Held is how many machines exist, half-born ones included, and Max how
 	// many may.
 	Held, Max int
-	// Births is how many cells may be born by this order at most.
-	Births int
+	// Births is how many cells may be born by this order at most, Destroys how
+	// many taken away or replaced.
+	Births, Destroys int
 }
 
 // step is one order to be carried out, and the marks to set or take back
@@ -55,6 +56,7 @@ func (s step) orders() bool { return len(s.Add)+len(s.Remove)+len(s.Replace) > 0
 func (r roster) step(w wish, leaverRank func([]string) []string) step {
 	s := step{Next: r.Next}
 	lost := slices.Concat(w.Dead, w.Failed)
+	lost = lost[:min(len(lost), w.Destroys)]
 	r.lose(&s, w, lost)
 	staying := without(r.Names, s.Remove, w.Leaving)
 	switch n := w.Desired - len(staying); {
@@ -64,7 +66,8 @@ func (r roster) step(w wish, leaverRank func([]string) []string) step {
 	case n < 0:
 		s.Mark = r.leavers(without(staying, s.Replace), -n, leaverRank)
 	}
-	s.Remove = append(s.Remove, r.departing(without(w.Leaving, s.TakeBack, s.Remove, s.Replace), w.Drained)...)
+	going := r.departing(without(w.Leaving, s.TakeBack, s.Remove, s.Replace), w.Drained)
+	s.Remove = append(s.Remove, going[:min(len(going), w.Destroys-len(s.Remove)-len(s.Replace))]...)
 	if len(s.Remove) > 0 && w.Held+len(s.Add) > w.Max {
 		// The machines of those that go are freed first, so that never more
 		// than max exist at once. The births follow in the next order.
@@ -88,7 +91,7 @@ func (r roster) lose(s *step, w wish, lost []string) {
 	}
 	if !r.Named {
 		for _, name := range slices.Backward(r.Names) {
-			if !slices.Contains(w.Failed, name) {
+			if !slices.Contains(w.Failed, name) || !slices.Contains(lost, name) {
 				break
 			}
 			s.Remove = append(s.Remove, name)

@@ -1,6 +1,7 @@
 package loop
 
 import (
+	stdcmp "cmp"
 	"slices"
 	"testing"
 
@@ -14,6 +15,12 @@ func named(names ...string) roster {
 }
 
 func counted(names ...string) roster { return roster{Service: "api", Names: names} }
+
+// unlimited lets a wish destroy what it likes, unless it says otherwise.
+func unlimited(w wish) wish {
+	w.Destroys = stdcmp.Or(w.Destroys, 99)
+	return w
+}
 
 func asGiven(names []string) []string { return names }
 
@@ -88,6 +95,11 @@ func TestStep(t *testing.T) {
 			wish{Desired: 1, Leaving: []string{"api-1", "api-2"}, Drained: []string{"api-1"}, Held: 3, Max: 5, Births: 9},
 			step{Names: []string{"api-0", "api-1", "api-2"}},
 		},
+		"no more are taken away than the limit allows": {
+			named("api-1", "api-2", "api-3"),
+			wish{Desired: 1, Leaving: []string{"api-2", "api-3"}, Drained: []string{"api-2", "api-3"}, Held: 3, Max: 5, Births: 9, Destroys: 1},
+			step{Remove: []string{"api-2"}, Names: []string{"api-1", "api-3"}, Next: 10},
+		},
 		"backing off, no birth; removals go on": {
 			named("api-1", "api-2"), wish{Desired: 2, Dead: []string{"api-2"}, Held: 2, Max: 5},
 			step{Remove: []string{"api-2"}, Names: []string{"api-1"}, Next: 10},
@@ -95,7 +107,7 @@ func TestStep(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, tt.roster.step(tt.wish, asGiven), cmpopts.EquateEmpty()); diff != "" {
+			if diff := cmp.Diff(tt.want, tt.roster.step(unlimited(tt.wish), asGiven), cmpopts.EquateEmpty()); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -118,8 +130,12 @@ func TestStepProperties(t *testing.T) {
 			}
 			w.Dead = pick(t, r.Names, "dead")
 			w.Drained = pick(t, leaving, "drained")
+			w.Destroys = rapid.IntRange(0, limit).Draw(t, "destroys")
 			s := r.step(w, asGiven)
 
+			if n := len(s.Remove) + len(s.Replace); n > w.Destroys {
+				t.Fatalf("%d cells are destroyed, of %d allowed", n, w.Destroys)
+			}
 			if len(r.Names)+len(s.Add) > limit {
 				t.Fatalf("%d machines and %d births, max %d", len(r.Names), len(s.Add), limit)
 			}

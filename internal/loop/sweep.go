@@ -1,0 +1,51 @@
+package loop
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// sweepEvery is how often old tombstones are looked for.
+const sweepEvery = time.Hour
+
+// sweep takes away what no longer means anything in Consul: registrations of
+// earlier lives, those of silent cells that the record no longer has, and
+// tombstones that nobody can ask for any more. A cell that is heard but that the
+// record doesn't have is somebody's: it is told of and left alone.
+func (l *Leader) sweep(ctx context.Context, v view) {
+	for _, m := range v.members {
+		for _, id := range m.Older {
+			l.deregister(ctx, id, "an earlier life of "+m.Name)
+		}
+		if slices.Contains(l.cells(), m.Name) || l.isHeld(m.Name) {
+			continue
+		}
+		if m.Silent {
+			l.deregister(ctx, m.ID(), "it is silent and no longer one of the cells")
+		} else if !l.strangers[m.ID()] {
+			l.strangers[m.ID()] = true
+			l.Log.Warn("a cell is registered that neither record nor state has: it is left alone", "cell", m.Name, "incarnation", m.Incarnation)
+		}
+	}
+	if v.at.Sub(l.sweptAt) < sweepEvery {
+		return
+	}
+	if _, err := l.lease.SweepTombstones(ctx); err != nil {
+		l.Log.Warn("could not remove old tombstones", "error", err)
+	}
+	l.sweptAt = v.at
+}
+
+func (l *Leader) isHeld(name string) bool {
+	_, held := l.held[name]
+	return held
+}
+
+func (l *Leader) deregister(ctx context.Context, id, why string) {
+	if err := l.Fleet.Deregister(ctx, id); err != nil {
+		l.Log.Warn("could not take a registration away", "id", id, "error", err)
+		return
+	}
+	l.Log.Info("registration taken away", "id", id, "because", why)
+}
