@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -26,9 +27,12 @@ func planned(config string, before func(), action plancheck.ResourceActionType) 
 func kill(t *testing.T, pids ...int) {
 	t.Helper()
 	for _, pid := range pids {
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		// One may end by itself when another is killed.
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 			t.Fatal(err)
 		}
+	}
+	for _, pid := range pids {
 		await(t, "the end of a process", func() bool { return !alive(pid) })
 	}
 }

@@ -1,0 +1,15 @@
+output "names" {
+  description = "The names of the cells."
+  value       = [for name in local.names : name]
+}
+
+output "cells" {
+  description = "Address, port and incarnation of each cell, by name."
+  value = {
+    for name, cell in homeostat_cell.cell : name => {
+      address     = cell.address
+      port        = cell.port
+      incarnation = cell.incarnation
+    }
+  }
+}
