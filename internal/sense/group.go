@@ -73,6 +73,8 @@ func (k *Kafka) fetchCommits(ctx context.Context, ids []int32) commits {
 	case err != nil:
 	case !ok:
 		err = fmt.Errorf("answered with %T", m)
+	case kafka.Error(res.ErrorCode) == kafka.GroupIdNotFound:
+		return noCommits(ids)
 	case res.ErrorCode != 0:
 		err = kafka.Error(res.ErrorCode)
 	}
@@ -84,6 +86,15 @@ func (k *Kafka) fetchCommits(ctx context.Context, ids []int32) commits {
 		if t.Name == k.cfg.Topic {
 			c.take(t.Partitions)
 		}
+	}
+	return c
+}
+
+// noCommits are those of a group that doesn't exist.
+func noCommits(ids []int32) commits {
+	c := commits{offsets: make(map[int]int64, len(ids))}
+	for _, id := range ids {
+		c.offsets[int(id)] = -1
 	}
 	return c
 }

@@ -96,6 +96,10 @@ func TestSampleWithFaults(t *testing.T) {
 			fault: kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetFetch}, Group: "g", Err: kerr.CoordinatorLoadInProgress, Count: 2},
 			known: 3,
 		},
+		"a group that is not found has committed nothing": {
+			fault: kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetFetch}, Group: "g", Err: kerr.GroupIDNotFound, Count: always},
+			known: 0, reason: `group "g" has committed no offset here, though there are 10 messages`,
+		},
 		"a group that may not be read": {
 			fault: kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetFetch}, Group: "g", Err: kerr.GroupAuthorizationFailed, Count: always},
 			known: 0, reason: `fetch the offsets committed by group "g": [30] Group Authorization`,
@@ -359,11 +363,21 @@ func TestPartitionLag(t *testing.T) {
 	}
 }
 
+// everyPartition commits the start of each of n partitions.
+func everyPartition(n int) map[int]int64 {
+	offsets := make(map[int]int64, n)
+	for p := range n {
+		offsets[p] = 0
+	}
+	return offsets
+}
+
 // BenchmarkLagSample5000 is a sample of a topic with 5,000 partitions on three
-// in-process brokers, with lag on each of them.
+// in-process brokers, with a committed offset on each of them.
 func BenchmarkLagSample5000(b *testing.B) {
 	const partitions, brokers = 5000, 3
 	f := newFake(b, brokers, kfake.SeedTopics(partitions, "t"))
+	commit(b, f.client, "t", "g", everyPartition(partitions))
 	k := f.sampler(b)
 	if s := k.Sample(b.Context()); s.PartitionCount.Value != partitions {
 		b.Fatalf("topic has %v partitions", s.PartitionCount)
