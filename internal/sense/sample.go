@@ -26,9 +26,9 @@ type logStarts map[int]logStart
 
 // Sample measures the group's lag. What can't be measured is unknown in the
 // sample, with the reason; so there is no error. It takes one metadata request,
-// one for the group's offsets, one for its state, one ListOffsets to each
-// leader, and at most once a minute a second one for the log starts of those
-// partitions on which the group is behind.
+// one each for the group's offsets and state, both after one that finds its
+// coordinator, one ListOffsets to each leader, and at most once a minute a
+// second one for the log starts of those partitions on which the group is behind.
 //
 // The committed offsets are read before the log ends. In the moment between,
 // the lag can only grow, so that a committed offset beyond the log end is never

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/reading"
@@ -23,8 +22,9 @@ type Vitals struct {
 	Version string `json:"version,omitempty"`
 	// At is when the vitals were measured, by the clock of the reader: see Age.
 	At time.Time `json:"-"`
-	// Age is how long before the answer the vitals were measured. An age
-	// travels between machines whose clocks disagree, an instant doesn't.
+	// Age is how long before the answer the vitals were measured; whoever
+	// serves them sets it. An age travels between machines whose clocks
+	// disagree, an instant doesn't.
 	Age time.Duration `json:"age_ns"`
 	// Ready says that the cell takes load; Draining that it is to leave.
 	Ready    bool `json:"ready"`
@@ -98,29 +98,4 @@ func DecodeVitals(r io.Reader, now time.Time) (Vitals, error) {
 		r.At = v.At
 	}
 	return v, nil
-}
-
-// VitalsHandler serves what latest returns, with its age by the given clock.
-// While there are none, it answers 503.
-func VitalsHandler(latest func() (Vitals, bool), now func() time.Time) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			w.Header().Set("Allow", "GET, HEAD")
-			http.Error(w, "vitals are only read", http.StatusMethodNotAllowed)
-			return
-		}
-		v, there := latest()
-		if !there {
-			http.Error(w, "nothing has been measured yet", http.StatusServiceUnavailable)
-			return
-		}
-		v.Age = max(0, now().Sub(v.At))
-		body, err := json.Marshal(v)
-		if err != nil {
-			http.Error(w, fmt.Sprintf("encode vitals: %v", err), http.StatusInternalServerError)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(body) // The reader has gone: nothing is to be done.
-	})
 }

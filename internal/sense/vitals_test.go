@@ -2,8 +2,6 @@ package sense
 
 import (
 	"encoding/json"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -36,41 +34,19 @@ func encode(t testing.TB, v Vitals) string {
 }
 
 func TestVitalsTravel(t *testing.T) {
-	// The reader's clock is a year behind the writer's; only the age counts.
-	written, read := start.AddDate(1, 0, 0), start
 	sent := wellVitals()
-	sent.At = written.Add(-4 * time.Second)
-	h := VitalsHandler(func() (Vitals, bool) { return sent, true }, func() time.Time { return written })
-	rec := httptest.NewRecorder()
-	h.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, VitalsPath, nil))
-	if rec.Code != http.StatusOK || rec.Header().Get("Content-Type") != "application/json" {
-		t.Fatalf("status %d, %s", rec.Code, rec.Body)
-	}
-	got, err := DecodeVitals(rec.Body, read)
+	sent.At, sent.Age = start.AddDate(1, 0, 0), 4*time.Second // The writer's clock is a year ahead.
+	got, err := DecodeVitals(strings.NewReader(encode(t, sent)), start)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := sent
-	want.At, want.Age = read.Add(-4*time.Second), 4*time.Second
+	want.At = start.Add(-4 * time.Second)
 	for _, r := range []*reading.Reading{&want.InFlight, &want.Busy, &want.Offered, &want.Served, &want.Refused, &want.SpoolDepth} {
 		r.At = want.At
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
-	}
-}
-
-func TestVitalsHandlerRefuses(t *testing.T) {
-	h := VitalsHandler(func() (Vitals, bool) { return Vitals{}, false }, time.Now)
-	for method, want := range map[string]int{
-		http.MethodGet:  http.StatusServiceUnavailable,
-		http.MethodPost: http.StatusMethodNotAllowed,
-	} {
-		rec := httptest.NewRecorder()
-		h.ServeHTTP(rec, httptest.NewRequest(method, VitalsPath, nil))
-		if rec.Code != want {
-			t.Errorf("%s: status %d, want %d", method, rec.Code, want)
-		}
 	}
 }
 
