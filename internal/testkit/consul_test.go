@@ -36,11 +36,17 @@ func get(t *testing.T, c *ConsulServer, key string) string {
 	return string(pair.Value)
 }
 
-func TestConsulKeepsDataThroughKillAndLosesThemWhenWiped(t *testing.T) {
+func TestConsulKeepsDataThroughStopAndKillAndLosesThemWhenWiped(t *testing.T) {
 	short(t)
 	c := Consul(t)
 	put(t, c, "homeostat/test", "kept")
 	address := c.Addr()
+	if err := c.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if err := c.Kill(); err != nil {
 		t.Fatal(err)
 	}

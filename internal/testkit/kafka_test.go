@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/sasl/plain"
 )
 
 // produce writes one message to partition 0 of a topic, acknowledged.
@@ -77,6 +78,49 @@ func TestKafkaKeepsMessagesThroughKillAndLosesThemWhenWiped(t *testing.T) {
 	}
 	if len(metadata.Topics) != 0 {
 		t.Errorf("after a wipe there are topics: %v", metadata.Topics)
+	}
+}
+
+func TestKafkaKeepsMessagesThroughAnOrderlyStop(t *testing.T) {
+	short(t)
+	k := Kafka(t)
+	if err := k.CreateTopic(t.Context(), "kept", 1); err != nil {
+		t.Fatal(err)
+	}
+	produce(t, k, "kept", "acknowledged")
+	if err := k.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if k.PID() != 0 {
+		t.Error("kafka runs after Stop")
+	}
+	if err := k.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := first(t, k, "kept"); got != "acknowledged" {
+		t.Errorf("after stop and start the first message is %q", got)
+	}
+}
+
+func TestKafkaTakesPropertiesAndATransport(t *testing.T) {
+	short(t)
+	login := "org.apache.kafka.common.security.plain.PlainLoginModule required user_tester=\"secret\";"
+	k := KafkaWith(t, KafkaOptions{
+		Properties: map[string]string{
+			"listener.security.protocol.map":                 "PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
+			"sasl.enabled.mechanisms":                        "PLAIN",
+			"sasl.mechanism.inter.broker.protocol":           "PLAIN",
+			"listener.name.plaintext.plain.sasl.jaas.config": login,
+		},
+		Transport: &kafka.Transport{SASL: plain.Mechanism{Username: "tester", Password: "secret"}},
+	})
+	if err := k.CreateTopic(t.Context(), "guarded", 1); err != nil {
+		t.Fatal(err)
+	}
+	stranger := &kafka.Client{Addr: kafka.TCP(k.Addr()), Transport: &kafka.Transport{}}
+	defer CloseClient(stranger)
+	if _, err := stranger.Metadata(t.Context(), &kafka.MetadataRequest{}); err == nil {
+		t.Error("a client without a password is let in")
 	}
 }
 
