@@ -2,10 +2,14 @@ package loop
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
@@ -86,20 +90,45 @@ func (l *Leader) fromRecord(ctx context.Context, p *preparation) error {
 // fromState makes the record that is missing from the cells that the state
 // holds. Where there is neither record nor state the service has no cells yet,
 // and begins with the policy's min.
+//
+// The state is read after the plans of the lesson, which wait for its lock: a
+// person's apply that still runs may be the very one that makes the cells.
 func (l *Leader) fromState(ctx context.Context, p *preparation) error {
-	d, shape, err := p.root.StateCells(ctx)
+	_, shape, err := p.root.StateCells(ctx)
 	if err != nil {
 		return fmt.Errorf("make the record that is missing from the state: %w", err)
 	}
 	p.shape = shape
-	p.record = fleet.Record{Names: d.Names, Count: d.Count, Next: 1}
-	for _, n := range d.Names {
+	if err := l.readCells(ctx, p); err != nil {
+		return err
+	}
+	own := l.Holder.Cell
+	if _, held := p.held[own]; !held && p.root.Module().Named && l.Holder.Service == l.Service.Name {
+		return fmt.Errorf("make the record that is missing from the state: it doesn't hold the leader's own cell %s: the apply that makes it hasn't ended, or it was made otherwise", own)
+	}
+	p.record = l.recordOf(p.held, p.root.Module().Named)
+	l.Log.Info("no record in Consul: made from Terraform's state", "count", p.record.Count, "cells", p.record.Names)
+	return nil
+}
+
+// recordOf is the record that changes nothing about the cells held.
+func (l *Leader) recordOf(held map[string]heldCell, named bool) fleet.Record {
+	names := slices.SortedFunc(maps.Keys(held), func(a, b string) int {
+		x, _ := cellNumber(l.Service.Name, a)
+		y, _ := cellNumber(l.Service.Name, b)
+		return cmp.Or(x-y, strings.Compare(a, b))
+	})
+	next := 0
+	for _, n := range names {
 		if i, ok := cellNumber(l.Service.Name, n); ok {
-			p.record.Next = max(p.record.Next, i+1)
+			next = max(next, i+1)
 		}
 	}
-	l.Log.Info("no record in Consul: made from Terraform's state", "count", d.Count, "cells", d.Names)
-	return l.readCells(ctx, p)
+	if !named {
+		// With a bare count a missing index is a cell to be made again.
+		return fleet.Record{Count: next}
+	}
+	return fleet.Record{Names: names, Count: len(names), Next: max(next, 1)}
 }
 
 func (l *Leader) readCells(ctx context.Context, p *preparation) error {
