@@ -89,11 +89,9 @@ func (s *screen) progress(now sight) string {
 	if now.stats == nil {
 		return "database away"
 	}
-	lag := "unknown"
-	if last := now.services["crawler"].Last; last != nil && last.Lag != nil {
-		lag = fmt.Sprintf("%.0f", *last.Lag)
-	}
-	return fmt.Sprintf("pages %d of %d, links %d, lag %s", now.stats.Pages, s.pages, now.stats.Links, lag)
+	// What the queue holds that isn't stored: fresher than the leader's last word.
+	lag := now.stats.Queued - now.stats.Stored
+	return fmt.Sprintf("pages %d of %d, links %d, lag %d", now.stats.Pages, s.pages, now.stats.Links, lag)
 }
 
 func ordered(status loop.Status) string {
