@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/segmentio/kafka-go"
 
-	"github.com/homeostat-io/terraform-provider-homeostat/examples/search-engine/discover"
+	"github.com/homeostat-io/terraform-provider-homeostat/examples/discover"
 	"github.com/homeostat-io/terraform-provider-homeostat/examples/search-engine/reach"
 	"github.com/homeostat-io/terraform-provider-homeostat/examples/search-engine/store"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"

@@ -27,8 +27,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/homeostat-io/terraform-provider-homeostat/examples/search-engine/cell"
-	"github.com/homeostat-io/terraform-provider-homeostat/examples/search-engine/discover"
+	"github.com/homeostat-io/terraform-provider-homeostat/examples/cell"
+	"github.com/homeostat-io/terraform-provider-homeostat/examples/discover"
 	"github.com/homeostat-io/terraform-provider-homeostat/examples/search-engine/store"
 )
 

@@ -14,7 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/homeostat-io/terraform-provider-homeostat/examples/search-engine/cell"
+	"github.com/homeostat-io/terraform-provider-homeostat/examples/cell"
 	"github.com/homeostat-io/terraform-provider-homeostat/examples/search-engine/store"
 )
 

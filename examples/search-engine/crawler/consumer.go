@@ -10,7 +10,7 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
-	"github.com/homeostat-io/terraform-provider-homeostat/examples/search-engine/cell"
+	"github.com/homeostat-io/terraform-provider-homeostat/examples/cell"
 )
 
 // A consumer is a member of the consumer group. It goes round by generations:

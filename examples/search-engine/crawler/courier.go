@@ -14,7 +14,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
-	"github.com/homeostat-io/terraform-provider-homeostat/examples/search-engine/discover"
+	"github.com/homeostat-io/terraform-provider-homeostat/examples/discover"
 	"github.com/homeostat-io/terraform-provider-homeostat/examples/search-engine/store"
 )
 

@@ -25,7 +25,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/homeostat-io/terraform-provider-homeostat/examples/search-engine/cell"
+	"github.com/homeostat-io/terraform-provider-homeostat/examples/cell"
 )
 
 type settings struct {

@@ -11,7 +11,7 @@ import (
 	"github.com/hashicorp/consul/api"
 	"github.com/twmb/franz-go/pkg/kfake"
 
-	"github.com/homeostat-io/terraform-provider-homeostat/examples/search-engine/discover"
+	"github.com/homeostat-io/terraform-provider-homeostat/examples/discover"
 	"github.com/homeostat-io/terraform-provider-homeostat/examples/search-engine/store"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"

@@ -21,8 +21,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/examples/cell"
 	"github.com/homeostat-io/terraform-provider-homeostat/examples/search-engine/archive"
-	"github.com/homeostat-io/terraform-provider-homeostat/examples/search-engine/cell"
 )
 
 func main() {

@@ -1,4 +1,4 @@
-// Package cell is what the programs of the example have in common because they
+// Package cell is what the programs of the examples have in common because they
 // run beside a sidecar: they listen where it says, bound and count the work
 // they have taken on, drain when told to, and finish it before they exit.
 //
