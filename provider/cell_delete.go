@@ -100,7 +100,7 @@ func (s *settings) drain(ctx context.Context, member fleet.Member, limit time.Du
 	if limit == 0 || member.Vitals == "" {
 		return nil
 	}
-	sidecar := newSidecar(member.Vitals)
+	sidecar := newSidecar(member.Vitals, member.ID())
 	err := sidecar.drain(ctx, limit)
 	if ctx.Err() != nil {
 		return fmt.Errorf("drain: %w", context.Cause(ctx))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -23,10 +24,12 @@ const (
 // package that has all of them would bring the sidecar's whole machinery into
 // the provider.
 type vitals struct {
-	Draining   bool            `json:"draining"`
-	Age        time.Duration   `json:"age_ns"`
-	InFlight   reading.Reading `json:"in_flight"`
-	SpoolDepth reading.Reading `json:"spool_depth"`
+	Cell        string          `json:"cell"`
+	Incarnation string          `json:"incarnation"`
+	Draining    bool            `json:"draining"`
+	Age         time.Duration   `json:"age_ns"`
+	InFlight    reading.Reading `json:"in_flight"`
+	SpoolDepth  reading.Reading `json:"spool_depth"`
 }
 
 // idle is false as long as it isn't known that the cell has nothing in hand.
@@ -37,14 +40,16 @@ func (v vitals) idle() bool {
 // sidecarTimeout bounds one request to a sidecar.
 const sidecarTimeout = 3 * time.Second
 
-// sidecar is the API of a cell's sidecar.
+// sidecar is the API of a cell's sidecar. The cell is named in each order: its
+// port may have been given to another cell since.
 type sidecar struct {
-	base   string
-	client *http.Client
+	base, cell string
+	client     *http.Client
 }
 
-func newSidecar(base string) *sidecar {
-	return &sidecar{base: strings.TrimRight(base, "/"), client: &http.Client{
+// newSidecar takes the sidecar's base URL and the cell's id, "name.incarnation".
+func newSidecar(base, cell string) *sidecar {
+	return &sidecar{base: strings.TrimRight(base, "/"), cell: cell, client: &http.Client{
 		Timeout: sidecarTimeout, Transport: &http.Transport{DisableKeepAlives: true},
 	}}
 }
@@ -62,7 +67,7 @@ func (s *sidecar) drain(ctx context.Context, limit time.Duration) error {
 		return s.untilIdle(ctx, limit, time.Time{})
 	}
 	began := time.Now()
-	if err := s.do(ctx, http.MethodPut, drainPath, nil); err != nil {
+	if err := s.do(ctx, http.MethodPut, s.drainPath(), nil); err != nil {
 		return err
 	}
 	defer func() {
@@ -107,13 +112,20 @@ func (s *sidecar) takeBack(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 500*time.Millisecond)
 	defer cancel()
 	// If it doesn't arrive the cell drains on, and the next run removes it.
-	_ = s.do(ctx, http.MethodDelete, drainPath, nil)
+	_ = s.do(ctx, http.MethodDelete, s.drainPath(), nil)
 }
+
+func (s *sidecar) drainPath() string { return drainPath + "?cell=" + url.QueryEscape(s.cell) }
 
 func (s *sidecar) vitals(ctx context.Context) (vitals, error) {
 	var v vitals
-	err := s.do(ctx, http.MethodGet, vitalsPath, &v)
-	return v, err
+	if err := s.do(ctx, http.MethodGet, vitalsPath, &v); err != nil {
+		return v, err
+	}
+	if id := v.Cell + "." + v.Incarnation; id != s.cell {
+		return v, fmt.Errorf("the sidecar at %s is that of %s, not of %s", s.base, id, s.cell)
+	}
+	return v, nil
 }
 
 func (s *sidecar) do(ctx context.Context, method, path string, into any) error {

@@ -41,6 +41,9 @@ func (f *fakeSidecar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if f.looks++; f.looks == 3 {
 			close(f.asked)
 		}
+		if v.Cell == "" {
+			v.Cell, v.Incarnation = "pod-1", "i1"
+		}
 		_ = json.NewEncoder(w).Encode(v)
 	case "PUT " + loop.DrainPath, "DELETE " + loop.DrainPath:
 		f.calls = append(f.calls, r.Method)
@@ -69,6 +72,7 @@ func TestDrain(t *testing.T) {
 		"spool in a while":      {[]sense.Vitals{spooling, spooling, holding(0)}, time.Minute, []string{"PUT"}, ""},
 		"never idle":            {[]sense.Vitals{holding(2)}, 200 * time.Millisecond, []string{"PUT"}, "it was not idle within 200ms"},
 		"nobody knows":          {[]sense.Vitals{unknown}, time.Minute, []string{"PUT"}, "what it has in hand isn't known: no gauge is configured"},
+		"another cell's port":   {[]sense.Vitals{{Cell: "pod-2", Incarnation: "i9"}}, time.Minute, nil, "the sidecar at URL is that of pod-2.i9, not of pod-1.i1"},
 		"drained by its leader": {[]sense.Vitals{marked}, time.Minute, nil, ""},
 	}
 	for name, c := range cases {
@@ -76,8 +80,8 @@ func TestDrain(t *testing.T) {
 			fake := &fakeSidecar{vitals: c.vitals, asked: make(chan struct{})}
 			server := httptest.NewServer(fake)
 			defer server.Close()
-			err := newSidecar(server.URL+"/").drain(t.Context(), c.limit)
-			if (err == nil) != (c.want == "") || err != nil && err.Error() != c.want {
+			err := newSidecar(server.URL+"/", "pod-1.i1").drain(t.Context(), c.limit)
+			if (err == nil) != (c.want == "") || err != nil && strings.ReplaceAll(err.Error(), server.URL, "URL") != c.want {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 			if !slices.Equal(fake.calls, c.calls) {
@@ -96,7 +100,7 @@ func TestDrainInterrupted(t *testing.T) {
 		<-fake.asked
 		cancel()
 	}()
-	if err := newSidecar(server.URL).drain(ctx, time.Hour); !errors.Is(err, context.Canceled) {
+	if err := newSidecar(server.URL, "pod-1.i1").drain(ctx, time.Hour); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want canceled", err)
 	}
 	if want := []string{"PUT", "DELETE"}; !slices.Equal(fake.calls, want) {
@@ -117,7 +121,7 @@ func TestSidecarFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewServer(c.handler)
 			defer server.Close()
-			if err := newSidecar(server.URL).drain(t.Context(), time.Minute); err == nil || !strings.Contains(err.Error(), c.want) {
+			if err := newSidecar(server.URL, "pod-1.i1").drain(t.Context(), time.Minute); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})

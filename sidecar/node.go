@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"strconv"
 	"time"
@@ -114,12 +115,12 @@ func (n *node) identity(o runOptions) (fleet.Cell, error) {
 // vitalsURL is where others reach this sidecar: at the address it listens on,
 // or, where that is every address, at the application's.
 func vitalsURL(listener net.Listener, address string) string {
-	at := listener.Addr().(*net.TCPAddr)
-	host := at.IP.String()
-	if at.IP.IsUnspecified() {
+	at := netip.MustParseAddrPort(listener.Addr().String())
+	host := at.Addr().String()
+	if at.Addr().IsUnspecified() {
 		host = address
 	}
-	return "http://" + net.JoinHostPort(host, strconv.Itoa(at.Port))
+	return "http://" + net.JoinHostPort(host, strconv.Itoa(int(at.Port())))
 }
 
 // standers are what this sidecar stands for: its own service at once, others
