@@ -1,0 +1,125 @@
+// Command load sends requests to the cells of a service at a steady rate, and
+// writes each second what became of them. The rate does not wait for answers,
+// as that of many people does not; what is outstanding is bounded all the same.
+//
+//	load -rate 16 -for 30s -then 32
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/examples/discover"
+)
+
+// outstanding is the most requests that wait for an answer at once; more are
+// dropped and counted.
+const outstanding = 1000
+
+func main() {
+	service := flag.String("service", "server", "service to send to, found through the Consul at CONSUL_HTTP_ADDR")
+	rate := flag.Float64("rate", 16, "requests a second")
+	change := flag.Duration("for", 0, "how long to send at that rate; 0 for always")
+	then := flag.Float64("then", 32, "requests a second after that")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, *service, *rate, *change, *then); err != nil {
+		slog.Error("no load", "error", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, service string, rate float64, change time.Duration, then float64) error {
+	if rate <= 0 || then <= 0 || change < 0 {
+		return errors.New("-rate and -then must be above zero, and -for not below it")
+	}
+	cells, err := discover.New(service)
+	if err != nil {
+		return err
+	}
+	results := newTally()
+	go results.report(ctx, os.Stdout)
+	sender := sender{cells: cells, results: results, places: make(chan struct{}, outstanding),
+		client: &http.Client{Timeout: 10 * time.Second}}
+	first := ctx
+	if change > 0 {
+		var cancel context.CancelFunc
+		first, cancel = context.WithTimeout(ctx, change)
+		defer cancel()
+	}
+	sender.send(ctx, first, rate)
+	sender.send(ctx, ctx, then)
+	return nil
+}
+
+// sender sends requests.
+type sender struct {
+	cells   *discover.Service
+	results *tally
+	places  chan struct{}
+	client  *http.Client
+}
+
+// send sends at a rate until the phase is over. Requests live as long as ctx.
+func (s *sender) send(ctx, phase context.Context, rate float64) {
+	tick := time.NewTicker(time.Duration(float64(time.Second) / rate))
+	defer tick.Stop()
+	for {
+		select {
+		case <-phase.Done():
+			return
+		case <-tick.C:
+		}
+		select {
+		case s.places <- struct{}{}:
+			go func() {
+				defer func() { <-s.places }()
+				s.one(ctx)
+			}()
+		default:
+			s.results.add(0, errors.New("too many are outstanding"))
+		}
+	}
+}
+
+func (s *sender) one(ctx context.Context) {
+	start := time.Now()
+	err := s.get(ctx)
+	if ctx.Err() == nil {
+		s.results.add(time.Since(start), err)
+	}
+}
+
+func (s *sender) get(ctx context.Context) error {
+	address, err := s.cells.Pick(ctx)
+	if err != nil {
+		return err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/", nil)
+	if err != nil {
+		return err
+	}
+	response, err := s.client.Do(request)
+	if err != nil {
+		s.cells.Forget()
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if _, err := io.Copy(io.Discard, response.Body); err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answered %s", address, response.Status)
+	}
+	return nil
+}
