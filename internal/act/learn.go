@@ -89,7 +89,12 @@ func (l *lesson) plan(ctx context.Context, d Desired) (sample, error) {
 		return sample{}, err
 	}
 	l.scratchPaths = append(l.scratchPaths, dir)
-	q := request{desired: d, dir: dir, parallelism: l.root.parallelism(guard.Order{}, guard.Shape{})}
+	q := request{
+		desired: d, dir: dir, parallelism: l.root.parallelism(guard.Order{}, guard.Shape{}),
+		// A cell that has died is still one by which the shape can be learned,
+		// and a lesson needn't ask for every machine.
+		unrefreshed: true,
+	}
 	stream, err := l.root.plan(ctx, q)
 	return sample{request: q, changes: stream.Changes}, err
 }

@@ -137,6 +137,9 @@ type request struct {
 	replace     []string
 	targets     []string
 	parallelism int
+	// unrefreshed plans on the state as it is, without looking at what has
+	// become of it.
+	unrefreshed bool
 }
 
 func (q request) planFile() string      { return filepath.Join(q.dir, "plan") }
@@ -172,7 +175,7 @@ func (r *Root) planOptions(q request) ([]tfexec.PlanOption, error) {
 		return nil, err
 	}
 	options := []tfexec.PlanOption{
-		tfexec.Out(q.planFile()), tfexec.Parallelism(q.parallelism), tfexec.LockTimeout(r.cfg.LockTimeout.String()),
+		tfexec.Out(q.planFile()), tfexec.Refresh(!q.unrefreshed), tfexec.Parallelism(q.parallelism), tfexec.LockTimeout(r.cfg.LockTimeout.String()),
 	}
 	for _, f := range r.cfg.VarFiles {
 		options = append(options, tfexec.VarFile(f))
