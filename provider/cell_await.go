@@ -28,7 +28,7 @@ func (c *creation) await(ctx context.Context, newborn *birth.Newborn) (*fleet.Me
 		if !running {
 			return nil, c.ended(ctx, newborn)
 		}
-		member, err := c.fleet.Member(ctx, c.spec.Service, c.spec.Name)
+		member, err := c.roll.member(ctx, c.spec.Service, c.spec.Name)
 		if err == nil && member.Incarnation == c.spec.Incarnation && member.Health == fleet.Passing {
 			return member, nil
 		}

@@ -20,8 +20,8 @@ func TestDeleteLeavesNothing(t *testing.T) {
 		Steps: []resource.TestStep{{
 			Config: r.cell("well stubborn brood", `drain = { grace = "1s" }`),
 			Check: func(*terraform.State) error {
-				await(t, "four processes", func() bool { return len(r.said("web-1")) == 4 })
-				begun = r.said("web-1")
+				await(t, "four processes", func() bool { return len(r.said()) == 4 })
+				begun = r.said()
 				return nil
 			},
 		}},

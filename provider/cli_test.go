@@ -103,3 +103,15 @@ func (r *running) provider(t *testing.T) int {
 	}
 	return 0
 }
+
+// wait returns how the command ended; the limit is there so that the test ends.
+func (r *running) wait(t *testing.T) error {
+	t.Helper()
+	select {
+	case status := <-r.done:
+		return status
+	case <-time.After(time.Minute):
+		t.Fatalf("it doesn't end:\n%s", r.out)
+		return nil
+	}
+}

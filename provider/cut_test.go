@@ -47,18 +47,18 @@ func TestBirthCut(t *testing.T) {
 		// the cell's in the end.
 		adopted bool
 	}{
-		"provider killed": {func(t *testing.T, c *cli, r *running) { kill(t, r.provider(t)) }, true},
-		"terraform killed": {func(t *testing.T, c *cli, r *running) {
+		"provider killed": {func(t *testing.T, _ *cli, r *running) { kill(t, r.provider(t)) }, true},
+		"terraform killed": {func(t *testing.T, _ *cli, r *running) {
 			provider := r.provider(t)
 			kill(t, r.cmd.Process.Pid)
 			await(t, "the end of the provider", func() bool { return !alive(provider) })
 		}, true},
-		"both killed":    {func(t *testing.T, c *cli, r *running) { kill(t, r.provider(t), r.cmd.Process.Pid) }, true},
-		"sidecar killed": {func(t *testing.T, c *cli, r *running) { kill(t, c.said("web-1")[0]) }, false},
+		"both killed":    {func(t *testing.T, _ *cli, r *running) { kill(t, r.provider(t), r.cmd.Process.Pid) }, true},
+		"sidecar killed": {func(t *testing.T, c *cli, _ *running) { kill(t, c.said()[0]) }, false},
 		"all killed": {func(t *testing.T, c *cli, r *running) {
-			kill(t, r.provider(t), r.cmd.Process.Pid, c.said("web-1")[0])
+			kill(t, r.provider(t), r.cmd.Process.Pid, c.said()[0])
 		}, false},
-		"interrupted": {func(t *testing.T, c *cli, r *running) {
+		"interrupted": {func(t *testing.T, _ *cli, r *running) {
 			if err := r.cmd.Process.Signal(syscall.SIGINT); err != nil {
 				t.Fatal(err)
 			}
@@ -72,15 +72,11 @@ func TestBirthCut(t *testing.T) {
 			c.write(c.cell("gate="+gate, `drain = { grace = "1s" }`))
 			run := c.start("apply", "-auto-approve")
 			await(t, "a registration", func() bool { return c.member("web-1") != nil })
-			first := c.said("web-1")
+			first := c.said()
 			began := time.Now()
 			tc.cut(t, c, run)
-			select {
-			case <-run.done:
-			case <-time.After(30 * time.Second):
-				t.Fatalf("it doesn't end:\n%s", run.out)
-			}
-			t.Logf("ended %v after the cut", time.Since(began).Round(time.Millisecond))
+			status := run.wait(t)
+			t.Logf("ended %v after the cut: %v", time.Since(began).Round(time.Millisecond), status)
 			if err := os.WriteFile(gate, nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -123,10 +119,8 @@ func TestBirthInterrupted(t *testing.T) {
 	if err := run.cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	select {
-	case <-run.done:
-	case <-time.After(30 * time.Second):
-		t.Fatalf("it doesn't end:\n%s", run.out)
+	if status := run.wait(t); status == nil {
+		t.Error("an interrupted apply ends as if it had succeeded")
 	}
 	for _, want := range []string{"it was interrupted (context canceled), and then", "apply again: the cell stands in the state as tainted"} {
 		if !spaced(want).MatchString(run.out.String()) {
@@ -147,8 +141,8 @@ func TestRemovalCut(t *testing.T) {
 	c := newCLI(t, newRig(t))
 	c.write(c.cell("well stubborn brood", `drain = { grace = "1m" }`))
 	c.must("apply", "-auto-approve")
-	await(t, "four processes", func() bool { return len(c.said("web-1")) == 4 })
-	all := c.said("web-1")
+	await(t, "four processes", func() bool { return len(c.said()) == 4 })
+	all := c.said()
 	run := c.start("destroy", "-auto-approve")
 	testkit.Await(t, time.Minute, func(ctx context.Context) error {
 		tombstones, err := c.fleet.Tombstones(ctx, c.service)
@@ -158,7 +152,7 @@ func TestRemovalCut(t *testing.T) {
 		return err
 	})
 	kill(t, run.provider(t), run.cmd.Process.Pid)
-	<-run.done
+	t.Log(run.wait(t))
 	unlock(t, c)
 	c.write(c.cell("well stubborn brood", `drain = { grace = "1s" }`))
 	c.must("apply", "-auto-approve")
@@ -168,6 +162,39 @@ func TestRemovalCut(t *testing.T) {
 			t.Errorf("process %d is left", pid)
 		}
 	}
+	if err := c.nothingLeft(nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// Ctrl-C while the cell drains: it stays, and is taken back.
+func TestRemovalInterrupted(t *testing.T) {
+	c := newCLI(t, newRig(t))
+	c.write(c.cell("well swamped", `drain = { timeout = "1m" }`))
+	c.must("apply", "-auto-approve")
+	log := filepath.Join(c.dir, c.service, "web-1", "cell.log")
+	saw := func(line string) bool {
+		b, err := os.ReadFile(log)
+		return err == nil && strings.Contains(string(b), line)
+	}
+	run := c.start("destroy", "-auto-approve")
+	await(t, "a drain", func() bool { return saw("drain PUT") })
+	if err := run.cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if status := run.wait(t); status == nil {
+		t.Error("an interrupted destroy ends as if it had succeeded")
+	}
+	if !saw("drain DELETE") {
+		t.Error("the cell was not taken back")
+	}
+	if tombstones, err := c.fleet.Tombstones(t.Context(), c.service); err != nil || len(tombstones) > 0 {
+		t.Errorf("tombstones of a cell that lives: %+v, %v", tombstones, err)
+	}
+	c.must("plan", "-detailed-exitcode")
+	c.write(c.cell("well swamped", `drain = { timeout = "0s" }`))
+	c.must("apply", "-auto-approve")
+	c.must("destroy", "-auto-approve")
 	if err := c.nothingLeft(nil); err != nil {
 		t.Error(err)
 	}

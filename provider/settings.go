@@ -22,6 +22,7 @@ type settings struct {
 	fleet  *fleet.Client
 	births *birth.Processes
 	agents []agent
+	roll   *roll
 	// unknown names the part of the block that only an apply will tell; the
 	// rest is then empty.
 	unknown string
@@ -53,7 +54,7 @@ func newSettings(ctx context.Context, m providerModel, log *slog.Logger) (*setti
 	if err != nil {
 		return nil, err
 	}
-	return &settings{fleet: client, births: births, agents: agents}, nil
+	return &settings{fleet: client, births: births, agents: agents, roll: newRoll(client.Members)}, nil
 }
 
 // fleetConfig reads the consul attribute; what it leaves out is Consul's own

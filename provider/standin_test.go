@@ -33,7 +33,8 @@ import (
 //	stubborn      ignores SIGTERM
 //	brood         has children with sessions of their own, one of which
 //	              overwrites its environment as PostgreSQL does
-//	busy          has something in hand until it was asked to drain
+//	busy          has something in hand for a while after it was asked to drain
+//	swamped       has something in hand for ever
 type standIn struct {
 	kind     []string
 	draining atomic.Bool
@@ -75,15 +76,20 @@ func (s *standIn) run() {
 		<-ctx.Done()
 		return
 	}
-	s.push(ctx, listener.Addr().(*net.TCPAddr).Port)
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	check(err)
+	s.push(ctx, port)
 	fmt.Println("ended in order")
 }
 
 func (s *standIn) api() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/vitals", func(w http.ResponseWriter, _ *http.Request) {
-		v := vitals{Draining: s.draining.Load(), InFlight: reading.Of(0, time.Now())}
-		if s.is("busy") && s.asked.Load() < 3 {
+		v := vitals{
+			Cell: os.Getenv("HOMEOSTAT_CELL"), Incarnation: os.Getenv("HOMEOSTAT_INCARNATION"),
+			Draining: s.draining.Load(), InFlight: reading.Of(0, time.Now()),
+		}
+		if s.is("swamped") || s.is("busy") && s.asked.Load() < 3 {
 			v.InFlight = reading.Of(2, time.Now())
 		}
 		if v.Draining {
@@ -91,7 +97,11 @@ func (s *standIn) api() http.Handler {
 		}
 		_ = json.NewEncoder(w).Encode(v)
 	})
-	mux.HandleFunc("/v1/drain", func(_ http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("/v1/drain", func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("cell") != os.Getenv(birth.Marker) {
+			http.Error(w, "another cell's", http.StatusConflict)
+			return
+		}
 		fmt.Println("drain", r.Method)
 		s.draining.Store(r.Method == http.MethodPut)
 	})
@@ -99,7 +109,9 @@ func (s *standIn) api() http.Handler {
 }
 
 // push registers the cell and keeps pushing its health, as the real one does.
-func (s *standIn) push(ctx context.Context, port int) {
+func (s *standIn) push(ctx context.Context, portText string) {
+	port, err := strconv.Atoi(portText)
+	check(err)
 	client, err := fleet.New(fleet.Config{Addresses: []string{os.Getenv("TEST_CONSUL")}, Prefix: os.Getenv("TEST_PREFIX")})
 	check(err)
 	host, err := birth.ThisHost()

@@ -65,10 +65,7 @@ func (s Spec) ID() string { return s.Name + "." + s.Incarnation }
 
 // Validate says everything that is wrong with the spec.
 func (s Spec) Validate() error {
-	var errs []error
-	for _, err := range []error{CheckName("service", s.Service), CheckName("name", s.Name)} {
-		errs = append(errs, err)
-	}
+	errs := []error{CheckName("service", s.Service), CheckName("name", s.Name)}
 	if !incarnationPattern.MatchString(s.Incarnation) {
 		errs = append(errs, fmt.Errorf("incarnation %q must match %s", s.Incarnation, incarnationPattern))
 	}

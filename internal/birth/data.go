@@ -146,11 +146,11 @@ func (h *Held) CheckDelete(dir string) error {
 	if !info.IsDir() {
 		return fmt.Errorf("data directory %s is no directory but a %s", dir, info.Mode().Type())
 	}
-	real, err := filepath.EvalSymlinks(dir)
+	resolved, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		return fmt.Errorf("look at the data directory: %w", err)
 	}
-	if err := h.CheckData(real, true); err != nil {
+	if err := h.CheckData(resolved, true); err != nil {
 		return err
 	}
 	c, err := readClaim(dir)

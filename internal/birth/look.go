@@ -95,6 +95,15 @@ func (p *Processes) Keep(service, name string) error {
 	return f.Close()
 }
 
+// unkeep takes back what Keep noted of an earlier life.
+func (h *Held) unkeep() error {
+	err := os.Remove(filepath.Join(h.dir, keptFile))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("take back that the cell is in a state: %w", err)
+	}
+	return nil
+}
+
 // Kept reports what Keep noted.
 func (p *Processes) Kept(service, name string) bool {
 	_, err := os.Stat(filepath.Join(p.Folder(service, name), keptFile))

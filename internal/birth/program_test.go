@@ -35,16 +35,16 @@ func runProgram(words []string) {
 	switch words[0] {
 	case "wait":
 		signal.Ignore(syscall.SIGHUP)
-		say("ready")
+		ready()
 		select {}
 	case "stubborn":
 		signal.Ignore(syscall.SIGTERM, syscall.SIGHUP)
-		say("ready")
+		ready()
 		select {}
 	case "clobbered":
 		signal.Ignore(syscall.SIGTERM, syscall.SIGHUP)
 		clobber()
-		say("ready")
+		ready()
 		select {}
 	case "fail":
 		fmt.Println("no such table")
@@ -55,12 +55,12 @@ func runProgram(words []string) {
 		startAgain(words[1], words[2])
 	case "describe":
 		describe()
-		say("ready")
+		ready()
 		select {}
 	}
 }
 
-func say(word string) { fmt.Println(word, os.Getpid()) }
+func ready() { fmt.Println("ready", os.Getpid()) }
 
 // plant starts each of the named children, and waits. A name with "+" before
 // it begins a session of its own, one with "@" before it is marked as another
@@ -81,7 +81,7 @@ func plant(children []string) {
 			os.Exit(1)
 		}
 	}
-	say("ready")
+	ready()
 	select {}
 }
 

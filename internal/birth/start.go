@@ -123,6 +123,9 @@ func (h *Held) Start(spec Spec) (*Newborn, error) {
 }
 
 func (h *Held) start(spec Spec) (*Newborn, error) {
+	if err := h.unkeep(); err != nil {
+		return nil, err
+	}
 	record := newRecord(spec, h.host)
 	if err := record.write(h.dir); err != nil {
 		return nil, err
