@@ -43,7 +43,7 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, gra
 		IdleTimeout:       2 * time.Minute,
 	}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	go func() { served <- server.Serve(listener) }() // until Shutdown or Close, which say what went wrong
 	select {
 	case err := <-served:
 		return fmt.Errorf("serve on %s: %w", listener.Addr(), err)
@@ -55,6 +55,5 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, gra
 	if err != nil {
 		err = errors.Join(fmt.Errorf("requests were still in flight after %s: %w", grace, err), server.Close())
 	}
-	<-served
 	return err
 }

@@ -64,7 +64,7 @@ func TestServer(t *testing.T) {
 		}
 	}
 	response := httptest.NewRecorder()
-	handler(time.Millisecond, 2).ServeHTTP(response, httptest.NewRequest("GET", "/metrics", nil))
+	handler(time.Millisecond, 2).ServeHTTP(response, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	for _, name := range []string{"answer_seconds_bucket", "server_in_flight 0"} {
 		if !strings.Contains(response.Body.String(), name) {
 			t.Errorf("no %s among the metrics", name)

@@ -20,6 +20,7 @@ import (
 type relay struct {
 	store      *store.Store
 	client     *kafka.Client
+	transport  *kafka.Transport
 	writer     *kafka.Writer
 	partitions int
 	every      time.Duration
@@ -36,6 +37,7 @@ func newRelay(pages *store.Store, brokers []string, s settings) *relay {
 	return &relay{
 		store:      pages,
 		client:     &kafka.Client{Addr: address, Transport: transport, Timeout: 10 * time.Second},
+		transport:  transport,
 		partitions: s.partitions,
 		every:      s.sweep,
 		found:      make(chan struct{}, 1),
@@ -62,7 +64,7 @@ func (r *relay) nudge() {
 func (r *relay) run(ctx context.Context) error {
 	defer func() {
 		_ = r.writer.Close()
-		r.client.Transport.(*kafka.Transport).CloseIdleConnections()
+		r.transport.CloseIdleConnections()
 	}()
 	r.makeTopic(ctx)
 	sweep := time.NewTicker(r.every)

@@ -196,7 +196,7 @@ func checkURLs(urls []string) error {
 			return fmt.Errorf("%w: %.200q is not an absolute http or https URL", errBadRequest, text)
 		}
 		if len(text) > maxURL {
-			return fmt.Errorf("%w: URL of %d bytes, the longest taken is %d: %.80s...", errBadRequest, len(text), maxURL, text)
+			return fmt.Errorf("%w: URL of %d bytes, the longest taken is %d: %.80s", errBadRequest, len(text), maxURL, text)
 		}
 	}
 	return nil

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"log/slog"
-	"net/url"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -21,11 +20,8 @@ type crawler struct {
 // is stored, or it is none to be crawled.
 func (c *crawler) crawl(ctx context.Context, message kafka.Message) error {
 	start := time.Now()
-	at, err := url.Parse(string(message.Value))
-	if err == nil {
-		normalise(at)
-	}
-	if err != nil || !c.fetcher.within.contains(at) {
+	at, ok := c.fetcher.within.address(string(message.Value))
+	if !ok {
 		slog.Warn("a message is no URL of this crawl", "message", string(message.Value),
 			"partition", message.Partition, "offset", message.Offset)
 		c.metrics.pages.WithLabelValues("ignored").Inc()

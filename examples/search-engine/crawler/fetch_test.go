@@ -111,7 +111,8 @@ func TestFetchWithoutAnswerIsStatus0(t *testing.T) {
 
 func TestEachHostHasItsOwnLimit(t *testing.T) {
 	f := newFetcher(scope{}, 2, time.Second)
-	if f.limit("a") != f.limit("a") || f.limit("a") == f.limit("b") {
+	first := f.limit("a")
+	if f.limit("a") != first || f.limit("b") == first {
 		t.Error("limits are not one for each host")
 	}
 	if got := f.limit("a").Limit(); got != 2 {

@@ -44,6 +44,16 @@ func (s scope) resolve(page *url.URL, reference string) (string, bool) {
 	return text, s.contains(u) && len(text) <= maxURL
 }
 
+// address reads a normalised address of the crawl; a message may be anything.
+func (s scope) address(text string) (*url.URL, bool) {
+	u, err := url.Parse(text)
+	if err != nil {
+		return nil, false
+	}
+	normalise(u)
+	return u, s.contains(u)
+}
+
 // contains says whether a normalised address belongs to the crawl.
 func (s scope) contains(u *url.URL) bool {
 	return u.Scheme == s.Scheme && u.Host == s.Host && strings.HasPrefix(u.EscapedPath(), s.EscapedPath())

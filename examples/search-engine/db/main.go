@@ -80,14 +80,18 @@ func (p *postgres) serve(ctx context.Context) error {
 		return fmt.Errorf("start %s: %w", command.Path, err)
 	}
 	slog.Info("serving", "port", p.port, "data", p.data, "pid", command.Process.Pid)
-	ended := make(chan error, 1)
-	go func() { ended <- command.Wait() }()
+	ended := make(chan struct{})
+	var outcome error
+	go func() {
+		defer close(ended)
+		outcome = command.Wait()
+	}()
 	select {
-	case err := <-ended:
-		if err == nil {
+	case <-ended:
+		if outcome == nil {
 			return errors.New("PostgreSQL ended by itself")
 		}
-		return fmt.Errorf("PostgreSQL ended by itself: %w", err)
+		return fmt.Errorf("PostgreSQL ended by itself: %w", outcome)
 	case <-ctx.Done():
 	}
 	// To PostgreSQL SIGTERM means to wait for every client to leave; SIGINT is
@@ -100,7 +104,7 @@ func (p *postgres) serve(ctx context.Context) error {
 			return fmt.Errorf("stop PostgreSQL: %w", err)
 		}
 		select {
-		case <-ended: // how it ended says nothing more
+		case <-ended: // how it ended says nothing more here
 			return nil
 		case <-time.After(step.limit):
 			slog.Warn("PostgreSQL does not end", "signal", step.signal, "after", step.limit)

@@ -65,7 +65,7 @@ func (d *demo) processes(variable string) ([]int, error) {
 // nothingLeft waits until nothing is left of the services: no process, no
 // registration, no session that could hold a lock, and no locked state.
 func (d *demo) nothingLeft(ctx context.Context) error {
-	err := testkit.Poll(ctx, time.Minute, func(ctx context.Context) error {
+	err := testkit.Poll(ctx, time.Minute, func(context.Context) error {
 		return errors.Join(d.noProcess(), d.noRegistration(), d.noLock())
 	})
 	if err != nil {
