@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,7 +24,7 @@ import (
 func TestMain(m *testing.M) { testkit.Main(m) }
 
 // needServers skips a test that needs real servers when only short tests run.
-func needServers(t *testing.T) {
+func needServers(t testing.TB) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("needs Consul and Terraform")
@@ -33,7 +34,7 @@ func needServers(t *testing.T) {
 // house is one service of real cells: local processes made by the real
 // provider through the real Terraform, registered in a Consul of their own.
 type house struct {
-	t         *testing.T
+	t         testing.TB
 	dir       string
 	consul    *testkit.ConsulServer
 	fleet     *fleet.Client
@@ -45,6 +46,10 @@ type house struct {
 // houseOptions are what differs between tests.
 type houseOptions struct {
 	Policy  string   // inside service "pod", after terraform
+	Above   string   // beside the service
+	Beat    string   // 500ms by default
+	Min     int      // 1 by default
+	Max     int      // 8 by default
 	Command []string // of the application; sleep by default
 	Module  string   // main.tf; local cells by default
 	Initial int      // cells that a person's first apply makes
@@ -52,7 +57,7 @@ type houseOptions struct {
 
 // newHouse lays out policy and root module and starts Consul. Nothing of it is
 // left when the test ends.
-func newHouse(t *testing.T, o houseOptions) *house {
+func newHouse(t testing.TB, o houseOptions) *house {
 	t.Helper()
 	build := testkit.Provider(t)
 	h := &house{
@@ -70,10 +75,11 @@ func newHouse(t *testing.T, o houseOptions) *house {
 	h.write("pod/main.tf", o.Module)
 	h.write("homeostat.hcl", fmt.Sprintf(`
 consul { address = %q }
+%s
 service "pod" {
-  min  = 1
-  max  = 8
-  beat = "500ms"
+  min  = %d
+  max  = %d
+  beat = %q
   terraform {
     dir          = "pod"
     lock_timeout = "2s"
@@ -81,7 +87,7 @@ service "pod" {
   }
 %s
 }
-`, h.consul.Addr(), build.CLIConfig, o.Policy))
+`, h.consul.Addr(), o.Above, cmp.Or(o.Min, 1), cmp.Or(o.Max, 8), cmp.Or(o.Beat, "500ms"), build.CLIConfig, o.Policy))
 	h.fleet, err = fleet.New(fleet.Config{Addresses: []string{h.consul.Addr()}})
 	h.must(err)
 	t.Cleanup(h.fleet.Close)

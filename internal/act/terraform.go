@@ -61,8 +61,9 @@ func (r *Root) runJSON(ctx context.Context, command string, out *bytes.Buffer, c
 	defer r.give(tf)
 	limited, cancel := context.WithTimeoutCause(ctx, r.cfg.Timeout, ErrTimeout)
 	defer cancel()
-	r.cfg.Log.DebugContext(ctx, "run terraform", "command", command, "dir", r.cfg.Dir)
+	r.cfg.Log.DebugContext(ctx, "terraform begins", "command", command, "dir", r.cfg.Dir)
 	err = onOneThread(func() error { return call(limited, tf) })
+	r.cfg.Log.DebugContext(ctx, "terraform ended", "command", command, "error", err)
 	if err == nil {
 		return nil
 	}
