@@ -33,10 +33,12 @@ func TestNextAddressTakesOver(t *testing.T) {
 		"nobody listens": closedPort,
 		"hangs":          hung,
 		"no leader": func(t *testing.T) string {
-			return fault(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "No cluster leader", 500) })
+			return fault(t, func(w http.ResponseWriter, _ *http.Request) {
+				http.Error(w, "No cluster leader", http.StatusInternalServerError)
+			})
 		},
 		"overloaded": func(t *testing.T) string {
-			return fault(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "rate limit", 429) })
+			return fault(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "rate limit", http.StatusTooManyRequests) })
 		},
 		"drops connections": func(t *testing.T) string {
 			return fault(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
@@ -65,7 +67,10 @@ func TestNextAddressTakesOver(t *testing.T) {
 func TestAddressThatAnsweredIsKept(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int32
-	bad := fault(t, func(w http.ResponseWriter, _ *http.Request) { asked.Add(1); http.Error(w, "No cluster leader", 500) })
+	bad := fault(t, func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		http.Error(w, "No cluster leader", http.StatusInternalServerError)
+	})
 	c := newClient(t, quiet(t, bad, sharedConsul(t).Addr()))
 	for range 5 {
 		_, err := c.Leader(t.Context(), "api")

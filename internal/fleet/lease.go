@@ -82,7 +82,7 @@ func (l *Lease) Release(ctx context.Context) error {
 	l.stop()
 	<-l.done
 	if l.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // What is lost is given up.
 	}
 	key := l.c.key(l.service, keyLock)
 	text, err := encode(key, lockValue{Format: RecordFormat, Holder: l.holder})
@@ -160,7 +160,7 @@ func (l *Lease) transact(ctx context.Context, what string, limit time.Duration, 
 	fence := &api.KVTxnOp{Verb: api.KVCheckSession, Key: l.c.key(l.service, keyLock), Session: l.session}
 	results, err := l.c.transact(ctx, what, limit, append([]*api.KVTxnOp{fence}, ops...)...)
 	if failed, ok := errors.AsType[*txnError](err); ok && failed.at(0) && !errors.Is(err, ErrDenied) {
-		err = fmt.Errorf("%s: %w (%v)", what, ErrFenced, failed)
+		err = fmt.Errorf("%s: %w (%w)", what, ErrFenced, failed)
 		l.lose(err)
 	}
 	if err != nil {

@@ -128,7 +128,7 @@ func (c *Client) stand(ctx context.Context, service string, holder Holder) (*Lea
 		c.destroy(context.WithoutCancel(ctx), session)
 		return nil, fmt.Errorf("stand for %s: %w", service, err)
 	}
-	return c.lease(service, session, holder, began), nil
+	return c.lease(service, session, holder, began), nil //nolint:contextcheck // A lease outlives the wait for it.
 }
 
 // session makes a session bound to its TTL only: neither the health of a node

@@ -305,9 +305,11 @@ func TestMergeKeepsEachCellOnce(t *testing.T) {
 func TestMembersOfAnAbsentConsulAreUnknown(t *testing.T) {
 	t.Parallel()
 	for name, address := range map[string]string{
-		"nobody listens":    closedPort(t),
-		"no cluster leader": fault(t, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "No cluster leader", 500) }),
-		"not Consul":        fault(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>hello</html>")) }),
+		"nobody listens": closedPort(t),
+		"no cluster leader": fault(t, func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "No cluster leader", http.StatusInternalServerError)
+		}),
+		"not Consul": fault(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>hello</html>")) }),
 	} {
 		c := newClient(t, quiet(t, address))
 		all, err := c.Members(t.Context(), "api")

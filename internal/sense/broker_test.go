@@ -18,8 +18,8 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
 )
 
-// real is a topic and a group of its own on a real Kafka.
-type real struct {
+// topicOnKafka is a topic and a group of its own on a real Kafka.
+type topicOnKafka struct {
 	server       *testkit.KafkaServer
 	client       *kafka.Client
 	admin        *kgo.Client
@@ -27,7 +27,7 @@ type real struct {
 }
 
 // onKafka makes a topic on the broker that this package's tests share.
-func onKafka(tb testing.TB, partitions int) *real {
+func onKafka(tb testing.TB, partitions int) *topicOnKafka {
 	tb.Helper()
 	if testing.Short() {
 		tb.Skip("needs Kafka")
@@ -35,10 +35,10 @@ func onKafka(tb testing.TB, partitions int) *real {
 	return onServer(tb, testkit.SharedKafka(tb), partitions)
 }
 
-func onServer(tb testing.TB, server *testkit.KafkaServer, partitions int) *real {
+func onServer(tb testing.TB, server *testkit.KafkaServer, partitions int) *topicOnKafka {
 	tb.Helper()
 	name := fmt.Sprintf("%s-%x", strings.NewReplacer("/", "-", ",", "").Replace(tb.Name()), rand.Uint32())
-	r := &real{server: server, client: server.Client(), topic: name, group: name}
+	r := &topicOnKafka{server: server, client: server.Client(), topic: name, group: name}
 	r.client.Timeout = 20 * time.Second
 	tb.Cleanup(func() { testkit.CloseClient(r.client) })
 	var err error
@@ -50,30 +50,30 @@ func onServer(tb testing.TB, server *testkit.KafkaServer, partitions int) *real 
 	return r
 }
 
-func (r *real) create(tb testing.TB, partitions int) {
+func (r *topicOnKafka) create(tb testing.TB, partitions int) {
 	tb.Helper()
 	if err := r.server.CreateTopic(tb.Context(), r.topic, partitions); err != nil {
 		tb.Fatal(err)
 	}
 }
 
-func (r *real) sampler(tb testing.TB, change ...func(*KafkaConfig)) *Kafka {
+func (r *topicOnKafka) sampler(tb testing.TB, change ...func(*KafkaConfig)) *Kafka {
 	tb.Helper()
 	return newSampler(tb, []string{r.server.Addr()}, r.topic, r.group, change...)
 }
 
-func (r *real) produce(tb testing.TB, partition, n int) {
+func (r *topicOnKafka) produce(tb testing.TB, partition, n int) {
 	tb.Helper()
 	produce(tb, r.client, r.topic, partition, n)
 }
 
-func (r *real) commit(tb testing.TB, offsets map[int]int64) {
+func (r *topicOnKafka) commit(tb testing.TB, offsets map[int]int64) {
 	tb.Helper()
 	commit(tb, r.client, r.topic, r.group, offsets)
 }
 
 // consume joins the group with a member of its own, until the test ends.
-func (r *real) consume(tb testing.TB, opts ...kgo.Opt) *kgo.Client {
+func (r *topicOnKafka) consume(tb testing.TB, opts ...kgo.Opt) {
 	tb.Helper()
 	c, err := kgo.NewClient(append([]kgo.Opt{
 		kgo.SeedBrokers(r.server.Addr()), kgo.ConsumerGroup(r.group), kgo.ConsumeTopics(r.topic), kgo.AutoCommitInterval(100 * time.Millisecond),
@@ -93,7 +93,6 @@ func (r *real) consume(tb testing.TB, opts ...kgo.Opt) *kgo.Client {
 		wg.Wait()
 		c.Close()
 	})
-	return c
 }
 
 // until samples until the sample is as wanted, for at most 30 s.

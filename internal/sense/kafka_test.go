@@ -139,12 +139,22 @@ func TestSampleWithoutCommitsStillTellsLogEnds(t *testing.T) {
 	wantUnknown(t, "served", r.Served, "not every committed offset")
 }
 
+// as is a message of the kind that a test expects.
+func as[T any](t *testing.T, message any) T {
+	t.Helper()
+	m, ok := message.(T)
+	if !ok {
+		t.Errorf("got a %T", message)
+	}
+	return m
+}
+
 // answer makes the fake answer every request of a kind with a response that a
 // test has changed.
-func (f *fake) answer(key kmsg.Key, make func(kmsg.Request) kmsg.Response) {
+func (f *fake) answer(key kmsg.Key, respond func(kmsg.Request) kmsg.Response) {
 	f.ControlKey(key.Int16(), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		f.KeepControl()
-		res := make(req)
+		res := respond(req)
 		return res, nil, res != nil
 	})
 }
@@ -163,11 +173,11 @@ func TestSampleWithHostileOffsets(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := threePartitions(t)
 			f.answer(kmsg.ListOffsets, func(req kmsg.Request) kmsg.Response {
-				in := req.(*kmsg.ListOffsetsRequest)
+				in := as[*kmsg.ListOffsetsRequest](t, req)
 				if in.Topics[0].Partitions[0].Partition != 1 {
 					return nil
 				}
-				res := in.ResponseKind().(*kmsg.ListOffsetsResponse)
+				res := as[*kmsg.ListOffsetsResponse](t, in.ResponseKind())
 				topic := kmsg.NewListOffsetsResponseTopic()
 				topic.Topic = "t"
 				p := kmsg.NewListOffsetsResponseTopicPartition()
@@ -192,7 +202,7 @@ func TestSampleWithHostileOffsets(t *testing.T) {
 func TestSamplePartitionWithoutLeader(t *testing.T) {
 	f := threePartitions(t)
 	f.answer(kmsg.Metadata, func(req kmsg.Request) kmsg.Response {
-		res := req.ResponseKind().(*kmsg.MetadataResponse)
+		res := as[*kmsg.MetadataResponse](t, req.ResponseKind())
 		topic := kmsg.NewMetadataResponseTopic()
 		topic.Topic = kmsg.StringPtr("t")
 		for id := range int32(3) {
@@ -258,7 +268,7 @@ func TestSampleDescribesTheGroup(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := threePartitions(t)
 			f.answer(kmsg.DescribeGroups, func(req kmsg.Request) kmsg.Response {
-				res := req.ResponseKind().(*kmsg.DescribeGroupsResponse)
+				res := as[*kmsg.DescribeGroupsResponse](t, req.ResponseKind())
 				g := kmsg.NewDescribeGroupsResponseGroup()
 				g.Group, g.State, g.ErrorCode = "g", tt.state, tt.code
 				g.Members = make([]kmsg.DescribeGroupsResponseGroupMember, tt.members)

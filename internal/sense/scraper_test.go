@@ -56,7 +56,9 @@ func TestScraper(t *testing.T) {
 		"stops in the middle": {
 			handler: func(w http.ResponseWriter, r *http.Request) {
 				fmt.Fprint(w, "busy 1\n")
-				w.(http.Flusher).Flush()
+				if err := http.NewResponseController(w).Flush(); err != nil {
+					t.Error(err)
+				}
 				hang(w, r)
 			},
 			err: "no answer in time", is: context.DeadlineExceeded,
@@ -76,7 +78,7 @@ func TestScraper(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			leavesNothing(t)
 			timeout := 200 * time.Millisecond
-			if tt.is != context.DeadlineExceeded {
+			if !errors.Is(tt.is, context.DeadlineExceeded) {
 				timeout = 20 * time.Second
 			}
 			s := newScraper(t, ScraperConfig{URL: serve(t, tt.handler), MaxBytes: tt.max, Timeout: timeout})

@@ -43,14 +43,14 @@ func TestGather(t *testing.T) {
 		"another service":     {handler: well(func(v *Vitals) { v.Service = "db" }), err: `"db"`, is: ErrImpostor},
 		"stale":               {handler: well(func(v *Vitals) { v.Age = time.Minute }), err: "1m0s", is: ErrStale},
 		"huge":                {handler: well(func(v *Vitals) { v.Version = strings.Repeat("x", 1<<16) }), err: "16384 bytes", is: errTooLarge},
-		"nothing yet":         {handler: func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "", 503) }, err: "503"},
+		"nothing yet":         {handler: func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "", http.StatusServiceUnavailable) }, err: "503"},
 		"hostile":             {handler: func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "{\"cell\": ") }, err: "decode vitals"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			leavesNothing(t)
 			timeout := 20 * time.Second
-			if tt.is == context.DeadlineExceeded {
+			if errors.Is(tt.is, context.DeadlineExceeded) {
 				timeout = 200 * time.Millisecond
 			}
 			s := NewSiblings(SiblingsConfig{Timeout: timeout, MaxBytes: 1 << 14})
