@@ -205,13 +205,13 @@ func outside(p99 time.Duration) bool { return p99 > bound }
 func TestLatencyAloneAddsACell(t *testing.T) {
 	r := newRig(t)
 	r.up(t)
-	first := r.load(t, 14)
+	first := r.load(t, 16)
 	first.awaitSeconds(t, 5, "before the rate doubles", within)
 	before, err := r.ready(t.Context())
 	if err != nil || before == 0 {
 		t.Fatalf("%d ready: %v", before, err)
 	}
-	second := r.load(t, 14*before)
+	second := r.load(t, 16*before)
 	second.awaitSeconds(t, 1, "after the rate doubled", outside)
 	testkit.Await(t, limit, func(ctx context.Context) error {
 		now, err := r.ready(ctx)

@@ -1,6 +1,7 @@
-// Command load sends requests to the cells of a service at a steady rate, and
-// writes each second what became of them. The rate does not wait for answers,
-// as that of many people does not; what is outstanding is bounded all the same.
+// Command load sends requests to the cells of a service and writes each second
+// what became of them. They come as those of many people do: independent of one
+// another (a Poisson process), at a rate that does not wait for answers. What is
+// outstanding is bounded all the same.
 //
 //	load -rate 16 -for 30s -then 32
 package main
@@ -12,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"os/signal"
@@ -27,7 +29,7 @@ const outstanding = 1000
 
 func main() {
 	service := flag.String("service", "server", "service to send to, found through the Consul at CONSUL_HTTP_ADDR")
-	rate := flag.Float64("rate", 16, "requests a second")
+	rate := flag.Float64("rate", 16, "requests a second, on the mean")
 	change := flag.Duration("for", 0, "how long to send at that rate; 0 for always")
 	then := flag.Float64("then", 32, "requests a second after that")
 	flag.Parse()
@@ -70,15 +72,16 @@ type sender struct {
 	client  *http.Client
 }
 
-// send sends at a rate until the phase is over. Requests live as long as ctx.
+// send sends at a mean rate until the phase is over. Requests live as long as
+// ctx.
 func (s *sender) send(ctx, phase context.Context, rate float64) {
-	tick := time.NewTicker(time.Duration(float64(time.Second) / rate))
-	defer tick.Stop()
+	next := time.Now()
 	for {
+		next = next.Add(time.Duration(rand.ExpFloat64() / rate * float64(time.Second)))
 		select {
 		case <-phase.Done():
 			return
-		case <-tick.C:
+		case <-time.After(time.Until(next)):
 		}
 		select {
 		case s.places <- struct{}{}:
