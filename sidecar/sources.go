@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -27,12 +26,10 @@ func sources(p *policy.Policy, s *policy.Service, host birth.Host) (loop.Sources
 		Timeout: max(s.Beat/2, 500*time.Millisecond), MaxAge: 3 * s.Beat,
 	})
 	src := loop.Sources{
-		Vitals: siblings.Gather,
-		Answers: func(ctx context.Context, sib sense.Sibling) bool {
-			return siblings.Gather(ctx, []sense.Sibling{sib})[0].Err == nil
-		},
-		Gone:  func(c fleet.Cell) bool { return gone(host, c) },
-		Alive: alive,
+		Vitals:     siblings.Gather,
+		Gone:       func(c fleet.Cell) bool { return gone(host, c) },
+		Alive:      alive,
+		Terraforms: terraforms,
 	}
 	if s.KafkaLag == nil {
 		return src, siblings.Close, nil

@@ -123,6 +123,9 @@ func printLast(b *strings.Builder, s loop.Status, terms bool, now time.Time) {
 	if s.Last.Trouble != "" {
 		fmt.Fprintf(b, "  trouble   %s\n", s.Last.Trouble)
 	}
+	for _, drift := range s.Last.Drift {
+		fmt.Fprintf(b, "  drift     %s\n", drift)
+	}
 	for _, u := range d.Unknown {
 		fmt.Fprintf(b, "  missing   %s\n", u)
 	}

@@ -14,7 +14,6 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
-	"github.com/homeostat-io/terraform-provider-homeostat/internal/sense"
 )
 
 // ErrStepDown says that the leader gave up the lock of its own accord: its own
@@ -67,11 +66,19 @@ func (l *Leader) mayAct(v view) string {
 		return "members are unknown: " + v.membersErr.Error()
 	case !v.proven:
 		return "the lock could not be proven"
-	case l.Now().Before(l.retry):
-		return fmt.Sprintf("trying again at %s: %s", l.retry.Format(time.TimeOnly), l.trouble)
+	case !l.revises():
+		return l.waiting()
 	default:
 		return ""
 	}
+}
+
+// waiting returns what was in the way of the last try, until the next one.
+func (l *Leader) waiting() string {
+	if !l.Now().Before(l.retry) {
+		return ""
+	}
+	return fmt.Sprintf("trying again at %s: %s", l.retry.Format(time.TimeOnly), l.trouble)
 }
 
 // actOn turns the decision into marks and at most one order. It returns what
@@ -84,30 +91,66 @@ func (l *Leader) actOn(ctx context.Context, v view) (string, error) {
 	if err := l.keepRecord(ctx); err != nil {
 		return err.Error(), nil
 	}
-	if len(l.failed) == 0 && len(l.gone) == 0 {
-		if left := l.pending(); left.Size() > 0 {
-			// What the record orders comes before any new decision.
-			return l.carryOn(ctx, left), nil
-		}
+	left := l.pending()
+	l.obstructed = l.obstructed && left.Size() > 0
+	if left.Size() > 0 && !l.revises() {
+		// What the record orders comes before any new decision.
+		return l.carryOn(ctx, left), nil
+	}
+	if left.Size() == 0 && len(l.record.Orders) > 0 && !l.revises() {
+		// An earlier leader carried it out and could not write that down.
+		l.close(ctx, result{order: l.record.Orders[0]})
 	}
 	w, reason := l.wish(ctx, v)
 	l.gone = nil
 	s := l.roster().step(w, func(names []string) []string { return l.leaverOrder(names, v) })
+	if left.Size() > 0 && (!s.orders() || l.obstructed && len(w.Dead) == 0) {
+		return l.carryOn(ctx, left), nil // there is nothing new to order
+	}
 	if err := l.mark(ctx, s, v); err != nil {
 		return err.Error(), nil
 	}
 	if !s.orders() {
-		l.sweep(ctx, v)
-		l.saveMemory(ctx, false)
-		return "", nil
+		return l.idle(ctx, v), nil
 	}
-	if err := l.mustStepDown(s); err != nil {
+	return l.order(ctx, s, v, reason)
+}
+
+// revises reports whether what was found on the way makes another order than
+// the one in the record: births that failed, cells that are gone, and cells that
+// the plan would change though they are to be kept, as it does with dead ones.
+func (l *Leader) revises() bool {
+	return len(l.failed) > 0 || len(l.gone) > 0 || l.obstructed
+}
+
+// order places a step as far as the leader's own cell allows.
+func (l *Leader) order(ctx context.Context, s step, v view, reason string) (string, error) {
+	s, trouble, err := l.leaveOwn(s, v)
+	if err != nil {
 		return err.Error(), err
+	}
+	if trouble != "" {
+		return trouble, nil
 	}
 	if err := l.place(ctx, s, reason); err != nil {
 		return err.Error(), nil
 	}
 	return "", nil
+}
+
+// idle does what is to be done where nothing is ordered. It returns what is
+// wrong, if anything is.
+func (l *Leader) idle(ctx context.Context, v view) string {
+	l.sweep(ctx, v)
+	l.saveMemory(ctx, false)
+	path, changed, err := l.Root.WriteVariables(l.desired())
+	if err != nil {
+		return err.Error()
+	}
+	if changed {
+		l.Log.Warn("the variable file didn't say what the record says: put right", "file", path, "count", l.record.Count)
+	}
+	return ""
 }
 
 // keepRecord makes sure that Consul holds the record: it may have been made
@@ -122,6 +165,9 @@ func (l *Leader) keepRecord(ctx context.Context) error {
 // carryOn takes up what the record orders and the state doesn't hold yet. It
 // returns what is in the way.
 func (l *Leader) carryOn(ctx context.Context, left guard.Order) string {
+	if why := l.waiting(); why != "" {
+		return why
+	}
 	births := len(left.Add) + len(left.Replace)
 	if wait := l.memory.Book.Wait(l.Now()); births > 0 && wait > 0 {
 		return fmt.Sprintf("%d births wait %s: %d failed in a row", births, wait.Round(time.Second), l.memory.Book.Failures)
@@ -170,7 +216,7 @@ func (l *Leader) judge(ctx context.Context, v view) verdict {
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.Service.Beat)
 	defer cancel()
-	signs := l.signs(v, func(s sense.Sibling) bool { return l.Sources.Answers(ctx, s) })
+	signs := l.signs(ctx, v)
 	judged := l.deaths.judge(v.at, signs, v.proven, replacePace(len(signs)))
 	for name, why := range judged.Held {
 		l.Metrics.heldSilent.WithLabelValues(l.Service.Name).Inc()
@@ -181,17 +227,6 @@ func (l *Leader) judge(ctx context.Context, v view) verdict {
 		l.Log.Warn("cell is dead", "cell", name, "why", judged.Why[name])
 	}
 	return judged
-}
-
-// mustStepDown keeps a leader from ordering its own cell away: it gives up the
-// lock, and whoever leads next carries on. Where nobody else could lead, the
-// cell stays until somebody can.
-func (l *Leader) mustStepDown(s step) error {
-	own := l.Holder.Cell
-	if !slices.Contains(slices.Concat(s.Remove, s.Replace), own) || l.Holder.Service != l.Service.Name {
-		return nil
-	}
-	return fmt.Errorf("its own cell %s is the one to go: %w", own, ErrStepDown)
 }
 
 // destroysLeft is how many cells may be destroyed by the next order: what the
@@ -217,5 +252,8 @@ func (l *Leader) putRecord(ctx context.Context, r fleet.Record) error {
 		return fmt.Errorf("write the record of %s: %w", l.Service.Name, err)
 	}
 	l.record, l.index, l.unwritten = r, index, false
+	if err := nextNameOf(l.Root.Module().Dir, l.Service.Name).raise(r.Next); err != nil {
+		l.Log.Warn("should Consul lose its data, a name may be used again", "error", err)
+	}
 	return nil
 }

@@ -6,33 +6,6 @@ import (
 	"time"
 )
 
-// sign is what the leader saw of one cell in one beat.
-type sign struct {
-	Name string
-	// Silent says why the cell counts as silent: its check is critical, or its
-	// registration is gone. Empty while the cell is heard.
-	Silent string
-	// Answers is set when a silent cell's own address answered the leader.
-	Answers bool
-	// Gone is set when the cell was looked for on its machine and is not
-	// there: the process has ended, or the provider's refresh missed it.
-	Gone bool
-	// Removed is set when a tombstone says that somebody took the cell away.
-	Removed bool
-}
-
-// why says in a few words what a dead cell died of.
-func (s sign) why() string {
-	switch {
-	case s.Removed:
-		return "it was removed by an apply that was no order of ours"
-	case s.Gone:
-		return "its process is gone"
-	default:
-		return s.Silent + ", and it doesn't answer"
-	}
-}
-
 // verdict says which cells are dead, and which silent ones are left alone.
 type verdict struct {
 	Dead []string

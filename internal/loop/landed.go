@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 )
 
@@ -28,10 +29,11 @@ func (l *Leader) landed(ctx context.Context, r result) {
 	}
 	l.Metrics.applies.WithLabelValues(l.Service.Name, outcome(r)).Inc()
 	l.Metrics.applySeconds.WithLabelValues(l.Service.Name, outcome(r)).Observe(r.took.Seconds())
+	l.drift = r.drift
 	for _, d := range r.drift {
 		l.Log.Warn("drift outside the cells, left alone", "address", d.Address, "action", d.Action, "why", d.Why)
 	}
-	l.gone = r.gone
+	l.gone, l.obstructed = r.gone, r.obstructed
 	l.failed = append(l.failed, without(r.broken, l.failed)...)
 	if r.shape != nil {
 		l.shape = *r.shape
@@ -81,12 +83,21 @@ func (l *Leader) notCarriedOut(ctx context.Context, r result) {
 		l.prepared = false
 		return
 	}
-	if !r.applied {
+	if errors.Is(r.err, act.ErrNotInitialised) {
+		l.prepared = false // the preparation runs init
+	}
+	if !r.applied || errors.Is(r.err, act.ErrKilled) {
+		// Nothing was changed, or it was cut in the middle: the order stays in
+		// the record and is taken up again, births by their incarnation.
 		l.failures++
 		l.retry = l.Now().Add(retryAfter(l.failures))
 		return
 	}
 	l.failures = 0
+	if l.Service.HoldsData && strings.Contains(r.err.Error(), birth.ErrDataGone.Error()) {
+		l.stopForData(r)
+		return
+	}
 	for _, n := range r.order.Add {
 		cell, held := l.held[n.Name]
 		if held && !cell.Tainted {
@@ -100,6 +111,15 @@ func (l *Leader) notCarriedOut(ctx context.Context, r result) {
 		}
 	}
 	l.close(ctx, r)
+}
+
+// stopForData stops because the data of a cell are gone: it is never begun with
+// none. The order stays in the record, and after the policy's longest pause it
+// is looked whether somebody has brought the data back; SIGHUP looks at once.
+func (l *Leader) stopForData(r result) {
+	l.retry = l.Now().Add(l.Service.Birth.BackoffMax)
+	l.trouble = fmt.Sprintf("stopped, since a cell's data are gone: bring them back: %v", r.err)
+	l.Log.Error("stopped: a cell's data are gone, and it isn't begun with none", "order", r.order.ID, "error", r.err)
 }
 
 // close takes the order out of the record and remembers the change. What was
@@ -138,7 +158,7 @@ func (l *Leader) explain(r result) {
 			l.Log.Error("the plan was refused", "address", f.Address, "action", f.Action, "why", f.Why)
 		}
 	case errors.As(r.err, &locked):
-		l.Log.Warn("Terraform's state is locked", "by", locked.Who, "operation", locked.Operation, "since", locked.Created, "id", locked.ID)
+		l.Log.Warn("Terraform's state is locked", "by", locked.Who, "operation", locked.Operation, "since", locked.Created, "id", locked.ID, "error", r.err)
 	default:
 		l.Log.Error("the order was not carried out", "order", r.order.ID, "error", r.err)
 	}

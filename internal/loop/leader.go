@@ -42,6 +42,9 @@ type Leader struct {
 	// refresh missed, lastSeen is how each cell was registered last.
 	failed, gone []string
 	lastSeen     map[string]fleet.Member
+	// obstructed is set while the guard refuses the order in the record because
+	// the plan would change cells that it keeps.
+	obstructed bool
 	// strangers are registrations that were told of; sweptAt is when tombstones
 	// were last swept.
 	strangers map[string]bool
@@ -53,11 +56,12 @@ type Leader struct {
 	last   balance.Decision
 	told   report
 
-	busy     string      // what the worker does, or nothing
-	results  chan result // of the worker
-	failures int         // tries in a row that failed before anything changed
-	retry    time.Time   // nothing is tried before this instant
-	trouble  string      // what was in the way of the last try
+	busy     string          // what the worker does, or nothing
+	results  chan result     // of the worker
+	failures int             // tries in a row that failed before anything changed
+	retry    time.Time       // nothing is tried before this instant
+	trouble  string          // what was in the way of the last try
+	drift    []guard.Refusal // what the last plan left alone outside the cells
 }
 
 // Process says which process leads, for the note that lets another break the
@@ -129,35 +133,32 @@ func (l *Leader) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			l.finish()
+			l.finish(ctx)
 			return ctx.Err()
 		case <-l.lease.Lost():
 			l.Log.Warn("the lock was lost: deciding and starting nothing more", "running", l.busy)
-			l.finish()
+			l.finish(ctx)
 			return l.lease.Err()
 		case r := <-l.results:
 			l.landed(ctx, r)
 		case <-ticker.C:
 		}
 		if err := l.beat(ctx); err != nil {
-			l.finish()
+			l.finish(ctx)
 			return err
 		}
 	}
 }
 
-// finish waits for the worker. An apply is let run to its end; its time limit
-// is Terraform's.
-func (l *Leader) finish() {
+// finish waits for the worker and writes down what it has done, as far as the
+// lock still allows it. An apply is let run to its end; its time limit is
+// Terraform's.
+func (l *Leader) finish(ctx context.Context) {
 	if l.busy == "" {
 		return
 	}
 	l.Log.Info("waiting for what runs to end", "running", l.busy)
-	r := <-l.results
-	l.busy = ""
-	if r.err != nil {
-		l.Log.Warn("what ran ended with an error", "error", r.err)
-	}
+	l.landed(context.WithoutCancel(ctx), <-l.results)
 }
 
 // roster returns the record as a list of cells. With a bare count the record

@@ -21,14 +21,15 @@ type Sources struct {
 	Lag func(context.Context) sense.LagSample
 	// Vitals asks the sidecars of the service.
 	Vitals func(context.Context, []sense.Sibling) []sense.Result
-	// Answers reports whether a sidecar answers at its own address.
-	Answers func(context.Context, sense.Sibling) bool
 	// Gone reports whether the process of a cell is proven to have ended. It
 	// is false whenever that can't be told from here.
 	Gone func(fleet.Cell) bool
 	// Alive reports whether a process of this machine, known by its id and its
 	// start in clock ticks after boot, still runs.
 	Alive func(pid int, started uint64) bool
+	// Terraforms lists the processes of this machine that run Terraform since
+	// before the instant given.
+	Terraforms func(before time.Time) ([]int, error)
 }
 
 // view is what the leader saw of a service in one beat. What it could not see

@@ -115,39 +115,3 @@ func inFlight(v view, b books) []balance.Order {
 	}
 	return out
 }
-
-// signs returns what was seen of each cell of the record, for judging who is
-// dead.
-func (l *Leader) signs(v view, answers func(sense.Sibling) bool) []sign {
-	var out []sign
-	for name := range l.held {
-		s := sign{Name: name}
-		m, registered := v.member(name)
-		if registered {
-			l.lastSeen[name] = m
-		} else {
-			m, s.Silent = l.lastSeen[name], "its registration is gone"
-		}
-		if m.Health == fleet.Critical {
-			s.Silent = "its check is critical: " + m.Output
-		}
-		s.Gone = slices.Contains(l.gone, name)
-		if s.Gone && s.Silent == "" {
-			s.Silent = "Terraform's refresh doesn't find it"
-		}
-		if s.Silent != "" {
-			s.Removed = tombstoned(v, m.Cell)
-			s.Gone = s.Gone || l.Sources.Gone(m.Cell)
-			s.Answers = !s.Gone && m.Vitals != "" && answers(sibling(m))
-		}
-		out = append(out, s)
-	}
-	return out
-}
-
-// tombstoned reports whether somebody removed this life of the cell.
-func tombstoned(v view, c fleet.Cell) bool {
-	return slices.ContainsFunc(v.tombstones, func(t fleet.Tombstone) bool {
-		return t.Cell == c.Name && t.Incarnation == c.Incarnation
-	})
-}

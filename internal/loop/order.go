@@ -21,7 +21,7 @@ type result struct {
 
 	// Of an order carried out.
 	order   fleet.Order
-	applied bool                 // the apply was begun
+	applied bool                 // Terraform began to change something
 	born    map[string]time.Time // when the resources of a newborn were complete
 	drift   []guard.Refusal
 	shape   *guard.Shape // learned anew on the way
@@ -30,6 +30,8 @@ type result struct {
 	heldKnown bool
 	// gone are cells that the refresh missed, broken those it missed a part of.
 	gone, broken []string
+	// obstructed: the plan would change cells that the order keeps.
+	obstructed bool
 
 	// Of the preparation.
 	prepared *preparation
@@ -44,11 +46,12 @@ func (l *Leader) place(ctx context.Context, s step, reason string) error {
 	if !l.roster().Named {
 		next.Names = nil
 	}
+	unborn, leaving := l.unfinished(s)
 	next.Orders = []fleet.Order{{
 		ID:     fmt.Sprintf("%d-%d", l.lease.Epoch(), now.UnixMilli()),
 		Epoch:  l.lease.Epoch(),
-		Add:    l.newborns(s, reason, now),
-		Remove: s.Remove, Replace: s.Replace,
+		Add:    append(unborn, l.newborns(s, reason)...),
+		Remove: append(leaving, s.Remove...), Replace: s.Replace,
 		Reason: reason, Placed: now, Expected: now.Add(l.birthTime()),
 	}}
 	next.Decision = &fleet.Note{At: now, Code: l.last.Code, Reason: reason, Desired: l.last.Desired}
@@ -66,7 +69,7 @@ func (l *Leader) place(ctx context.Context, s step, reason string) error {
 
 // newborns names the cells to be born, each with an incarnation of its own, so
 // that a birth cut short is taken up again rather than repeated.
-func (l *Leader) newborns(s step, reason string, now time.Time) []fleet.Newborn {
+func (l *Leader) newborns(s step, reason string) []fleet.Newborn {
 	var out []fleet.Newborn
 	for _, name := range slices.Concat(s.Add, s.Replace) {
 		out = append(out, fleet.Newborn{
@@ -78,6 +81,21 @@ func (l *Leader) newborns(s step, reason string, now time.Time) []fleet.Newborn 
 		})
 	}
 	return out
+}
+
+// unfinished returns what the orders in the record still leave to do after the
+// step: cells to be born, each under the incarnation it was given, and cells to
+// be removed.
+func (l *Leader) unfinished(s step) (unborn []fleet.Newborn, leaving []string) {
+	for _, o := range l.record.Orders {
+		for _, n := range o.Add {
+			if _, held := l.held[n.Name]; !held && slices.Contains(s.Names, n.Name) && !slices.Contains(s.Replace, n.Name) {
+				unborn = append(unborn, n)
+			}
+		}
+		leaving = append(leaving, without(o.Remove, s.Names, s.Remove)...)
+	}
+	return unborn, leaving
 }
 
 // birthTime is how long a birth is expected to take.
@@ -154,7 +172,10 @@ func (c *carry) run(ctx context.Context) result {
 	defer cancel()
 	began := c.leader.Now()
 	r := result{what: "order", order: c.record, born: map[string]time.Time{}}
-	r.err = c.apply(ctx, &r)
+	r.err = c.prove(ctx)
+	if r.err == nil {
+		r.err = c.leader.withStateLock(ctx, c.leader.Root, c.record.ID, func(s *stateLock) error { return c.apply(ctx, s, &r) })
+	}
 	r.took = c.leader.Now().Sub(began)
 	if r.err == nil {
 		return r
@@ -167,19 +188,32 @@ func (c *carry) run(ctx context.Context) result {
 		for _, key := range refused.Verdict.Broken {
 			r.broken = append(r.broken, c.roster.name(key))
 		}
+		r.obstructed = slices.ContainsFunc(refused.Verdict.Refused, func(f guard.Refusal) bool { return f.Cell != "" })
 	}
 	r.held, r.heldKnown = c.leader.readHeld(ctx, c.shape, c.roster)
 	return r
 }
 
-func (c *carry) apply(ctx context.Context, r *result) error {
+// prove checks by a transaction that the lock is still held, before anything is
+// written: a leader that was frozen in between may hold it no more.
+func (c *carry) prove(ctx context.Context) error {
+	if err := c.leader.lease.Check(ctx); err != nil {
+		return fmt.Errorf("begin order %s: %w", c.record.ID, err)
+	}
+	return nil
+}
+
+// apply plans, has the plan judged and applies it. It is proven again just
+// before the apply that the lock is held, since planning takes seconds: the note
+// is a transaction under it.
+func (c *carry) apply(ctx context.Context, s *stateLock, r *result) error {
 	if err := c.readShape(ctx, r); err != nil {
 		return err
 	}
 	if _, _, err := c.leader.Root.WriteVariables(c.desired); err != nil {
 		return err
 	}
-	plan, err := c.leader.planUnlocked(ctx, c.desired, c.order, c.shape)
+	plan, err := c.leader.Root.Plan(ctx, c.desired, c.order, c.shape)
 	if err != nil {
 		return err
 	}
@@ -192,17 +226,10 @@ func (c *carry) apply(ctx context.Context, r *result) error {
 	if plan.Empty() {
 		return nil // somebody else has made it so
 	}
-	// The note is written under the lock, which so is proven again: planning
-	// takes seconds.
-	if err := c.leader.noteApply(ctx, c.record.ID); err != nil {
-		return fmt.Errorf("note the apply that is about to begin: %w", err)
+	if err := s.note(ctx); err != nil {
+		return err
 	}
-	r.applied = true
-	err = plan.Apply(ctx, func(e act.Event) { c.progress(r, e) })
-	if forget := c.leader.lease.ClearApplying(ctx); forget != nil && err == nil {
-		c.leader.Log.Warn("could not remove the note of the apply", "error", forget)
-	}
-	return err
+	return plan.Apply(ctx, func(e act.Event) { c.progress(r, e) })
 }
 
 // errModuleChanged says that the root module is another than the one that the
@@ -231,8 +258,10 @@ func (c *carry) readShape(ctx context.Context, r *result) error {
 	return nil
 }
 
-// progress notes when the last resource of each newborn was complete.
+// progress notes that something is being changed, and when the last resource of
+// each newborn was complete.
 func (c *carry) progress(r *result, e act.Event) {
+	r.applied = true
 	if e.Kind == act.EventComplete && e.Cell != "" {
 		r.born[c.roster.name(e.Cell)] = e.At
 	}

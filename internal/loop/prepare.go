@@ -68,6 +68,14 @@ func (l *Leader) getReady(ctx context.Context) (*preparation, error) {
 	return &p, l.fromState(ctx, &p)
 }
 
+// learn plans how the root module's cells come and go.
+func (l *Leader) learn(ctx context.Context, p *preparation) error {
+	return l.withStateLock(ctx, p.root, preparing, func(*stateLock) (err error) {
+		_, p.shape, err = p.root.StateCells(ctx)
+		return err
+	})
+}
+
 // fromRecord takes the shape of an order from the record if the root module is
 // still the one it was learned from, else learns it anew; then it reads what
 // the state holds.
@@ -78,11 +86,9 @@ func (l *Leader) fromRecord(ctx context.Context, p *preparation) error {
 		}
 	}
 	if p.shape.Digest != p.root.Module().Digest {
-		_, shape, err := p.root.StateCells(ctx)
-		if err != nil {
+		if err := l.learn(ctx, p); err != nil {
 			return fmt.Errorf("learn what an order changes: %w", err)
 		}
-		p.shape = shape
 	}
 	return l.readCells(ctx, p)
 }
@@ -94,11 +100,9 @@ func (l *Leader) fromRecord(ctx context.Context, p *preparation) error {
 // The state is read after the plans of the lesson, which wait for its lock: a
 // person's apply that still runs may be the very one that makes the cells.
 func (l *Leader) fromState(ctx context.Context, p *preparation) error {
-	_, shape, err := p.root.StateCells(ctx)
-	if err != nil {
+	if err := l.learn(ctx, p); err != nil {
 		return fmt.Errorf("make the record that is missing from the state: %w", err)
 	}
-	p.shape = shape
 	if err := l.readCells(ctx, p); err != nil {
 		return err
 	}
@@ -107,6 +111,11 @@ func (l *Leader) fromState(ctx context.Context, p *preparation) error {
 		return fmt.Errorf("make the record that is missing from the state: it doesn't hold the leader's own cell %s: the apply that makes it hasn't ended, or it was made otherwise", own)
 	}
 	p.record = l.recordOf(p.held, p.root.Module().Named)
+	next, err := nextNameOf(p.root.Module().Dir, l.Service.Name).read()
+	if err != nil {
+		return err
+	}
+	p.record.Next = max(p.record.Next, next)
 	l.Log.Info("no record in Consul: made from Terraform's state", "count", p.record.Count, "cells", p.record.Names)
 	return nil
 }

@@ -58,6 +58,9 @@ func (l *Leader) rest(ctx context.Context, why string) {
 
 func (l *Leader) word(v view, obs balance.Observation, trouble string) Word {
 	w := Word{Decision: l.last, Trouble: trouble}
+	for _, d := range l.drift {
+		w.Drift = append(w.Drift, d.String())
+	}
 	if obs.Lag.Known {
 		w.Lag = &obs.Lag.Value
 	}

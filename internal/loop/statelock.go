@@ -9,64 +9,137 @@ import (
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
-	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
 )
 
 // clockSlack is how far the clocks of Consul's writer and of Terraform may
 // disagree: both are of one machine.
 const clockSlack = 2 * time.Second
 
-// noteApply writes down which process is about to run an apply. It is what
-// allows the next leader to tell a lock that a dead process left from one that
-// a person holds.
-func (l *Leader) noteApply(ctx context.Context, order string) error {
-	self := l.Self
-	return l.lease.PutApplying(ctx, fleet.Applying{
-		Machine: self.Machine, Boot: self.Boot, Host: self.Host,
-		PID: self.PID, Started: self.Started,
-		Order: order, Since: l.Now().UTC(),
-	})
+// stateLock is one use of the lock of Terraform's state, from the first plan to
+// the end of the apply. Every use is noted in Consul before it begins: the note
+// is what allows the next leader to tell a lock that a dead process left from
+// one that a person holds.
+//
+//	(no note) --note--> noted --ended in order--> (no note)
+//	                      |
+//	                      +--killed--> left --plan gets the lock, or it is broken--> noted
+type stateLock struct {
+	leader *Leader
+	root   *act.Root
+	order  string
+	left   *fleet.Applying // the note of a use that was cut short; nil if none was
+	noted  bool            // the note in Consul is this use's own
 }
 
-// planUnlocked plans. When the state is locked, the lock is broken only if it
-// matches an apply that a leader noted before it began and whose process is
-// proven gone; a person's lock is reported, never broken.
-func (l *Leader) planUnlocked(ctx context.Context, d act.Desired, o guard.Order, s guard.Shape) (*act.Plan, error) {
-	plan, err := l.Root.Plan(ctx, d, o, s)
+// withStateLock runs what takes the state's lock. Where a dead apply has left
+// the lock, it is broken and the run made once more; run may so be called
+// twice. Without a lease nothing is written, so nothing is noted either.
+func (l *Leader) withStateLock(ctx context.Context, root *act.Root, order string, run func(*stateLock) error) error {
+	s := &stateLock{leader: l, root: root, order: order}
+	if l.lease == nil {
+		return run(s)
+	}
+	var err error
+	if s.left, err = l.Fleet.Applying(ctx, l.Service.Name); err != nil {
+		return fmt.Errorf("read whether an apply was cut short: %w", err)
+	}
+	if s.left == nil {
+		// A note that was left stays until its lock is known to be free.
+		if err := s.note(ctx); err != nil {
+			return err
+		}
+	}
+	err = run(s)
 	var locked *act.LockedError
-	if !errors.As(err, &locked) {
-		return plan, err
+	if errors.As(err, &locked) {
+		if why := s.keep(locked); why != "" {
+			err = fmt.Errorf("%w; it is left alone: %s", err, why)
+		} else if err = s.free(ctx, locked); err == nil {
+			err = run(s)
+		}
 	}
-	note, noteErr := l.Fleet.Applying(ctx, l.Service.Name)
-	if noteErr != nil {
-		return nil, fmt.Errorf("%w; whose lock it is can't be told: %w", err, noteErr)
-	}
-	if why := l.keepLock(note, locked); why != "" {
-		return nil, fmt.Errorf("%w; it is left alone: %s", err, why)
-	}
-	l.Log.Warn("breaking the state lock that a dead apply left", "id", locked.ID, "by", locked.Who, "order", note.Order)
-	if err := l.Root.ForceUnlock(ctx, locked.ID); err != nil {
-		return nil, fmt.Errorf("break the lock that the apply of order %s left: %w", note.Order, err)
-	}
-	return l.Root.Plan(ctx, d, o, s)
+	s.close(ctx, err)
+	return err
 }
 
-// keepLock returns why a state lock must not be broken, or nothing.
-func (l *Leader) keepLock(note *fleet.Applying, locked *act.LockedError) string {
+// note writes down which process is about to run Terraform. It is written under
+// the leader's lock, which is so proven at the same time.
+func (s *stateLock) note(ctx context.Context) error {
+	l := s.leader
+	if l.lease == nil {
+		return nil
+	}
+	err := l.lease.PutApplying(ctx, fleet.Applying{
+		Machine: l.Self.Machine, Boot: l.Self.Boot, Host: l.Self.Host,
+		PID: l.Self.PID, Started: l.Self.Started,
+		Order: s.order, Since: l.Now().UTC(),
+	})
+	if err != nil {
+		return fmt.Errorf("note that Terraform is about to be run: %w", err)
+	}
+	s.noted = true
+	return nil
+}
+
+// close removes the note when the lock is known to be free again: Terraform
+// ended in order. One that was killed may have left it.
+func (s *stateLock) close(ctx context.Context, err error) {
+	cut := errors.Is(err, act.ErrKilled) || errors.Is(err, act.ErrTimeout) || errors.Is(err, act.ErrInterrupted)
+	if s.noted && cut || !s.noted && err != nil {
+		return
+	}
+	if err := s.leader.lease.ClearApplying(ctx); err != nil {
+		s.leader.Log.Warn("could not remove the note of the apply", "order", s.order, "error", err)
+	}
+}
+
+// free breaks the lock that a dead apply left.
+func (s *stateLock) free(ctx context.Context, locked *act.LockedError) error {
+	s.leader.Log.Warn("breaking the state lock that a dead apply left", "id", locked.ID, "by", locked.Who, "order", s.left.Order)
+	if err := s.root.ForceUnlock(ctx, locked.ID); err != nil {
+		return fmt.Errorf("break the lock that the apply of order %s left: %w", s.left.Order, err)
+	}
+	return nil
+}
+
+// keep returns why a state lock must not be broken, or nothing: it is broken
+// only if it matches the note that a use left, and that process is proven gone.
+func (s *stateLock) keep(locked *act.LockedError) string {
+	note, self := s.left, s.leader.Self
 	_, host, _ := strings.Cut(locked.Who, "@")
 	switch {
 	case note == nil:
-		return "no apply of a leader was noted, so a person or a pipeline holds it"
+		return "no apply of a leader was cut short, so a person or a pipeline holds it"
+	case locked.Who == "" || locked.Created.IsZero():
+		return "the backend doesn't tell who holds it; if nobody does, run terraform force-unlock " + locked.ID
 	case host != note.Host:
 		return fmt.Sprintf("it was taken on %s, and the noted apply ran on %s", host, note.Host)
 	case locked.Created.Before(note.Since.Add(-clockSlack)):
 		return "it is older than the apply that was noted"
-	case locked.Created.After(note.Since.Add(l.Service.Terraform.Timeout)):
+	case locked.Created.After(note.Since.Add(s.leader.Service.Terraform.Timeout)):
 		return "it is younger than the noted apply can have been"
-	case note.Machine != l.Self.Machine:
+	case note.Machine != self.Machine:
 		return fmt.Sprintf("the noted apply ran on another machine (%s), which can't be looked at from here", note.Host)
-	case note.Boot == l.Self.Boot && l.Sources.Alive(note.PID, note.Started):
+	default:
+		return s.alive(locked)
+	}
+}
+
+// alive returns which process of this machine may be the lock's living holder,
+// or nothing. A leader runs one Terraform at a time for a service, so its own
+// note means one that was killed.
+func (s *stateLock) alive(locked *act.LockedError) string {
+	note, l := s.left, s.leader
+	own := note.PID == l.Self.PID && note.Started == l.Self.Started
+	if !own && note.Boot == l.Self.Boot && l.Sources.Alive(note.PID, note.Started) {
 		return fmt.Sprintf("the noted apply still runs (process %d)", note.PID)
+	}
+	pids, err := l.Sources.Terraforms(locked.Created.Add(clockSlack))
+	switch {
+	case err != nil:
+		return "whether its holder still runs can't be told: " + err.Error()
+	case len(pids) > 0:
+		return fmt.Sprintf("Terraform runs on this machine since before it was taken, and may hold it (process %d)", pids[0])
 	default:
 		return ""
 	}

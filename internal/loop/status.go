@@ -37,6 +37,9 @@ type Word struct {
 	Decision balance.Decision `json:"decision"`
 	// Trouble says why nothing is done, or nothing.
 	Trouble string `json:"trouble,omitempty"`
+	// Drift is what the last plan would have changed outside the cells, and was
+	// left alone.
+	Drift []string `json:"drift,omitempty"`
 	// Lag is in messages, LagSeconds how long it takes to work off; nil where
 	// unknown or not asked for.
 	Lag        *float64 `json:"lag,omitempty"`
