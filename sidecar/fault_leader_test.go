@@ -1,0 +1,235 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+)
+
+// TestLeaderEndsInMidOrder kills the leader with -9 in the middle of a birth and
+// of a removal, and ends one in good order in the middle of an apply. Whoever
+// leads next finds what is there; no cell is born twice.
+func TestLeaderEndsInMidOrder(t *testing.T) {
+	h := faulty(t, houseOptions{
+		Policy:  `drain { timeout = "0s" }`,
+		Command: []string{"sh", "-c", "'trap : TERM; while :; do sleep 1; done'"},
+	})
+	h.edit("pod/main.tf", "  timeouts ", "  drain = { grace = \"4s\" }\n  timeouts ")
+	h.apply()
+	h.settled(1, patience)
+	h.succeed("pin", "pod", "3")
+	h.settled(3, patience)
+
+	// In mid-birth: the newborn's first process runs and hasn't registered.
+	h.write("fault", "hold")
+	h.succeed("pin", "pod", "4")
+	h.exists("held-pod-4")
+	born := h.pidOf("pod-4")
+	leader := h.leader()
+	h.killCell(leader)
+	h.remove("fault")
+	h.settled(4, patience)
+	if now := h.sidecar("pod-4"); now != born {
+		t.Errorf("pod-4 is process %d, was %d: it was born twice", now, born)
+	}
+	t.Logf("leader %s killed in mid-birth; now led by %s with %v", leader, h.leader(), h.processes())
+
+	// In mid-removal: a cell has its SIGTERM and is given time.
+	h.succeed("pin", "pod", "3")
+	h.await("a removal", func(ctx context.Context) error {
+		tombstones, err := h.fleet.Tombstones(ctx, "pod")
+		if err == nil && !slices.ContainsFunc(tombstones, func(t fleet.Tombstone) bool { return slices.Contains(h.processes(), t.Cell) }) {
+			err = fmt.Errorf("none of %v runs", tombstones)
+		}
+		return err
+	})
+	leader = h.leader()
+	h.killCell(leader)
+	h.settled(3, patience)
+	t.Logf("leader %s killed in mid-removal; now led by %s with %v", leader, h.leader(), h.processes())
+
+	// In good order: the apply ends first, and is closed in the record.
+	h.write("fault", "hold")
+	h.succeed("pin", "pod", "4")
+	newborn := h.newborn()
+	leader = h.leader()
+	h.signal(leader, syscall.SIGTERM)
+	h.hears("waiting for what runs to end")
+	h.remove("fault")
+	h.hears("cell born", "cell="+newborn)
+	h.settled(4, patience)
+	if !slices.Contains(h.processes(), newborn) {
+		t.Errorf("%s is not among %v: its birth wasn't let end", newborn, h.processes())
+	}
+}
+
+// newborn waits for a cell that is held at its birth, and returns its name.
+func (h *house) newborn() (name string) {
+	h.t.Helper()
+	h.await("no newborn", func(context.Context) error {
+		for _, p := range h.marked() {
+			if p.Cell != "" && !slices.Contains(h.processes(), p.Cell) && strings.HasSuffix(p.Command[len(p.Command)-1], "cell.sh") {
+				name = p.Cell
+				return nil
+			}
+		}
+		return fmt.Errorf("among %v", h.marked())
+	})
+	return name
+}
+
+// pidOf is the first process of a cell, whatever program it runs now.
+func (h *house) pidOf(cell string) int {
+	h.t.Helper()
+	for _, p := range h.marked() {
+		if p.Cell == cell && strings.HasSuffix(p.Command[len(p.Command)-1], "cell.sh") {
+			return p.PID
+		}
+	}
+	h.t.Fatalf("%s doesn't run: %v", cell, h.marked())
+	return 0
+}
+
+// TestFrozenLeader stops the leader's process for longer than its session lives
+// and lets it go on. Another leads by then, and the first one writes nothing.
+func TestFrozenLeader(t *testing.T) {
+	h := faulty(t, houseOptions{Policy: `
+  drain { timeout = "0s" }
+  replace { after = "10m" }
+`})
+	h.apply()
+	h.settled(1, patience)
+	h.succeed("pin", "pod", "3")
+	h.settled(3, patience)
+
+	// It is frozen with an order in hand.
+	frozen := h.leader()
+	epoch := h.leaderOf("pod").Epoch
+	h.write("fault", "hold")
+	h.succeed("pin", "pod", "4")
+	h.exists("held-pod-4")
+	pid := h.signal(frozen, syscall.SIGSTOP)
+	h.await("another leader", func(ctx context.Context) error {
+		holder, err := h.fleet.Leader(ctx, "pod")
+		if err == nil && holder.Cell == frozen {
+			err = fmt.Errorf("it is still %s", frozen)
+		}
+		return err
+	})
+	h.remove("fault")
+	h.await("the new leader's order", func(ctx context.Context) error {
+		record, _, err := h.fleet.Record(ctx, "pod")
+		if err == nil && (len(record.Orders) > 0 || record.Count != 4 || record.Epoch <= epoch) {
+			err = fmt.Errorf("%+v", record)
+		}
+		return err
+	})
+	_, index, err := h.fleet.Record(t.Context(), "pod")
+	h.must(err)
+	variables, state := h.file("homeostat.auto.tfvars.json"), h.file("terraform.tfstate")
+
+	h.must(syscall.Kill(pid, syscall.SIGCONT))
+	h.hears("the lock was lost: deciding and starting nothing more")
+	h.settled(4, patience)
+	if _, now, err := h.fleet.Record(t.Context(), "pod"); err != nil || now != index {
+		t.Errorf("the record was written after the frozen leader went on: index %d, was %d (%v)", now, index, err)
+	}
+	if h.file("homeostat.auto.tfvars.json") != variables || h.file("terraform.tfstate") != state {
+		t.Errorf("variable file or state were written after the frozen leader went on")
+	}
+	if h.leader() == frozen {
+		t.Errorf("%s leads again", frozen)
+	}
+}
+
+// TestOnlyCellDies kills the only cell of a service, its sidecar with it: the
+// sidecar of another service takes the lock as a guest, has a cell born and
+// gives the lock back. Then every cell of that service dies at once.
+func TestOnlyCellDies(t *testing.T) {
+	h := faulty(t, houseOptions{Policy: `drain { timeout = "0s" }`})
+	h.second("aux")
+	h.apply()
+	h.settled(1, patience)
+	h.applyIn("aux")
+	h.leaderOf("aux")
+	h.mended(1, "pod-1")
+
+	h.killCell("pod-1")
+	h.hears("leading", "service=pod", "guest=true")
+	h.hears("cell is dead", "service=pod", "cell=pod-1", "its process is gone")
+	h.mended(1, "pod-2")
+	h.hears("no longer leading", "service=pod", "a sidecar of pod is back")
+
+	h.succeed("pin", "pod", "3")
+	h.mended(3)
+	for _, cell := range h.cellsOf("pod") {
+		h.killCell(cell)
+	}
+	h.mended(3)
+	h.await("pod isn't led by one of its own cells", func(ctx context.Context) error {
+		leader, err := h.fleet.Leader(ctx, "pod")
+		if err == nil && leader.Service != "pod" {
+			err = errors.New("it is led by " + leader.String())
+		}
+		return err
+	})
+}
+
+// second adds a service beside pod, with a root module and a state of its own.
+func (h *house) second(name string) {
+	h.t.Helper()
+	h.write(name+"/main.tf", strings.ReplaceAll(h.file("main.tf"), `service       = "pod"`, fmt.Sprintf("service       = %q", name)))
+	h.rewrite("homeostat.hcl", func(text string) string {
+		service := text[strings.Index(text, `service "pod"`):]
+		return text + strings.NewReplacer(`service "pod"`, fmt.Sprintf("service %q", name), `= "pod"`, fmt.Sprintf("= %q", name)).Replace(service)
+	})
+}
+
+// applyIn is a person's apply in another root module.
+func (h *house) applyIn(dir string) {
+	h.t.Helper()
+	for _, command := range [][]string{{"init", "-no-color"}, {"apply", "-no-color", "-auto-approve"}} {
+		if out, code := h.run(h.terraform, append([]string{"-chdir=" + h.dir + "/" + dir}, command...)...); code != 0 {
+			h.t.Fatalf("terraform %v in %s: exit %d\n%s", command, dir, code, out)
+		}
+	}
+}
+
+// cellsOf are the running cells of one service.
+func (h *house) cellsOf(service string) []string {
+	return slices.DeleteFunc(h.processes(), func(name string) bool { return !strings.HasPrefix(name, service+"-") })
+}
+
+// mended waits until pod has n passing cells that run and are all that the
+// record and Consul know, those named among them, where another service's cells
+// run beside them.
+func (h *house) mended(n int, names ...string) {
+	h.t.Helper()
+	h.await(fmt.Sprintf("%d cells of pod", n), func(ctx context.Context) error {
+		record, _, err := h.fleet.Record(ctx, "pod")
+		if err != nil {
+			return err
+		}
+		running, lives := h.cellsOf("pod"), h.lives()
+		for _, name := range record.Names {
+			if !slices.Contains(running, name) || lives[name] == "" {
+				return fmt.Errorf("%s of the record: running %v, passing %v", name, running, lives)
+			}
+		}
+		for _, name := range names {
+			if !slices.Contains(record.Names, name) {
+				return fmt.Errorf("%s is not in the record: %v", name, record.Names)
+			}
+		}
+		if len(record.Orders) > 0 || len(record.Names) != n || len(running) != n || len(lives) != n {
+			return fmt.Errorf("record %v, orders %+v, running %v, passing %v", record.Names, record.Orders, running, lives)
+		}
+		return nil
+	})
+}
