@@ -18,7 +18,7 @@ var applyCommand = command{
 		var s settings
 		s.define(fs)
 		return func(ctx context.Context, std stdio, args []string) error {
-			name, err := optionalService(args)
+			name, err := atMostOne(args)
 			if err != nil {
 				return err
 			}
@@ -31,8 +31,8 @@ func (s *settings) apply(ctx context.Context, std stdio, name string) error {
 	return s.withLeading(std, name, func(n *leading, service *policy.Service) error {
 		lease, err := n.fleet.TryStand(ctx, service.Name, n.holder)
 		var held *fleet.HeldError
-		if errors.As(err, &held) {
-			return fmt.Errorf("%w; it decides and acts by itself, so there is nothing for apply to do", err)
+		if errors.As(err, &held) && !held.Delayed {
+			return fmt.Errorf("%w, which decides and acts by itself: there is nothing for apply to do", err)
 		}
 		if err != nil {
 			return err
@@ -44,7 +44,14 @@ func (s *settings) apply(ctx context.Context, std stdio, name string) error {
 		}
 		defer done()
 		o, err := l.Apply(ctx)
-		return errors.Join(printOutcome(std.Out, service.Name, o, "did"), err)
+		switch {
+		case err == nil:
+			return n.printOutcome(ctx, std.Out, service.Name, o, did)
+		case o.Decision.At.IsZero():
+			return err // nothing was decided
+		default:
+			return errors.Join(n.printOutcome(ctx, std.Out, service.Name, o, failed), err)
+		}
 	})
 }
 

@@ -12,10 +12,15 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
+
+	"github.com/agext/levenshtein"
 )
 
-// Exit codes. plan uses exitChanges to say that there is something to do.
+// Exit codes. plan uses exitChanges to say that there is something to do, and
+// exitUsage says that the program was called wrongly, as in sysexits.h.
 const (
 	exitOK      = 0
 	exitError   = 1
@@ -28,6 +33,7 @@ type command struct {
 	name    string
 	args    string
 	summary string
+	note    string // more about it, for -h
 	// flags defines the command's flags and returns what runs it once they
 	// are parsed.
 	flags func(fs *flag.FlagSet) func(ctx context.Context, std stdio, args []string) error
@@ -71,35 +77,42 @@ func Main(ctx context.Context, args []string, std stdio) int {
 		usage(std.Err)
 		return exitUsage
 	}
-	if args[0] == "help" || args[0] == "-h" || args[0] == "-help" || args[0] == "--help" {
-		usage(std.Out)
-		return exitOK
+	name, args := args[0], args[1:]
+	switch name {
+	case "help", "-h", "-help", "--help":
+		if len(args) == 0 {
+			usage(std.Out)
+			return exitOK
+		}
+		name, args = args[0], []string{"-h"}
+	case "-version", "--version":
+		name = versionCommand.name
 	}
 	for _, c := range commands() {
-		if c.name == args[0] {
-			return runOne(ctx, c, args[1:], std)
+		if c.name == name {
+			return c.main(ctx, args, std)
 		}
 	}
-	_, _ = fmt.Fprintf(std.Err, "homeostat: there is no command %q\n\n", args[0])
-	usage(std.Err)
+	say(std.Err, "homeostat: there is no command %q%s\nhomeostat help lists all", name, similar(name))
 	return exitUsage
 }
 
-func runOne(ctx context.Context, c command, args []string, std stdio) int {
-	fs := flag.NewFlagSet("homeostat "+c.name, flag.ContinueOnError)
-	fs.SetOutput(std.Err)
+// main parses the command's flags, runs it, prints its error and returns the
+// exit code.
+func (c command) main(ctx context.Context, args []string, std stdio) int {
+	fs := flag.NewFlagSet(c.name, flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
 	run := c.flags(fs)
-	fs.Usage = func() {
-		_, _ = fmt.Fprintf(fs.Output(), "Usage: homeostat %s [flags] %s\n\n%s\n\n", c.name, c.args, c.summary)
-		fs.PrintDefaults()
-	}
-	switch err := fs.Parse(args); {
+	args, err := parse(fs, args)
+	switch {
 	case errors.Is(err, flag.ErrHelp):
+		c.help(fs, std.Out)
 		return exitOK
 	case err != nil:
-		return exitUsage
+		err = misused("%w", err)
+	default:
+		err = run(ctx, std, args)
 	}
-	err := run(ctx, std, fs.Args())
 	if err == nil {
 		return exitOK
 	}
@@ -108,15 +121,75 @@ func runOne(ctx context.Context, c command, args []string, std stdio) int {
 		coded = &exitCodeError{code: exitError, err: err}
 	}
 	if coded.err != nil {
-		_, _ = fmt.Fprintf(std.Err, "homeostat %s: %v\n", c.name, coded.err)
+		say(std.Err, "homeostat %s: %v", c.name, coded.err)
+	}
+	if coded.code == exitUsage {
+		say(std.Err, "homeostat %s -h tells how it is used", c.name)
 	}
 	return coded.code
 }
 
-func usage(w io.Writer) {
-	_, _ = fmt.Fprint(w, "homeostat keeps a service on plain machines in balance.\n\nUsage: homeostat COMMAND [flags]\n\n")
-	for _, c := range commands() {
-		_, _ = fmt.Fprintf(w, "  %-10s %s\n", c.name, c.summary)
+// parse takes flags from before and behind the command's own arguments. All
+// that follows "--" is left as it is.
+func parse(fs *flag.FlagSet, args []string) (rest []string, err error) {
+	var after []string
+	if i := slices.Index(args, "--"); i >= 0 {
+		args, after = args[:i], args[i+1:]
 	}
-	_, _ = fmt.Fprint(w, "\nhomeostat COMMAND -h tells a command's flags.\n")
+	for {
+		if err := fs.Parse(args); err != nil {
+			return nil, err
+		}
+		if fs.NArg() == 0 {
+			return append(rest, after...), nil
+		}
+		rest, args = append(rest, fs.Arg(0)), fs.Args()[1:]
+	}
+}
+
+func (c command) help(fs *flag.FlagSet, w io.Writer) {
+	line := "homeostat " + c.name
+	flags := false
+	fs.VisitAll(func(*flag.Flag) { flags = true })
+	if flags {
+		line += " [flags]"
+	}
+	say(w, "Usage: %s\n\n%s", strings.TrimSpace(line+" "+c.args), c.summary)
+	if c.note != "" {
+		say(w, "\n%s", c.note)
+	}
+	if flags {
+		say(w, "\nFlags:")
+		fs.SetOutput(w)
+		fs.PrintDefaults()
+	}
+}
+
+func usage(w io.Writer) {
+	say(w, "homeostat keeps a service on plain machines in balance.\n\nUsage: homeostat COMMAND [flags]\n")
+	for _, c := range commands() {
+		say(w, "  %-10s %s", c.name, c.summary)
+	}
+	say(w, "\nhomeostat COMMAND -h tells a command's flags.")
+}
+
+// similar suggests the command that was meant.
+func similar(name string) string {
+	for _, c := range commands() {
+		if levenshtein.Distance(name, c.name, nil) <= 2 {
+			return fmt.Sprintf("; did you mean %q?", c.name)
+		}
+	}
+	return ""
+}
+
+// misused is an error in how the program was called.
+func misused(format string, args ...any) error {
+	return &exitCodeError{code: exitUsage, err: fmt.Errorf(format, args...)}
+}
+
+// say prints a line. Where it can't be printed there is nobody to tell,
+// and the exit code still is.
+func say(w io.Writer, format string, args ...any) {
+	_, _ = fmt.Fprintf(w, format+"\n", args...)
 }

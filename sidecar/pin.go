@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 )
 
 var pinCommand = command{
@@ -16,15 +17,15 @@ var pinCommand = command{
 	summary: "take a service's count over: it stays at N until unpin",
 	flags: func(fs *flag.FlagSet) func(context.Context, stdio, []string) error {
 		var s settings
-		s.define(fs)
-		reason := fs.String("reason", "", "why, for those who read status")
+		s.definePolicy(fs)
+		reason := fs.String("reason", "", "why, in a few `words`, for those who read status")
 		return func(ctx context.Context, std stdio, args []string) error {
 			if len(args) != 2 {
-				return fmt.Errorf("give a service and a count, as in: homeostat pin crawler 5")
+				return misused("give a service and a count, as in: homeostat pin crawler 5")
 			}
 			count, err := strconv.Atoi(args[1])
 			if err != nil || count < 0 {
-				return fmt.Errorf("the count %q is no whole number of cells", args[1])
+				return misused("the count %q is no whole number of cells", args[1])
 			}
 			return s.pin(ctx, std, args[0], fleet.Pin{Count: count, By: whoAmI(), Reason: *reason})
 		}
@@ -32,27 +33,24 @@ var pinCommand = command{
 }
 
 func (s *settings) pin(ctx context.Context, std stdio, name string, pin fleet.Pin) error {
-	p, err := s.load(std)
-	if err != nil {
+	return s.withClient(std, func(p *policy.Policy, c *fleet.Client) error {
+		service, err := oneService(p, name)
+		if err != nil {
+			return err
+		}
+		// The law would cut such a pin to the bounds: better said now.
+		switch {
+		case pin.Count > service.Max:
+			return fmt.Errorf("%s may have at most max = %s: raise max in the policy first", name, plural(service.Max, "cell"))
+		case pin.Count < service.Min:
+			return fmt.Errorf("%s must have at least min = %s: lower min in the policy first, or take the service down: homeostat pause %[1]s, then terraform destroy", name, plural(service.Min, "cell"))
+		}
+		if err := c.Pin(ctx, name, pin); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(std.Out, "%s is pinned to %s; homeostat unpin %[1]s gives it back\n", name, plural(pin.Count, "cell"))
 		return err
-	}
-	service, err := oneService(p, name)
-	if err != nil {
-		return err
-	}
-	if pin.Count > service.Max {
-		return fmt.Errorf("%s may have at most max = %d cells: raise max in the policy first", name, service.Max)
-	}
-	c, err := connect(p, nil)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	if err := c.Pin(ctx, name, pin); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(std.Out, "%s is pinned to %d cells; homeostat unpin %s gives it back\n", name, pin.Count, name)
-	return err
+	})
 }
 
 var unpinCommand = command{
@@ -60,34 +58,35 @@ var unpinCommand = command{
 	summary: "give a pinned count back to the service's leader",
 	flags: func(fs *flag.FlagSet) func(context.Context, stdio, []string) error {
 		var s settings
-		s.define(fs)
+		s.definePolicy(fs)
 		return func(ctx context.Context, std stdio, args []string) error {
 			if len(args) != 1 {
-				return fmt.Errorf("give a service, as in: homeostat unpin crawler")
+				return misused("give a service, as in: homeostat unpin crawler")
 			}
-			return s.withClient(std, func(c *fleet.Client) error {
-				if err := c.Unpin(ctx, args[0]); err != nil {
-					return err
-				}
-				_, err := fmt.Fprintf(std.Out, "%s is not pinned\n", args[0])
-				return err
-			})
+			return s.unpin(ctx, std, args[0])
 		}
 	},
 }
 
-// withClient runs f with a Consul client as the policy describes it.
-func (s *settings) withClient(std stdio, f func(*fleet.Client) error) error {
-	p, err := s.load(std)
-	if err != nil {
+func (s *settings) unpin(ctx context.Context, std stdio, name string) error {
+	return s.withClient(std, func(p *policy.Policy, c *fleet.Client) error {
+		if _, err := oneService(p, name); err != nil {
+			return err
+		}
+		pin, err := c.Pinned(ctx, name)
+		if err != nil {
+			return err
+		}
+		if pin == nil {
+			_, err = fmt.Fprintf(std.Out, "%s was not pinned\n", name)
+			return err
+		}
+		if err := c.Unpin(ctx, name); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(std.Out, "%s is not pinned any more; it was, to %s\n", name, plural(pin.Count, "cell"))
 		return err
-	}
-	c, err := connect(p, nil)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	return f(c)
+	})
 }
 
 // whoAmI is how a person's pins and pauses are signed: user@host.

@@ -2,14 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/loop"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 )
@@ -17,11 +17,13 @@ import (
 var planCommand = command{
 	name: "plan", args: "[SERVICE]",
 	summary: "one beat without acting: what would be decided, and what Terraform would change",
+	note:    "Exit code: 0 if there is nothing to do, 2 if there is something, 1 on an error.",
 	flags: func(fs *flag.FlagSet) func(context.Context, stdio, []string) error {
 		var s settings
-		s.define(fs)
+		s.definePolicy(fs)
+		s.defineLog(fs, "warn")
 		return func(ctx context.Context, std stdio, args []string) error {
-			name, err := optionalService(args)
+			name, err := atMostOne(args)
 			if err != nil {
 				return err
 			}
@@ -41,18 +43,38 @@ func (s *settings) plan(ctx context.Context, std stdio, name string) error {
 		if err != nil {
 			return err
 		}
-		if err := printOutcome(std.Out, service.Name, o, "would"); err != nil {
+		if err := n.printOutcome(ctx, std.Out, service.Name, o, would); err != nil {
 			return err
 		}
 		switch {
 		case len(o.Refused) > 0:
-			return fmt.Errorf("the plan would be refused: %d changes may not be made", len(o.Refused))
+			return fmt.Errorf("the guard would refuse Terraform's plan: %s in it may not be made", plural(len(o.Refused), "change"))
 		case o.Nothing():
 			return nil
-		default:
-			return &exitCodeError{code: exitChanges}
 		}
+		if err := n.printNext(ctx, std.Out, service.Name, o); err != nil {
+			return err
+		}
+		return &exitCodeError{code: exitChanges}
 	})
+}
+
+// printNext says who does what was planned, and how.
+func (n *leading) printNext(ctx context.Context, w io.Writer, service string, o loop.Outcome) error {
+	leader, err := n.fleet.Leader(ctx, service)
+	var text string
+	switch {
+	case o.Held != "":
+		text = "Nothing is done while it is held."
+	case errors.Is(err, fleet.ErrNoLeader):
+		text = fmt.Sprintf("Nobody leads %s now: homeostat apply %[1]s does one beat, homeostat run -service %[1]s all that follow.", service)
+	case err != nil:
+		return err
+	default:
+		text = fmt.Sprintf("%s is led by %s, which decides and acts by itself.", service, leader)
+	}
+	_, err = fmt.Fprintf(w, "\n%s\n", text)
+	return err
 }
 
 // withLeading runs f for one service with what a leader needs.
@@ -84,60 +106,3 @@ func (s *settings) withLeading(std stdio, name string, f func(*leading, *policy.
 	}
 	return f(n, service)
 }
-
-// printOutcome writes a decision so that a person can follow the sum, and then
-// what is done about it. verb is "would" for a plan and "did" for an apply.
-func printOutcome(w io.Writer, service string, o loop.Outcome, verb string) error {
-	var b strings.Builder
-	d := o.Decision
-	fmt.Fprintf(&b, "%s: %d cells wanted, %d ordered, %d ready [%s]\n", service, d.Desired, d.Ordered, d.Ready, d.Code)
-	fmt.Fprintf(&b, "  %s\n", d.Reason)
-	for _, u := range d.Unknown {
-		fmt.Fprintf(&b, "  missing: %s\n", u)
-	}
-	b.WriteString("\n  How the number comes about:\n")
-	printTerms(&b, d.Terms)
-	b.WriteString("\n")
-	if o.Held != "" {
-		fmt.Fprintf(&b, "  Held: %s\n", o.Held)
-	}
-	if o.Nothing() {
-		b.WriteString("  Nothing to do.\n")
-	}
-	printSteps(&b, o, verb)
-	printChanges(&b, o)
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-func printSteps(b *strings.Builder, o loop.Outcome, verb string) {
-	for _, step := range []struct {
-		what  string
-		cells []string
-	}{
-		{"add", o.Add}, {"remove", o.Remove}, {"replace", o.Replace}, {"begin to drain", o.Drain}, {"take back", o.Keep},
-	} {
-		if len(step.cells) > 0 {
-			fmt.Fprintf(b, "  It %s %s: %s\n", verb, step.what, strings.Join(step.cells, ", "))
-		}
-	}
-	if !o.Nothing() && o.Reason != o.Decision.Reason {
-		fmt.Fprintf(b, "  because %s\n", o.Reason)
-	}
-}
-
-func printChanges(b *strings.Builder, o loop.Outcome) {
-	for _, c := range o.Changes {
-		if !c.Drift && !isNoOp(c) {
-			fmt.Fprintf(b, "    terraform: %s %s\n", strings.Join(c.Actions, ", "), c.Address)
-		}
-	}
-	for _, d := range o.Drift {
-		fmt.Fprintf(b, "    left alone: %s\n", d)
-	}
-	for _, r := range o.Refused {
-		fmt.Fprintf(b, "    refused: %s\n", r)
-	}
-}
-
-func isNoOp(c guard.Change) bool { return len(c.Actions) == 1 && c.Actions[0] == "no-op" }

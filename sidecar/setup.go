@@ -22,10 +22,19 @@ type settings struct {
 	logFormat  string
 }
 
+// define adds the flags of a command that runs for long and logs what it does.
 func (s *settings) define(fs *flag.FlagSet) {
+	s.definePolicy(fs)
+	s.defineLog(fs, "info")
+}
+
+func (s *settings) definePolicy(fs *flag.FlagSet) {
 	fs.StringVar(&s.policyFile, "policy", "", "the policy `file` (default $HOMEOSTAT_POLICY, else homeostat.hcl)")
-	fs.StringVar(&s.logLevel, "log-level", cmp.Or(os.Getenv("HOMEOSTAT_LOG_LEVEL"), "info"), "debug, info, warn or error")
-	fs.StringVar(&s.logFormat, "log-format", cmp.Or(os.Getenv("HOMEOSTAT_LOG_FORMAT"), "text"), "text or json")
+}
+
+func (s *settings) defineLog(fs *flag.FlagSet, level string) {
+	fs.StringVar(&s.logLevel, "log-level", cmp.Or(os.Getenv("HOMEOSTAT_LOG_LEVEL"), level), "log from this `level` on: debug, info, warn or error")
+	fs.StringVar(&s.logFormat, "log-format", cmp.Or(os.Getenv("HOMEOSTAT_LOG_FORMAT"), "text"), "`format` of the log: text or json")
 }
 
 // path is where the policy file is.
@@ -49,7 +58,7 @@ func (s *settings) load(std stdio) (*policy.Policy, error) {
 		return nil, err
 	}
 	if diags.HasErrors() {
-		return nil, fmt.Errorf("the policy %s has %d errors", path, len(diags.Errs()))
+		return nil, fmt.Errorf("the policy %s has %s", path, plural(len(diags.Errs()), "error"))
 	}
 	return p, nil
 }
@@ -66,7 +75,7 @@ func (s *settings) dir() (string, error) {
 func (s *settings) logger(w io.Writer) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(s.logLevel)); err != nil {
-		return nil, fmt.Errorf("-log-level %q: use debug, info, warn or error", s.logLevel)
+		return nil, misused("-log-level %q: use debug, info, warn or error", s.logLevel)
 	}
 	options := &slog.HandlerOptions{Level: level}
 	switch s.logFormat {
@@ -75,7 +84,7 @@ func (s *settings) logger(w io.Writer) (*slog.Logger, error) {
 	case "json":
 		return slog.New(slog.NewJSONHandler(w, options)), nil
 	default:
-		return nil, fmt.Errorf("-log-format %q: use text or json", s.logFormat)
+		return nil, misused("-log-format %q: use text or json", s.logFormat)
 	}
 }
 
@@ -90,6 +99,20 @@ func connect(p *policy.Policy, log *slog.Logger) (*fleet.Client, error) {
 	})
 }
 
+// withClient runs f with the policy and a Consul client as it describes it.
+func (s *settings) withClient(std stdio, f func(*policy.Policy, *fleet.Client) error) error {
+	p, err := s.load(std)
+	if err != nil {
+		return err
+	}
+	c, err := connect(p, nil)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return f(p, c)
+}
+
 // oneService takes the service that a command is for from its arguments, or
 // from the environment.
 func oneService(p *policy.Policy, name string) (*policy.Service, error) {
@@ -97,16 +120,42 @@ func oneService(p *policy.Policy, name string) (*policy.Service, error) {
 	if name == "" && len(p.Services) == 1 {
 		return p.Services[0], nil
 	}
-	var names []string
-	for _, s := range p.Services {
-		names = append(names, s.Name)
-	}
 	if name == "" {
-		return nil, fmt.Errorf("name a service: %s", strings.Join(names, ", "))
+		return nil, misused("name a service: %s", names(p))
 	}
 	s := p.Service(name)
 	if s == nil {
-		return nil, fmt.Errorf("the policy has no service %q; it has %s", name, strings.Join(names, ", "))
+		return nil, fmt.Errorf("the policy has no service %q; it has %s", name, names(p))
 	}
 	return s, nil
+}
+
+// chosen is the service of that name, or all of them without a name.
+func chosen(p *policy.Policy, name string) ([]*policy.Service, error) {
+	if name == "" {
+		return p.Services, nil
+	}
+	s, err := oneService(p, name)
+	return []*policy.Service{s}, err
+}
+
+func names(p *policy.Policy) string {
+	var all []string
+	for _, s := range p.Services {
+		all = append(all, s.Name)
+	}
+	return strings.Join(all, ", ")
+}
+
+// atMostOne takes the name of a service from arguments where it may be left
+// out.
+func atMostOne(args []string) (string, error) {
+	switch len(args) {
+	case 0:
+		return "", nil
+	case 1:
+		return args[0], nil
+	default:
+		return "", misused("give one service, not %d: %s", len(args), strings.Join(args, " "))
+	}
 }

@@ -2,17 +2,19 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"maps"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
-	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 )
 
@@ -21,11 +23,12 @@ var validateCommand = command{
 	summary: "check a policy file; -live also reaches for everything it names",
 	flags: func(fs *flag.FlagSet) func(context.Context, stdio, []string) error {
 		var s settings
-		s.define(fs)
+		s.definePolicy(fs)
+		s.defineLog(fs, "warn")
 		live := fs.Bool("live", false, "also reach Consul, Kafka and Terraform's state, and learn what an order changes")
 		return func(ctx context.Context, std stdio, args []string) error {
 			if len(args) > 0 {
-				return fmt.Errorf("it takes no arguments; name the policy with -policy")
+				return misused("it takes no arguments; name the policy with -policy")
 			}
 			return s.validate(ctx, std, *live)
 		}
@@ -39,16 +42,29 @@ type findings struct {
 	errors int
 }
 
-func (f *findings) fine(format string, args ...any) { f.line("ok      ", format, args...) }
-func (f *findings) warn(format string, args ...any) { f.line("warning ", format, args...) }
+func (f *findings) fine(format string, args ...any) { f.line("ok", format, args...) }
+func (f *findings) warn(format string, args ...any) { f.line("warning", format, args...) }
 func (f *findings) fail(format string, args ...any) {
 	f.errors++
-	f.line("error   ", format, args...)
+	f.line("error", format, args...)
 }
 
 func (f *findings) line(kind, format string, args ...any) {
 	// A report that can't be printed still ends in the right exit code.
-	_, _ = fmt.Fprintf(f.out, "%s %s\n", kind, strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "\n         "))
+	_, _ = fmt.Fprintf(f.out, "%-8s %s\n", kind, strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "\n         "))
+}
+
+// module fails for each error in a root module, at its line where it has one.
+func (f *findings) module(service string, diags hcl.Diagnostics) {
+	for _, d := range diags {
+		at := "terraform.dir"
+		if d.Subject != nil {
+			at = fmt.Sprintf("%s:%d", d.Subject.Filename, d.Subject.Start.Line)
+		}
+		if d.Severity == hcl.DiagError {
+			f.fail("%s: %s: %s: %s", service, at, d.Summary, d.Detail)
+		}
+	}
 }
 
 func (s *settings) validate(ctx context.Context, std stdio, live bool) error {
@@ -74,116 +90,66 @@ func (s *settings) validate(ctx context.Context, std stdio, live bool) error {
 		return err
 	}
 	f := &findings{out: std.Out}
-	f.fine("%s: %d services", s.path(), len(p.Services))
+	f.fine("%s: %s", s.path(), plural(len(p.Services), "service"))
+	var sound []*policy.Service // their root modules have no error
 	for _, service := range p.Services {
-		validateModule(f, n, service)
+		before := f.errors
+		n.validateModule(f, service)
+		if f.errors == before {
+			sound = append(sound, service)
+		}
 	}
 	if live {
-		n.validateLive(ctx, f)
+		n.validateLive(ctx, f, sound)
 	}
 	if f.errors > 0 {
-		return fmt.Errorf("%d errors", f.errors)
+		return fmt.Errorf("%s to mend", plural(f.errors, "error"))
+	}
+	if !live {
+		say(std.Out, "homeostat validate -live also reaches for all that the policy names")
 	}
 	return nil
 }
 
 // validateModule looks at a service's root module by its files alone.
-func validateModule(f *findings, n *leading, s *policy.Service) {
-	dir := n.resolve(s.Terraform.Dir)
+func (n *leading) validateModule(f *findings, s *policy.Service) {
+	t := s.Terraform
+	dir, before := n.resolve(t.Dir), f.errors
 	m, diags := act.Inspect(dir)
 	if diags.HasErrors() {
-		f.fail("%s: terraform.dir: %v", s.Name, diags)
+		f.module(s.Name, diags)
 		return
 	}
-	if _, ok := m.Variables[s.Terraform.Variable]; !ok {
-		f.fail("%s: the root module %s declares no variable %q: declare it, or name another as terraform.variable",
-			s.Name, dir, s.Terraform.Variable)
+	if _, ok := m.Variables[t.Variable]; !ok {
+		f.fail("%s: the root module %s declares no variable %q: declare it, or name another as terraform.variable%s",
+			s.Name, dir, t.Variable, declared(m))
+	} else if _, err := n.open(s); err != nil {
+		f.fail("%s: %v", s.Name, err)
 	}
-	for _, file := range m.OtherSetters(s.Terraform.Variable) {
+	for _, file := range t.VarFiles {
+		if !filepath.IsAbs(file) {
+			file = filepath.Join(dir, file)
+		}
+		if _, err := os.Stat(file); err != nil {
+			f.fail("%s: terraform.var_files: %v", s.Name, err)
+		}
+	}
+	for _, file := range m.OtherSetters(t.Variable) {
 		f.fail("%s: %s also sets %s: a person's own apply could take its value; remove it there",
-			s.Name, filepath.Join(dir, filepath.Base(file)), s.Terraform.Variable)
+			s.Name, filepath.Join(dir, file), t.Variable)
 	}
 	if !m.LockFile {
-		f.warn("%s: %s has no .terraform.lock.hcl: run terraform init there and keep the file", s.Name, dir)
+		f.warn("%s: %s has no .terraform.lock.hcl: run terraform init there and keep the file, unless the module needs no provider", s.Name, dir)
 	}
-	if _, err := n.open(s); err != nil {
-		f.fail("%s: %v", s.Name, err)
-		return
-	}
-	f.fine("%s: root module %s", s.Name, dir)
-}
-
-// validateLive reaches for everything the policy names.
-func (n *leading) validateLive(ctx context.Context, f *findings) {
-	if _, err := n.fleet.Services(ctx); err != nil {
-		f.fail("consul: %v", err)
-	} else {
-		f.fine("consul: %s", strings.Join(n.fleet.Addresses(), ", "))
-	}
-	for _, s := range n.policy.Services {
-		n.validateTopic(ctx, f, s)
-		n.validateShape(ctx, f, s)
+	if f.errors == before {
+		f.fine("%s: root module %s, state in backend %s", s.Name, dir, m.Backend)
 	}
 }
 
-// validateTopic reads the topic and group once, and compares the consumers
-// there can be with the partitions there are.
-func (n *leading) validateTopic(ctx context.Context, f *findings, s *policy.Service) {
-	if s.KafkaLag == nil {
-		return
+// declared lists the variables there are to choose from.
+func declared(m act.Module) string {
+	if len(m.Variables) == 0 {
+		return ""
 	}
-	lag, err := kafkaLag(n.policy, s)
-	if err != nil {
-		f.fail("%s: %v", s.Name, err)
-		return
-	}
-	defer lag.Close()
-	sample := lag.Sample(ctx)
-	if !sample.PartitionCount.Known {
-		f.fail("%s: topic %s: %s", s.Name, s.KafkaLag.Topic, sample.PartitionCount.Reason)
-		return
-	}
-	partitions := int(sample.PartitionCount.Value)
-	if consumers := s.Max * s.KafkaLag.ConsumersPerCell; consumers > partitions {
-		f.warn("%s: max = %d cells of %d consumers are more than the %d partitions of %s: those above would idle, and are not ordered",
-			s.Name, s.Max, s.KafkaLag.ConsumersPerCell, partitions, s.KafkaLag.Topic)
-	}
-	if sample.IdleMembers > 0 {
-		f.warn("%s: %d consumers of group %s idle now: there are more than partitions", s.Name, sample.IdleMembers, s.KafkaLag.Group)
-	}
-	if !sample.Lag.Known {
-		f.warn("%s: lag of group %s is unknown: %s", s.Name, s.KafkaLag.Group, sample.Lag.Reason)
-	}
-	f.fine("%s: topic %s has %d partitions; lag of group %s: %s", s.Name, s.KafkaLag.Topic, partitions, s.KafkaLag.Group, sample.Lag)
-}
-
-// validateShape plans one cell more and one fewer, and tells what would be
-// refused now rather than at night.
-func (n *leading) validateShape(ctx context.Context, f *findings, s *policy.Service) {
-	root, err := n.open(s)
-	if err != nil {
-		return // said already
-	}
-	if err := root.Init(ctx); err != nil {
-		f.fail("%s: %v", s.Name, err)
-		return
-	}
-	d, shape, err := root.StateCells(ctx)
-	if err != nil {
-		f.fail("%s: an order would be refused: %v", s.Name, err)
-		return
-	}
-	f.fine("%s: the state holds %d cells; with a cell come and go: %s", s.Name, d.Count, strings.Join(shape.Patterns, ", "))
-	for _, dep := range shape.Dependents {
-		f.fine("%s: and this changes with them: %s", s.Name, dep.Address)
-	}
-	record, _, err := n.fleet.Record(ctx, s.Name)
-	switch {
-	case errors.Is(err, fleet.ErrNoRecord):
-		f.warn("%s: Consul holds no record yet: the first leader makes it from the state", s.Name)
-	case err != nil:
-		f.fail("%s: %v", s.Name, err)
-	case record.Count != d.Count:
-		f.warn("%s: the record says %d cells and the state holds %d: the leader will mend that", s.Name, record.Count, d.Count)
-	}
+	return "; it declares " + strings.Join(slices.Sorted(maps.Keys(m.Variables)), ", ")
 }

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 )
 
@@ -14,9 +16,10 @@ var varsCommand = command{
 	summary: "write the variable file from the record, for a person's or a pipeline's own apply",
 	flags: func(fs *flag.FlagSet) func(context.Context, stdio, []string) error {
 		var s settings
-		s.define(fs)
+		s.definePolicy(fs)
+		s.defineLog(fs, "warn")
 		return func(ctx context.Context, std stdio, args []string) error {
-			name, err := optionalService(args)
+			name, err := atMostOne(args)
 			if err != nil {
 				return err
 			}
@@ -28,8 +31,11 @@ var varsCommand = command{
 func (s *settings) vars(ctx context.Context, std stdio, name string) error {
 	return s.withLeading(std, name, func(n *leading, service *policy.Service) error {
 		record, _, err := n.fleet.Record(ctx, service.Name)
+		if errors.Is(err, fleet.ErrNoRecord) {
+			return fmt.Errorf("Consul holds no record of %s, so there is nothing to write: nobody has led it yet", service.Name)
+		}
 		if err != nil {
-			return fmt.Errorf("%w; without it there is nothing to write", err)
+			return err
 		}
 		root, err := n.open(service)
 		if err != nil {
@@ -47,7 +53,7 @@ func (s *settings) vars(ctx context.Context, std stdio, name string) error {
 		if changed {
 			what = "written"
 		}
-		_, err = fmt.Fprintf(std.Out, "%s: %s, %d cells\n", path, what, record.Count)
+		_, err = fmt.Fprintf(std.Out, "%s: %s (%s)\n", what, path, plural(record.Count, "cell"))
 		return err
 	})
 }
