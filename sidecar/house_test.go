@@ -21,8 +21,6 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
 )
 
-func TestMain(m *testing.M) { testkit.Main(m) }
-
 // needServers skips a test that needs real servers when only short tests run.
 func needServers(t testing.TB) {
 	t.Helper()

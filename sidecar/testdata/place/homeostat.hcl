@@ -1,0 +1,19 @@
+consul {
+  address = "127.0.0.1:1"
+  prefix  = "script"
+  timeout = "1s"
+}
+
+service "pod" {
+  min     = 1
+  max     = 5
+  beat    = "100ms"
+  members = "state"
+
+  terraform {
+    dir          = "pod"
+    lock_timeout = "2s"
+  }
+
+  drain { timeout = "0s" }
+}
