@@ -98,6 +98,9 @@ func (p *statusPage) last(s loop.Status, terms bool) {
 	if s.Last.Trouble != "" {
 		p.line("trouble", "%s", s.Last.Trouble)
 	}
+	for _, drift := range s.Last.Drift {
+		p.line("drift", "%s", drift)
+	}
 	for _, u := range d.Unknown {
 		p.line("unknown", "%s", u)
 	}
