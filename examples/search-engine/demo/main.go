@@ -28,6 +28,9 @@ type options struct {
 	check     bool
 }
 
+// oneSignal is the time within which further signals count as the first.
+const oneSignal = 2 * time.Second
+
 func main() {
 	var o options
 	flag.StringVar(&o.directory, "dir", "", "folder for everything the demo makes (default a temporary one, removed at the end)")
@@ -36,9 +39,10 @@ func main() {
 	flag.StringVar(&o.brokers, "brokers", os.Getenv("KAFKA_BROKERS"), "Kafka to use, host:port, separated by commas (default one within this program)")
 	flag.BoolVar(&o.check, "check", false, "crawl three times, kill cells, and fail unless all went as it should")
 	flag.Parse()
-	// The first Ctrl-C ends the demo in good order, the second one the program.
+	// The first Ctrl-C ends the demo in good order, another one the program. Some
+	// callers signal a process and then its group: that is one and the same.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
+	context.AfterFunc(ctx, func() { time.AfterFunc(oneSignal, stop) })
 	if err := run(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
