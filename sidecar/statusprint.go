@@ -48,9 +48,10 @@ func (p *statusPage) line(what, format string, args ...any) {
 	fmt.Fprintf(p, "  %-9s %s\n", what, strings.TrimRight(fmt.Sprintf(format, args...), ": "))
 }
 
-// head is the service in one line. What could not be read is no number.
+// head is the service's counts in one line, and who leads it. What could not be
+// read is no number.
 func (p *statusPage) head(service *policy.Service, s loop.Status) {
-	ordered, ready, leader := "no record", fmt.Sprintf("%d ready", s.Ready), "nobody leads"
+	ordered, ready, leader := "no record", fmt.Sprintf("%d ready", s.Ready), "nobody"
 	switch {
 	case unread(s, "the record"):
 		ordered = "order unknown"
@@ -62,11 +63,12 @@ func (p *statusPage) head(service *policy.Service, s loop.Status) {
 	}
 	switch {
 	case unread(s, "the leader"):
-		leader = "leader unknown"
+		leader = "unknown"
 	case s.Leader != nil:
-		leader = "led by " + s.Leader.String()
+		leader = s.Leader.String()
 	}
-	fmt.Fprintf(p, "%s: %s, %s, %d to %d allowed, %s\n", s.Service, ordered, ready, service.Min, service.Max, leader)
+	fmt.Fprintf(p, "%s: %s, %s, %d to %d allowed\n", s.Service, ordered, ready, service.Min, service.Max)
+	p.line("leader", "%s", leader)
 }
 
 // unread reports whether a part of the status could not be read.
@@ -96,7 +98,11 @@ func (p *statusPage) last(s loop.Status, terms bool) {
 		p.line("decision", "%s, %s: %s [%s]", p.when(d.At), plural(d.Desired, "cell"), d.Reason, d.Code)
 	}
 	if s.Last.Trouble != "" {
-		p.line("trouble", "%s", s.Last.Trouble)
+		whose := ""
+		if s.Leader == nil {
+			whose = "of the last leader: "
+		}
+		p.line("trouble", "%s%s", whose, s.Last.Trouble)
 	}
 	for _, drift := range s.Last.Drift {
 		p.line("drift", "%s", drift)

@@ -32,7 +32,7 @@ func (s *settings) vars(ctx context.Context, std stdio, name string) error {
 	return s.withLeading(std, name, func(n *leading, service *policy.Service) error {
 		record, _, err := n.fleet.Record(ctx, service.Name)
 		if errors.Is(err, fleet.ErrNoRecord) {
-			return fmt.Errorf("Consul holds no record of %s, so there is nothing to write: nobody has led it yet", service.Name)
+			return fmt.Errorf("there is no record of %s, so there is nothing to write: nobody has led it yet", service.Name)
 		}
 		if err != nil {
 			return err
