@@ -47,6 +47,7 @@ func TestMain(m *testing.M) {
 //	kafka topic:n ...   starts a broker with topics of n partitions
 //	exits code command  runs a command that must end with this exit code
 //	await file regexp   waits until the file holds it
+//	until regexp cmd    runs a command again and again until it prints it
 //	keys file           writes down all that Consul holds for this script
 //	garble key          puts something else under a key in Consul
 //	free service        takes the service's lock, which must be free at once,
@@ -63,6 +64,7 @@ func TestScripts(t *testing.T) {
 			"kafka":  startKafka,
 			"exits":  exits,
 			"await":  await,
+			"until":  until,
 			"keys":   keys,
 			"free":   free,
 			"garble": garble,
@@ -203,6 +205,24 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 			err = fmt.Errorf("%s holds nothing like %q:\n%s", args[0], pattern, text)
 		}
 		return err
+	})
+	ts.Check(err)
+}
+
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: until regexp command ...")
+	}
+	pattern, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	err = testkit.Poll(testingTB(ts).Context(), 30*time.Second, func(context.Context) error {
+		if err := ts.Exec(args[1], args[2:]...); err != nil {
+			return err
+		}
+		if text := ts.ReadFile("stdout"); !pattern.MatchString(text) {
+			return fmt.Errorf("%v prints nothing like %q:\n%s", args[1:], pattern, text)
+		}
+		return nil
 	})
 	ts.Check(err)
 }
