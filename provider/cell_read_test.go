@@ -12,8 +12,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/plancheck"
 	"github.com/hashicorp/terraform-plugin-testing/terraform"
-
-	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
 )
 
 // planned is a step that only plans, and expects of it what is to be done.
@@ -173,7 +171,7 @@ func TestReadChanged(t *testing.T) {
 }
 
 func TestConsulAway(t *testing.T) {
-	r := rigOn(t, testkit.Consul(t))
+	r := newRigAlone(t)
 	config := r.cell("well")
 	stop := func() {
 		if err := r.consul.Stop(); err != nil {

@@ -115,7 +115,7 @@ func TestLocalCells(t *testing.T) {
 
 // Without a reachable Consul nothing is guessed.
 func TestLocalCellsConsulAway(t *testing.T) {
-	c := newCLI(t, rigOn(t, testkit.Consul(t)))
+	c := newCLI(t, newRigAlone(t))
 	c.write(c.module("well", "initial_count = 2"))
 	c.must("apply", "-auto-approve")
 	if err := c.consul.Stop(); err != nil {

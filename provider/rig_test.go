@@ -33,10 +33,26 @@ type rig struct {
 
 var serviceName = regexp.MustCompile(`[^a-zA-Z0-9]+`)
 
-// newRig uses the Consul that all tests share.
+// newRig uses the Consul that all tests share. The test runs beside others.
 func newRig(t *testing.T) *rig {
 	t.Helper()
+	needServers(t)
 	return rigOn(t, testkit.SharedConsul(t))
+}
+
+// newRigAlone has a Consul of its own, for tests that stop it.
+func newRigAlone(t *testing.T) *rig {
+	t.Helper()
+	needServers(t)
+	return rigOn(t, testkit.Consul(t))
+}
+
+func needServers(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("it needs Terraform and Consul")
+	}
+	t.Parallel()
 }
 
 func rigOn(t *testing.T, consul *testkit.ConsulServer) *rig {
