@@ -1,0 +1,283 @@
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/sense"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
+)
+
+// BenchmarkLagSample measures one sample of the lag of a consumer group on a
+// topic of 5,000 partitions on one real broker, as a leader takes it at each
+// beat: how long it takes, and how many requests it sends, counted on the wire.
+// Beside it, in each round, the same offsets are asked for by kafka-go's own
+// Client.OffsetFetch and Client.ListOffsets. All bytes go through the proxy that
+// counts, so both are a little slower than they would be without it.
+//
+// The broker takes minutes to make such a topic.
+func BenchmarkLagSample(b *testing.B) {
+	needServers(b)
+	const partitions, behind = 5000, 100
+	wire := newWire(b)
+	server := testkit.KafkaWith(b, testkit.KafkaOptions{
+		// Clients are told to come through the proxy.
+		Properties: map[string]string{"advertised.listeners": "PLAINTEXT://" + wire.addr()},
+	})
+	wire.to(server.Addr())
+	q := grownQueue(b, server, partitions)
+	q.commit(make([]int64, partitions))
+	for partition := range behind {
+		q.produce(partition, 1)
+	}
+	sample := q.leaderSampler(server)
+	testkit.Await(b, 5*time.Minute, func(ctx context.Context) error { return all(sample(ctx), partitions, behind) })
+
+	first := q.leaderSampler(server)
+	wire.count()
+	began := time.Now()
+	b.Logf("first sample of a leader: %v", errors.Join(all(first(b.Context()), partitions, behind)))
+	b.Logf("first sample of a leader: %.0f ms, %s", ms(time.Since(began)), wire.count())
+
+	var times figures
+	seen := map[string]int{}
+	var requests, plain int
+	for range *rounds {
+		began := time.Now()
+		if err := all(sample(b.Context()), partitions, behind); err != nil {
+			b.Fatal(err)
+		}
+		times.add("leader's sample", "time", time.Since(began))
+		c := wire.count()
+		seen[c.String()]++
+		requests = c.requests()
+
+		began = time.Now()
+		q.plainSample()
+		times.add("kafka-go's own calls", "time", time.Since(began))
+		plain = wire.count().requests()
+	}
+	for what, n := range seen {
+		b.Logf("%d of %d samples: %s", n, *rounds, what)
+	}
+	b.Logf("%d rounds, load %s; kafka-go's own calls: %d requests\n%s", *rounds, machineLoad(), plain, times.table())
+	report(b, map[string]float64{
+		"sample-ms": ms(quantile(times.of("leader's sample", "time"), 0.5)), "requests": float64(requests),
+		"plain-ms": ms(quantile(times.of("kafka-go's own calls", "time"), 0.5)), "plain-requests": float64(plain),
+	})
+}
+
+// all returns an error unless the lag of every partition is known and right.
+func all(s sense.LagSample, partitions int, lag float64) error {
+	if s.Known != partitions || s.Lag.Value != lag {
+		return fmt.Errorf("lag known for %d of %d partitions: %+v", s.Known, partitions, s.Lag)
+	}
+	return nil
+}
+
+// grownQueue makes a topic of one partition and then of many: the group's
+// coordinator is there before the crowd.
+func grownQueue(b *testing.B, server *testkit.KafkaServer, partitions int) *queue {
+	b.Helper()
+	q := newQueue(b, server, 1)
+	q.commitAll()
+	_, err := q.client.CreatePartitions(b.Context(), &kafka.CreatePartitionsRequest{
+		Topics: []kafka.TopicPartitionsConfig{{Name: q.topic, Count: int32(partitions)}},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	q.partitions, q.ends = partitions, make([]int64, partitions)
+	return q
+}
+
+// leaderSampler wires a sampler as `homeostat run` does from its policy.
+func (q *queue) leaderSampler(server *testkit.KafkaServer) func(context.Context) sense.LagSample {
+	q.t.Helper()
+	text := fmt.Sprintf(`
+kafka {
+  brokers = [%q]
+  timeout = "30s"
+}
+service "pod" {
+  min = 1
+  max = 8
+  terraform { dir = "pod" }
+  %s
+}`, server.Addr(), q.block("30s"))
+	p, diags := policy.Parse("homeostat.hcl", []byte(text))
+	if diags.HasErrors() {
+		q.t.Fatal(diags)
+	}
+	src, done, err := sources(p, p.Services[0], birth.Host{})
+	if err != nil {
+		q.t.Fatal(err)
+	}
+	q.t.Cleanup(done)
+	return src.Lag
+}
+
+// plainSample asks for the same offsets as kafka-go's own client does.
+func (q *queue) plainSample() {
+	q.t.Helper()
+	committed := &kafka.OffsetFetchRequest{GroupID: q.group, Topics: map[string][]int{}}
+	ends := &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{}}
+	for partition := range q.partitions {
+		committed.Topics[q.topic] = append(committed.Topics[q.topic], partition)
+		ends.Topics[q.topic] = append(ends.Topics[q.topic], kafka.LastOffsetOf(partition))
+	}
+	fetched, err := q.client.OffsetFetch(q.t.Context(), committed)
+	if err != nil {
+		q.t.Fatal(err)
+	}
+	listed, err := q.client.ListOffsets(q.t.Context(), ends)
+	if err != nil {
+		q.t.Fatal(err)
+	}
+	if n, m := len(fetched.Topics[q.topic]), len(listed.Topics[q.topic]); n != q.partitions || m != q.partitions {
+		q.t.Fatalf("%d committed offsets and %d log ends of %d partitions", n, m, q.partitions)
+	}
+}
+
+// wire is a proxy before a Kafka broker that counts what goes through it.
+type wire struct {
+	t        testing.TB
+	listener net.Listener
+	broker   chan string // the broker's address, once it is known
+
+	mu  sync.Mutex
+	now traffic
+}
+
+// traffic is what went over the wire.
+type traffic struct {
+	calls         map[int16]int // by API key
+	sent, got     int64         // bytes
+	newConnection int
+}
+
+func (c traffic) requests() int {
+	n := 0
+	for _, calls := range c.calls {
+		n += calls
+	}
+	return n
+}
+
+func (c traffic) String() string {
+	var parts []string
+	for _, key := range slices.Sorted(maps.Keys(c.calls)) {
+		parts = append(parts, fmt.Sprintf("%d %s", c.calls[key], kmsg.NameForKey(key)))
+	}
+	return fmt.Sprintf("%d requests (%s) over %d new connections, %d KiB sent, %d KiB received",
+		c.requests(), strings.Join(parts, ", "), c.newConnection, c.sent/1024, c.got/1024)
+}
+
+func newWire(t testing.TB) *wire {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &wire{t: t, listener: listener, broker: make(chan string, 1)}
+	w.now.calls = map[int16]int{}
+	var serving sync.WaitGroup
+	serving.Go(func() { w.accept(&serving) })
+	t.Cleanup(func() { _ = listener.Close(); serving.Wait() })
+	return w
+}
+
+func (w *wire) addr() string     { return w.listener.Addr().String() }
+func (w *wire) to(broker string) { w.broker <- broker }
+
+// count returns what went through since it was called last.
+func (w *wire) count() traffic {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := w.now
+	w.now = traffic{calls: map[int16]int{}}
+	return now
+}
+
+func (w *wire) note(change func(*traffic)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change(&w.now)
+}
+
+func (w *wire) accept(serving *sync.WaitGroup) {
+	for {
+		client, err := w.listener.Accept()
+		if err != nil {
+			return
+		}
+		serving.Go(func() { w.serve(client) })
+	}
+}
+
+// serve carries one connection until either side ends it.
+func (w *wire) serve(client net.Conn) {
+	defer func() { _ = client.Close() }() // it may be closed already
+	address := <-w.broker
+	w.broker <- address // for the next one
+	broker, err := net.Dial("tcp", address)
+	if err != nil {
+		return // the client sees its connection end
+	}
+	w.note(func(c *traffic) { c.newConnection++ })
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		_, _ = io.Copy(client, counted{broker, func(n int) { w.note(func(c *traffic) { c.got += int64(n) }) }})
+		_ = client.Close()
+	}()
+	w.forward(client, broker)
+	_ = broker.Close()
+	<-answered
+}
+
+// forward passes requests on. Each begins with its length, 4 bytes, and the key
+// of the API that is called, 2 bytes.
+func (w *wire) forward(client io.Reader, broker io.Writer) {
+	for {
+		var head [6]byte
+		if _, err := io.ReadFull(client, head[:]); err != nil {
+			return
+		}
+		length, key := binary.BigEndian.Uint32(head[:4]), int16(binary.BigEndian.Uint16(head[4:]))
+		w.note(func(c *traffic) { c.calls[key]++; c.sent += int64(length) + 4 })
+		if _, err := broker.Write(head[:]); err != nil {
+			return
+		}
+		if _, err := io.CopyN(broker, client, int64(length)-2); err != nil {
+			return
+		}
+	}
+}
+
+// counted tells how much was read.
+type counted struct {
+	io.Reader
+	tell func(int)
+}
+
+func (c counted) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.tell(n)
+	return n, err
+}
