@@ -38,17 +38,17 @@ func (s *settings) pin(ctx context.Context, std stdio, name string, pin fleet.Pi
 		if err != nil {
 			return err
 		}
-		// The law would cut such a pin to the bounds: better said now.
-		switch {
-		case pin.Count > service.Max:
+		if pin.Count > service.Max {
 			return fmt.Errorf("%s may have at most max = %s: raise max in the policy first", name, plural(service.Max, "cell"))
-		case pin.Count < service.Min:
-			return fmt.Errorf("%s must have at least min = %s: lower min in the policy first, or take the service down: homeostat pause %[1]s, then terraform destroy", name, plural(service.Min, "cell"))
 		}
 		if err := c.Pin(ctx, name, pin); err != nil {
 			return err
 		}
-		_, err = fmt.Fprintf(std.Out, "%s is pinned to %s; homeostat unpin %[1]s gives it back\n", name, plural(pin.Count, "cell"))
+		below := ""
+		if pin.Count < service.Min {
+			below = fmt.Sprintf(", below its min of %d, which doesn't bind a person", service.Min)
+		}
+		_, err = fmt.Fprintf(std.Out, "%s is pinned to %s%s; homeostat unpin %[1]s gives it back\n", name, plural(pin.Count, "cell"), below)
 		return err
 	})
 }
