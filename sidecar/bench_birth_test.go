@@ -39,29 +39,34 @@ const (
 // changes from round to round, each from the same two cells, to which the house
 // is brought back in between. The leader is paused while somebody types.
 func BenchmarkBirth(b *testing.B) {
-	needServers(b)
-	// A busy machine's load would be taken for the leader's own work if beats
-	// were more frequent than in service; the order is placed at a beat, so
-	// the time up to the next one isn't in the figures.
+	rounds := measuring(b)
+	// An order is placed at a beat; the time up to the next is in no figure.
 	h := newHouse(b, houseOptions{Beat: "1s", Policy: `drain { timeout = "0s" }`})
 	h.env = append(h.env, "HOMEOSTAT_LOG_LEVEL=debug", "HOMEOSTAT_LOG_FORMAT=json")
 	h.apply()
 	h.settled(1, time.Minute)
-	h.succeed("pin", "pod", "2")
-	h.settled(2, time.Minute)
 	bench := &birthBench{house: h, seen: watchPassing(b, h.consul)}
+	bench.pin(2)
+	first := bench.order()
+	b.Logf("the first order of all, on whose way it is learned what an order changes: %.0f ms",
+		ms(bench.seen.await(b, first.Add[0].Name).Sub(first.Placed)))
+	h.settled(2, time.Minute)
 
 	ways := []func(){bench.ordered, bench.typed, bench.bare}
-	for round := range *rounds {
+	for round := range rounds {
 		bench.round = round
 		for i := range ways {
 			ways[(round+i)%len(ways)]()
 		}
-		b.Logf("round %d of %d, load %s: %s", round+1, *rounds, machineLoad(), bench.lastRound())
+		b.Logf("round %d of %d, load %s: %s", round+1, rounds, machineLoad(), bench.lastRound())
 	}
 
 	leader, hand := bench.of(byLeader, whole), bench.of(byHand, whole)
-	b.Logf("%d rounds\n%s", *rounds, bench.table())
+	var inRound []time.Duration
+	for i := range leader {
+		inRound = append(inRound, leader[i]-hand[i])
+	}
+	b.Logf("%d rounds; the leader's less the typed one's within a round, median: %.0f ms\n%s", rounds, ms(quantile(inRound, 0.5)), bench.table())
 	report(b, map[string]float64{
 		"leader-ms":     ms(quantile(leader, 0.5)),
 		"typed-ms":      ms(quantile(hand, 0.5)),
@@ -117,14 +122,19 @@ func (b *birthBench) lastRound() string {
 
 // ordered lets the leader order one more cell, and then takes one away.
 func (b *birthBench) ordered() {
-	b.must(b.fleet.Pin(b.t.Context(), "pod", fleet.Pin{Count: 3, By: "benchmark"}))
+	b.pin(3)
 	order := b.order()
 	at := instants{order: order.Placed, passing: b.seen.await(b.t, order.Add[0].Name)}
 	b.settled(3, time.Minute)
 	b.fromLog(order.Placed, &at)
 	b.note(byLeader, at)
-	b.must(b.fleet.Pin(b.t.Context(), "pod", fleet.Pin{Count: 2, By: "benchmark"}))
+	b.pin(2)
 	b.settled(2, time.Minute)
+}
+
+func (b *birthBench) pin(count int) {
+	b.t.Helper()
+	b.must(b.fleet.Pin(b.t.Context(), "pod", fleet.Pin{Count: count, By: "benchmark"}))
 }
 
 // order waits for the record to order a birth.

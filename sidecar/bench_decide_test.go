@@ -40,11 +40,11 @@ func TestLagIsDecidedOnWithinTwoBeats(t *testing.T) {
 
 // BenchmarkLagToDecision measures the same many times, in beats and in time.
 func BenchmarkLagToDecision(b *testing.B) {
-	needServers(b)
+	rounds := measuring(b)
 	s := newStalled(b)
 	var times figures
 	count := map[int]int{}
-	for range *rounds {
+	for range rounds {
 		// calm ends just after a beat; bursts come at any time between two.
 		time.Sleep(rand.N(stalledBeat))
 		beats, took := s.burst()
@@ -56,7 +56,7 @@ func BenchmarkLagToDecision(b *testing.B) {
 	for beats := range count {
 		most = max(most, beats)
 	}
-	b.Logf("%d rounds, load %s; rounds by beats: %v\n%s", *rounds, machineLoad(), count, times.table())
+	b.Logf("%d rounds, load %s; rounds by beats: %v\n%s", rounds, machineLoad(), count, times.table())
 	report(b, map[string]float64{
 		"most-beats": float64(most),
 		"median-ms":  ms(quantile(times.of("lag to decision", times.rows[0]), 0.5)),

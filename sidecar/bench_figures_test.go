@@ -17,6 +17,17 @@ import (
 // iteration of the benchmark makes all rounds.
 var rounds = flag.Int("rounds", 20, "how many rounds a benchmark of the whole house measures")
 
+// measuring skips a benchmark where there are no servers, and returns how many
+// rounds it makes.
+func measuring(b *testing.B) int {
+	b.Helper()
+	needServers(b)
+	if *rounds < 1 {
+		b.Fatalf("-rounds %d: there is no median of no round", *rounds)
+	}
+	return *rounds
+}
+
 // figures are the durations that rounds gave, by column and row, in the order
 // in which they first came.
 type figures struct {

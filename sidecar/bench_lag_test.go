@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -32,7 +31,7 @@ import (
 //
 // The broker takes minutes to make such a topic.
 func BenchmarkLagSample(b *testing.B) {
-	needServers(b)
+	rounds := measuring(b)
 	const partitions, behind = 5000, 100
 	wire := newWire(b)
 	server := testkit.KafkaWith(b, testkit.KafkaOptions{
@@ -41,23 +40,27 @@ func BenchmarkLagSample(b *testing.B) {
 	})
 	wire.to(server.Addr())
 	q := grownQueue(b, server, partitions)
-	q.commit(make([]int64, partitions))
+	q.commitAll()
+	sample := q.leaderSampler(wire.addr())
+	testkit.Await(b, 5*time.Minute, func(ctx context.Context) error { return all(sample(ctx), partitions, 0) })
+	q.connect(server) // the old client remembers one partition
+	q.client.Addr = kafka.TCP(wire.addr())
 	for partition := range behind {
 		q.produce(partition, 1)
 	}
-	sample := q.leaderSampler(server)
-	testkit.Await(b, 5*time.Minute, func(ctx context.Context) error { return all(sample(ctx), partitions, behind) })
 
-	first := q.leaderSampler(server)
+	first := q.leaderSampler(wire.addr())
 	wire.count()
 	began := time.Now()
-	b.Logf("first sample of a leader: %v", errors.Join(all(first(b.Context()), partitions, behind)))
+	if err := all(first(b.Context()), partitions, behind); err != nil {
+		b.Fatal(err)
+	}
 	b.Logf("first sample of a leader: %.0f ms, %s", ms(time.Since(began)), wire.count())
 
 	var times figures
 	seen := map[string]int{}
 	var requests, plain int
-	for range *rounds {
+	for range rounds {
 		began := time.Now()
 		if err := all(sample(b.Context()), partitions, behind); err != nil {
 			b.Fatal(err)
@@ -73,9 +76,9 @@ func BenchmarkLagSample(b *testing.B) {
 		plain = wire.count().requests()
 	}
 	for what, n := range seen {
-		b.Logf("%d of %d samples: %s", n, *rounds, what)
+		b.Logf("%d of %d samples: %s", n, rounds, what)
 	}
-	b.Logf("%d rounds, load %s; kafka-go's own calls: %d requests\n%s", *rounds, machineLoad(), plain, times.table())
+	b.Logf("%d rounds, load %s; kafka-go's own calls: %d requests\n%s", rounds, machineLoad(), plain, times.table())
 	report(b, map[string]float64{
 		"sample-ms": ms(quantile(times.of("leader's sample", "time"), 0.5)), "requests": float64(requests),
 		"plain-ms": ms(quantile(times.of("kafka-go's own calls", "time"), 0.5)), "plain-requests": float64(plain),
@@ -107,7 +110,7 @@ func grownQueue(b *testing.B, server *testkit.KafkaServer, partitions int) *queu
 }
 
 // leaderSampler wires a sampler as `homeostat run` does from its policy.
-func (q *queue) leaderSampler(server *testkit.KafkaServer) func(context.Context) sense.LagSample {
+func (q *queue) leaderSampler(broker string) func(context.Context) sense.LagSample {
 	q.t.Helper()
 	text := fmt.Sprintf(`
 kafka {
@@ -119,7 +122,7 @@ service "pod" {
   max = 8
   terraform { dir = "pod" }
   %s
-}`, server.Addr(), q.block("30s"))
+}`, broker, q.block("30s"))
 	p, diags := policy.Parse("homeostat.hcl", []byte(text))
 	if diags.HasErrors() {
 		q.t.Fatal(diags)

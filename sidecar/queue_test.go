@@ -30,15 +30,22 @@ func newQueue(t testing.TB, server *testkit.KafkaServer, partitions int) *queue 
 	t.Helper()
 	name := fmt.Sprintf("%s-%x", strings.ReplaceAll(t.Name(), "/", "-"), rand.Uint32())
 	q := &queue{
-		t: t, client: server.Client(), topic: name, group: name + "-readers",
+		t: t, topic: name, group: name + "-readers",
 		partitions: partitions, ends: make([]int64, partitions),
 	}
-	q.client.Timeout = 20 * time.Second
-	t.Cleanup(func() { testkit.CloseClient(q.client) })
+	q.connect(server)
 	if err := server.CreateTopic(t.Context(), name, partitions); err != nil {
 		t.Fatal(err)
 	}
 	return q
+}
+
+// connect begins with a client that knows nothing yet.
+func (q *queue) connect(server *testkit.KafkaServer) {
+	client := server.Client()
+	client.Timeout = 20 * time.Second
+	q.client = client
+	q.t.Cleanup(func() { testkit.CloseClient(client) })
 }
 
 // block is the policy's word for the queue, inside the service.
