@@ -99,7 +99,7 @@ func (h *house) measured() (*atRest, process) {
 func (r *atRest) awaitBeats(leader process, n float64) {
 	r.t.Helper()
 	first := r.decisions()
-	testkit.Await(r.t, 3*time.Minute, func(ctx context.Context) error {
+	testkit.Await(r.t, 3*time.Minute, func(context.Context) error {
 		if done := r.decisions() - first; done < n {
 			<-time.After(askAgain)
 			return fmt.Errorf("%.0f of %.0f beats", done, n)
