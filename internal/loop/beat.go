@@ -93,27 +93,45 @@ func (l *Leader) actOn(ctx context.Context, v view) (string, error) {
 	}
 	left := l.pending()
 	l.obstructed = l.obstructed && left.Size() > 0
-	if left.Size() > 0 && !l.revises() {
-		// What the record orders comes before any new decision.
-		return l.carryOn(ctx, left), nil
+	if !l.revises() {
+		if left.Size() > 0 {
+			// What the record orders comes before any new decision.
+			return l.carryOn(ctx, left), nil
+		}
+		if len(l.record.Orders) > 0 {
+			// An earlier leader carried it out and could not write that down.
+			l.close(ctx, result{order: l.record.Orders[0]})
+		}
 	}
-	if left.Size() == 0 && len(l.record.Orders) > 0 && !l.revises() {
-		// An earlier leader carried it out and could not write that down.
-		l.close(ctx, result{order: l.record.Orders[0]})
-	}
+	return l.orderNew(ctx, v, left)
+}
+
+// orderNew places the order that follows from the decision and the dead, if one
+// does. left is what the record still orders.
+func (l *Leader) orderNew(ctx context.Context, v view, left guard.Order) (string, error) {
 	w, reason := l.wish(ctx, v)
 	l.gone = nil
 	s := l.roster().step(w, func(names []string) []string { return l.leaverOrder(names, v) })
 	if left.Size() > 0 && (!s.orders() || l.obstructed && len(w.Dead) == 0) {
 		return l.carryOn(ctx, left), nil // there is nothing new to order
 	}
-	if err := l.mark(ctx, s, v); err != nil {
-		return err.Error(), nil
+	s, err := l.leaveOwn(s, v)
+	if err == nil {
+		err = l.mark(ctx, s, v)
 	}
-	if !s.orders() {
+	if err == nil && !s.orders() {
 		return l.idle(ctx, v), nil
 	}
-	return l.order(ctx, s, v, reason)
+	if err == nil {
+		err = l.place(ctx, s, reason)
+	}
+	if errors.Is(err, ErrStepDown) {
+		return err.Error(), err
+	}
+	if err != nil {
+		return err.Error(), nil
+	}
+	return "", nil
 }
 
 // revises reports whether what was found on the way makes another order than
@@ -121,21 +139,6 @@ func (l *Leader) actOn(ctx context.Context, v view) (string, error) {
 // the plan would change though they are to be kept, as it does with dead ones.
 func (l *Leader) revises() bool {
 	return len(l.failed) > 0 || len(l.gone) > 0 || l.obstructed
-}
-
-// order places a step as far as the leader's own cell allows.
-func (l *Leader) order(ctx context.Context, s step, v view, reason string) (string, error) {
-	s, trouble, err := l.leaveOwn(s, v)
-	if err != nil {
-		return err.Error(), err
-	}
-	if trouble != "" {
-		return trouble, nil
-	}
-	if err := l.place(ctx, s, reason); err != nil {
-		return err.Error(), nil
-	}
-	return "", nil
 }
 
 // idle does what is to be done where nothing is ordered. It returns what is
@@ -218,15 +221,21 @@ func (l *Leader) judge(ctx context.Context, v view) verdict {
 	defer cancel()
 	signs := l.signs(ctx, v)
 	judged := l.deaths.judge(v.at, signs, v.proven, replacePace(len(signs)))
+	l.mourn(judged)
+	return judged
+}
+
+// mourn tells of the silent in each beat, and of the dead once.
+func (l *Leader) mourn(judged verdict) {
 	for name, why := range judged.Held {
 		l.Metrics.heldSilent.WithLabelValues(l.Service.Name).Inc()
 		l.Log.Warn("a silent cell is left alone for now", "cell", name, "why", why)
 	}
-	for _, name := range judged.Dead {
+	for _, name := range without(judged.Dead, l.mourned) {
 		l.Metrics.replacements.WithLabelValues(l.Service.Name).Inc()
 		l.Log.Warn("cell is dead", "cell", name, "why", judged.Why[name])
 	}
-	return judged
+	l.mourned = judged.Dead
 }
 
 // destroysLeft is how many cells may be destroyed by the next order: what the

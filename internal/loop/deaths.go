@@ -65,6 +65,8 @@ func (w *deathWatch) hold(now time.Time, s sign, fresh, mass bool) string {
 		return ""
 	case since < w.After:
 		return fmt.Sprintf("%s for %s of %s", s.Silent, since.Round(time.Second), w.After)
+	case s.Unasked && since < w.MassHold:
+		return s.Silent + ", and where its sidecar could be asked isn't known: it may register again"
 	case mass:
 		return fmt.Sprintf("%d cells went silent together: none is replaced for %s", len(w.silentSince), w.MassHold)
 	default:

@@ -108,6 +108,18 @@ func TestThirdOfTheServiceIsNoMass(t *testing.T) {
 	}
 }
 
+func TestDeathOfACellThatNobodyCanAskWaits(t *testing.T) {
+	w := deathWatch{After: 10 * time.Second, MassHold: time.Minute}
+	signs := append([]sign{{Name: "a", Silent: "its registration is gone", Unasked: true}}, heard(2)...)
+	w.judge(t0, signs, true, 1)
+	if v := w.judge(t0.Add(30*time.Second), signs, true, 1); len(v.Dead) > 0 || !strings.Contains(v.Held["a"], "may register again") {
+		t.Fatalf("before mass_hold: %+v", v)
+	}
+	if v := w.judge(t0.Add(time.Minute), signs, true, 1); !cmp.Equal(v.Dead, []string{"a"}) {
+		t.Fatalf("after mass_hold: %+v", v)
+	}
+}
+
 func TestReplacePace(t *testing.T) {
 	for cells, want := range map[int]int{0: 1, 1: 1, 19: 1, 20: 2, 105: 10} {
 		if got := replacePace(cells); got != want {

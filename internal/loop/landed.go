@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -83,17 +84,22 @@ func (l *Leader) notCarriedOut(ctx context.Context, r result) {
 		l.prepared = false
 		return
 	}
+	l.failures++
+	l.retry = l.Now().Add(retryAfter(l.failures))
 	if errors.Is(r.err, act.ErrNotInitialised) {
 		l.prepared = false // the preparation runs init
 	}
-	if !r.applied || errors.Is(r.err, act.ErrKilled) {
-		// Nothing was changed, or it was cut in the middle: the order stays in
-		// the record and is taken up again, births by their incarnation.
-		l.failures++
-		l.retry = l.Now().Add(retryAfter(l.failures))
+	if !r.applied || errors.Is(r.err, act.ErrKilled) || errors.Is(r.err, act.ErrProvider) {
+		// Nothing was changed, or it was cut in the middle: a provider that died
+		// may have begun what no state knows of. The order stays in the record
+		// and is taken up again, births by their incarnation.
 		return
 	}
-	l.failures = 0
+	if !r.heldKnown {
+		// What the apply has left isn't known, so nothing is judged by it.
+		l.prepared = false
+		return
+	}
 	if l.Service.HoldsData && strings.Contains(r.err.Error(), birth.ErrDataGone.Error()) {
 		l.stopForData(r)
 		return
@@ -122,23 +128,34 @@ func (l *Leader) stopForData(r result) {
 	l.Log.Error("stopped: a cell's data are gone, and it isn't begun with none", "order", r.order.ID, "error", r.err)
 }
 
-// close takes the order out of the record and remembers the change. What was
-// only put right, without an order in the record, is no change of the count.
+// close takes the order out of the record, but for cells that could not be
+// removed, and remembers the change. What was only put right, without an order
+// in the record, is no change of the count.
 func (l *Leader) close(ctx context.Context, r result) {
 	if r.order.ID == "" {
 		return
 	}
+	for _, n := range r.order.Add {
+		l.memory.Book.Withdrawn(l.roster().key(n.Name)) // one that nobody measured
+	}
+	left := intersect(r.order.Remove, slices.Collect(maps.Keys(l.held)))
+	removed := without(r.order.Remove, left)
 	born := len(r.order.Add) - len(intersect(newbornNames(r.order.Add), l.failed))
 	l.memory.Changes = append(l.memory.Changes, change{
 		At:        l.Now(),
-		Delta:     born - len(r.order.Remove) - len(r.order.Replace),
-		Destroyed: len(r.order.Remove) + len(r.order.Replace),
+		Delta:     born - len(removed) - len(r.order.Replace),
+		Destroyed: len(removed) + len(r.order.Replace),
 	})
-	if err := l.lease.TakeBack(ctx, r.order.Remove...); err != nil {
-		l.Log.Warn("could not remove the marks of cells that have left", "cells", r.order.Remove, "error", err)
+	if err := l.lease.TakeBack(ctx, removed...); err != nil {
+		l.Log.Warn("could not remove the marks of cells that have left", "cells", removed, "error", err)
 	}
 	next := l.record
 	next.Orders = nil
+	if len(left) > 0 {
+		again := r.order
+		again.Add, again.Replace, again.Remove = nil, nil, left
+		next.Orders = []fleet.Order{again}
+	}
 	if err := l.putRecord(ctx, next); err != nil {
 		// The order stays in the record; carrying it out again changes nothing.
 		l.Log.Warn("could not close the order in the record", "order", r.order.ID, "error", err)

@@ -50,11 +50,13 @@ type Leader struct {
 	strangers map[string]bool
 	sweptAt   time.Time
 
-	eyes   *eyes
-	memory memory
-	deaths deathWatch
-	last   balance.Decision
-	told   report
+	eyes    *eyes
+	seen    view // the last look
+	memory  memory
+	deaths  deathWatch
+	mourned []string // the dead that were told of
+	last    balance.Decision
+	told    report
 
 	busy     string          // what the worker does, or nothing
 	results  chan result     // of the worker

@@ -53,7 +53,11 @@ type view struct {
 // one slow source doesn't make the others late.
 func (l *Leader) look(ctx context.Context) view {
 	s := l.Service
-	v := view{at: l.Now(), byCell: map[string]sense.Vitals{}}
+	v := view{
+		at: l.Now(), byCell: map[string]sense.Vitals{},
+		pin: l.seen.pin, paused: l.seen.paused, leaving: l.seen.leaving, tombstones: l.seen.tombstones,
+	}
+	defer func() { l.seen = v }()
 	ctx, cancel := context.WithTimeout(ctx, max(s.Beat, time.Second)*4/5)
 	defer cancel()
 	quantile := 0.99
@@ -111,25 +115,31 @@ func sibling(m fleet.Member) sense.Sibling {
 	return sense.Sibling{Service: m.Service, Cell: m.Name, Incarnation: m.Incarnation, URL: m.Vitals}
 }
 
-// readMarks reads the keys that people and leaders set beside the record.
+// readMarks reads the keys that people and leaders set beside the record. On an
+// error the view keeps those of the last look.
 func (v *view) readMarks(ctx context.Context, c *fleet.Client, service string) error {
-	var err error
-	if v.pin, err = c.Pinned(ctx, service); err != nil {
+	pin, err := c.Pinned(ctx, service)
+	if err != nil {
 		return err
 	}
-	if v.paused, err = pausedBy(ctx, c, service); err != nil {
+	paused, err := pausedBy(ctx, c, service)
+	if err != nil {
 		return err
 	}
 	marks, err := c.Leaving(ctx, service)
 	if err != nil {
 		return err
 	}
+	tombstones, err := c.Tombstones(ctx, service)
+	if err != nil {
+		return err
+	}
+	v.pin, v.paused, v.tombstones = pin, paused, tombstones
 	v.leaving = make(map[string]fleet.Leaving, len(marks))
 	for _, m := range marks {
 		v.leaving[m.Cell] = m
 	}
-	v.tombstones, err = c.Tombstones(ctx, service)
-	return err
+	return nil
 }
 
 func pausedBy(ctx context.Context, c *fleet.Client, service string) (string, error) {

@@ -25,6 +25,8 @@ type eyes struct {
 	service *policy.Service
 	meter   *sense.RateMeter
 	rates   sense.Rates
+	// lastReady stands in while members are unknown.
+	lastReady int
 }
 
 func newEyes(s *policy.Service) *eyes {
@@ -83,7 +85,11 @@ func (e *eyes) queue(v view, obs *balance.Observation) {
 // ready counts the cells that take work. Where cells can't register, those
 // that the state holds count, and their health is unknown.
 func (e *eyes) ready(v view, b books) int {
+	if v.membersErr != nil && e.service.Members != policy.MembersState {
+		return e.lastReady // unknown is not zero
+	}
 	n := 0
+	defer func() { e.lastReady = n }()
 	for _, name := range b.names {
 		if e.service.Members == policy.MembersState {
 			if c, ok := b.held[name]; ok && !c.Tainted {

@@ -72,16 +72,20 @@ func (l *Leader) Apply(ctx context.Context) (Outcome, error) {
 		return Outcome{}, err
 	}
 	defer l.saveMemory(ctx, true)
-	if left := l.pending(); left.Size() > 0 {
-		l.Log.Info("carrying out what the record ordered before")
-		l.carryOut(ctx)
-		if err := l.await(ctx); err != nil {
-			return Outcome{Decision: l.last}, err
-		}
-	}
 	s, o := l.once(ctx, v)
 	if o.Held != "" {
 		return o, nil
+	}
+	if left := l.pending(); left.Size() > 0 {
+		l.Log.Info("carrying out what the record ordered before")
+		if why := l.carryOn(ctx, left); why != "" {
+			o.Held = why
+			return o, nil
+		}
+		if err := l.await(ctx); err != nil {
+			return o, err
+		}
+		s, o = l.once(ctx, v)
 	}
 	if err := l.keepRecord(ctx); err != nil {
 		return o, err

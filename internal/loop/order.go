@@ -167,9 +167,9 @@ type carry struct {
 	record  fleet.Order
 }
 
+// run carries the order out. Each run of Terraform has the policy's time limit,
+// each question to Consul its own.
 func (c *carry) run(ctx context.Context) result {
-	ctx, cancel := context.WithTimeout(ctx, c.leader.Service.Terraform.Timeout)
-	defer cancel()
 	began := c.leader.Now()
 	r := result{what: "order", order: c.record, born: map[string]time.Time{}}
 	r.err = c.prove(ctx)
@@ -226,10 +226,30 @@ func (c *carry) apply(ctx context.Context, s *stateLock, r *result) error {
 	if plan.Empty() {
 		return nil // somebody else has made it so
 	}
+	if err := c.unpaused(ctx); err != nil {
+		return err
+	}
 	if err := s.note(ctx); err != nil {
 		return err
 	}
 	return plan.Apply(ctx, func(e act.Event) { c.progress(r, e) })
+}
+
+// unpaused looks again whether somebody has paused the service: the plan may
+// have waited behind that person's own destroy.
+func (c *carry) unpaused(ctx context.Context) error {
+	l := c.leader
+	if pauseFile(l.PauseFile) {
+		return fmt.Errorf("order %s was planned and not applied: the file %s is there", c.record.ID, l.PauseFile)
+	}
+	why, err := pausedBy(ctx, l.Fleet, l.Service.Name)
+	if err != nil {
+		return fmt.Errorf("look for a pause before the apply: %w", err)
+	}
+	if why != "" {
+		return fmt.Errorf("order %s was planned and not applied: %s", c.record.ID, why)
+	}
+	return nil
 }
 
 // errModuleChanged says that the root module is another than the one that the

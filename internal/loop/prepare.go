@@ -35,8 +35,6 @@ type preparation struct {
 // the record.
 func (l *Leader) prepare(ctx context.Context) {
 	l.start(ctx, preparing, func(ctx context.Context) result {
-		ctx, cancel := context.WithTimeout(ctx, l.Service.Terraform.Timeout)
-		defer cancel()
 		r := result{what: preparing}
 		r.prepared, r.err = l.getReady(ctx)
 		return r

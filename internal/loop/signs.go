@@ -24,6 +24,8 @@ type sign struct {
 	Gone bool
 	// Removed is set when a tombstone says that somebody took the cell away.
 	Removed bool
+	// Unasked is set when nobody knows where the cell's sidecar could be asked.
+	Unasked bool
 }
 
 // why says in a few words what a dead cell died of.
@@ -48,7 +50,8 @@ func (l *Leader) signs(ctx context.Context, v view) []sign {
 	var asked []int // which of out the siblings are
 	for name := range l.held {
 		s, m := l.sign(v, name)
-		if s.Silent != "" && !s.Gone && m.Vitals != "" {
+		s.Unasked = m.Vitals == ""
+		if s.Silent != "" && !s.Gone && !s.Unasked {
 			siblings, asked = append(siblings, sibling(m)), append(asked, len(out))
 		}
 		out = append(out, s)

@@ -38,7 +38,7 @@ func (s *Stander) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := s.once(ctx); err != nil && ctx.Err() == nil {
 			s.Log.Warn("standing for the lock again", "service", s.Service, "because", err)
-			pause(ctx, time.Second)
+			_ = pause(ctx, time.Second) // the loop's condition looks at ctx
 		}
 	}
 	return ctx.Err()
@@ -115,7 +115,9 @@ func (s *Stander) present(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	return slices.ContainsFunc(members, func(m fleet.Member) bool {
-		return !m.Silent && !slices.ContainsFunc(leaving, func(l fleet.Leaving) bool { return l.Cell == m.Name })
+		// A sidecar whose application is unwell may lead, but can't replace its
+		// own cell: that is a guest's to do.
+		return m.Health != fleet.Critical && !slices.ContainsFunc(leaving, func(l fleet.Leaving) bool { return l.Cell == m.Name })
 	}), nil
 }
 
