@@ -103,7 +103,7 @@ func (h *house) exists(name string) {
 func (h *house) await(what string, condition func(context.Context) error) {
 	h.t.Helper()
 	if err := testkit.Poll(h.t.Context(), patience, condition); err != nil {
-		h.t.Fatalf("%s: %v\n%s", what, err, h.logs())
+		h.t.Fatalf("%s: %v\n%s\nof leaders without a cell:\n%s", what, err, h.logs(), strings.Join(h.logsAlone(), ""))
 	}
 }
 
@@ -121,6 +121,17 @@ func (h *house) logLines(words ...string) []string {
 		}
 	}
 	return found
+}
+
+// logsAlone are the last lines of the leaders without a cell.
+func (h *house) logsAlone() []string {
+	paths, _ := filepath.Glob(filepath.Join(h.dir, "*.log"))
+	var lines []string
+	for _, path := range paths {
+		b, _ := os.ReadFile(path)
+		lines = append(lines, slices.Collect(strings.Lines(string(b)))...)
+	}
+	return lines[max(0, len(lines)-25):]
 }
 
 // hears waits until a sidecar has logged a line that holds all the words, and

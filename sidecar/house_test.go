@@ -38,6 +38,7 @@ type house struct {
 	fleet     *fleet.Client
 	program   string // the homeostat program
 	terraform string
+	state     string // the state's file, where it isn't in the root module
 	env       []string
 }
 
@@ -244,7 +245,7 @@ func (h *house) agree(ctx context.Context, n int) error {
 // stateCells reads the names of the cells from the state file, as Terraform
 // wrote it.
 func (h *house) stateCells() ([]string, error) {
-	b, err := os.ReadFile(filepath.Join(h.module(), "terraform.tfstate"))
+	b, err := os.ReadFile(cmp.Or(h.state, filepath.Join(h.module(), "terraform.tfstate")))
 	if err != nil {
 		return nil, err
 	}
