@@ -106,7 +106,7 @@ func TestBirthRefused(t *testing.T) {
 			ProtoV6ProviderFactories: factories(), CheckDestroy: r.nothingLeft,
 			Steps: []resource.TestStep{
 				{Config: r.cell("well")},
-				{Config: r.cell("well") + r.resource("twin", "web-1", "well"), ExpectError: spaced("belongs to a Terraform state; import it with 'terraform import ADDRESS " + r.service + "/web-1'")},
+				{Config: r.cell("well") + r.resource("twin", "web-1", "well"), ExpectError: spaced("belongs to a Terraform state: apply where that state is, or give this one another name; if no state holds it, import it with 'terraform import ADDRESS " + r.service + "/web-1'")},
 			},
 		})
 	})

@@ -32,7 +32,7 @@ func (c *creation) conceive(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	c.spec.BornAt = time.Now().Truncate(time.Millisecond)
-	switch cut := c.cut(sight); {
+	switch cut := cut(sight); {
 	case newborn != nil:
 		c.spec.Incarnation = newborn.Incarnation
 		c.spec.Lineage = birth.Lineage{Parent: newborn.Parent, Generation: newborn.Generation, Reason: newborn.Reason}
@@ -66,24 +66,23 @@ func (c *creation) ordered(ctx context.Context) (*fleet.Newborn, error) {
 	return nil, nil
 }
 
-// cut returns the record of a birth that no state has: it was cut before it was
-// done, or Terraform was before it could write down that it was.
-func (c *creation) cut(sight birth.Sight) *birth.Record {
-	r := sight.Record
-	if r == nil || r.Phase == birth.Ended || r.Phase == birth.Born && c.births.Kept(r.Service, r.Name) {
+// cut returns the record of a birth that was cut before the cell was passing.
+// One that was done is never taken for cut: that no state holds the cell can't
+// be told from here, since Terraform says nothing to its provider after it has
+// written the state.
+func cut(sight birth.Sight) *birth.Record {
+	if sight.Record == nil || sight.Record.Phase != birth.Starting {
 		return nil
 	}
-	return r
+	return sight.Record
 }
 
-// unclaimed returns an error when the cell runs already and is somebody's. An
-// order of the leader's decides over what runs on this host, a person's apply
-// doesn't.
+// unclaimed returns an error when the cell runs already and is somebody's, here
+// or elsewhere.
 func (c *creation) unclaimed(sight birth.Sight, newborn *fleet.Newborn, member *fleet.Member) error {
 	here := c.births.Host()
-	if newborn == nil && sight.Condition == birth.Alive && c.cut(sight) == nil {
-		return fmt.Errorf("it runs already on this host, since %s, and belongs to a Terraform state; import it with 'terraform import ADDRESS %s', or give this one another name",
-			sight.Record.BornAt.UTC().Format(time.RFC3339), cellID(c.spec.Service, c.spec.Name))
+	if err := claimed(c.spec, sight, newborn); err != nil {
+		return err
 	}
 	if member == nil || member.Health == fleet.Critical || sight.Record != nil {
 		return nil
@@ -97,6 +96,31 @@ func (c *creation) unclaimed(sight birth.Sight, newborn *fleet.Newborn, member *
 		err = fmt.Errorf("it runs already on this host as %s, but the state directory %s has no record of it; was it born under another state_directory?", member.ID(), c.births.Directory())
 	}
 	return err
+}
+
+// claimed returns an error when what runs of the name on this host was born for
+// somebody else. A person's apply takes up nothing whose birth was done. An
+// order of the leader's takes up the very life that it names, as when Terraform
+// was cut before the state held it, and replaces one whose sidecar has died; it
+// ends no living one, which is for the state that holds it to do.
+func claimed(spec birth.Spec, sight birth.Sight, newborn *fleet.Newborn) error {
+	r := sight.Record
+	if r == nil || r.Phase != birth.Born || sight.Condition == birth.Gone || newborn != nil && sight.Condition == birth.Dead {
+		return nil
+	}
+	cell, runs := cellID(spec.Service, spec.Name), fmt.Sprintf("it runs already on this host as %s, since %s, ", r.ID(), r.BornAt.UTC().Format(time.RFC3339))
+	last := fmt.Sprintf("; if no state holds it, import it with 'terraform import ADDRESS %s'", cell)
+	if newborn == nil {
+		return errors.New(runs + "and belongs to a Terraform state: apply where that state is, or give this one another name" + last)
+	}
+	spec.Incarnation = newborn.Incarnation
+	switch {
+	case r.Incarnation != newborn.Incarnation:
+		return fmt.Errorf("%sand the leader's order names %s: end the one that runs with the state that holds it%s", runs, spec.ID(), last)
+	case !r.Of(spec):
+		return fmt.Errorf("%sas the leader's order names it, but with another command, environment or directory than these: apply what it was born with%s", runs, last)
+	}
+	return nil
 }
 
 // formerLives are the ids under which lives that are over, or are about to be,

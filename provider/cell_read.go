@@ -40,9 +40,6 @@ func (r *cellResource) Read(ctx context.Context, req resource.ReadRequest, resp 
 	resp.Diagnostics.Append(state.refresh(ctx, found)...)
 	resp.Diagnostics.Append(resp.State.Set(ctx, &state)...)
 	resp.Diagnostics.Append(resp.Private.SetKey(ctx, birthplaceKey, encodeHost(found.Record.Host))...)
-	if err := s.births.Keep(state.Service.ValueString(), state.Name.ValueString()); err != nil {
-		resp.Diagnostics.AddWarning("Cell's folder not written", err.Error())
-	}
 }
 
 // sighting is a cell as this host and Consul see it.

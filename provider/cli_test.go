@@ -41,7 +41,7 @@ func (c *cli) write(config string) {
 
 func (c *cli) command(ctx context.Context, args ...string) *exec.Cmd {
 	if args[0] != "state" {
-		args = append(slices.Clone(args), "-no-color", "-input=false")
+		args = slices.Insert(slices.Clone(args), 1, "-no-color", "-input=false")
 	}
 	cmd := exec.CommandContext(ctx, c.binary, args...)
 	cmd.Dir, cmd.Env = c.root, c.build.Environment()

@@ -33,6 +33,7 @@ import (
 //	stubborn      ignores SIGTERM
 //	brood         has children with sessions of their own, one of which
 //	              overwrites its environment as PostgreSQL does
+//	heir          has a child with a session of its own, which keeps its mark
 //	busy          has something in hand for a while after it was asked to drain
 //	swamped       has something in hand for ever
 type standIn struct {
@@ -64,6 +65,9 @@ func (s *standIn) run() {
 		ctx = context.Background()
 	}
 	fmt.Println("begun", os.Getpid())
+	if s.is("heir") {
+		s.breed("child", true)
+	}
 	if s.is("brood") {
 		s.breed("child", false)
 		s.breed("child", true)

@@ -149,7 +149,7 @@ func (h *Held) Forget() error {
 		return fmt.Errorf("forget cell %s: it is %s, not ended", r.cell(), r.Phase)
 	}
 	// The record goes first: without it a folder means nothing.
-	for _, name := range []string{"cell.json", keptFile, logFile} {
+	for _, name := range []string{"cell.json", logFile} {
 		if err := os.Remove(filepath.Join(h.dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("remove the cell's folder: %w", err)
 		}

@@ -45,7 +45,7 @@ func TestHoldIsExclusive(t *testing.T) {
 	}
 }
 
-func TestNamesAndKept(t *testing.T) {
+func TestNames(t *testing.T) {
 	p := store(t)
 	if names, err := p.Names("crawler"); err != nil || names != nil {
 		t.Fatalf("got %v, %v", names, err)
@@ -64,15 +64,6 @@ func TestNamesAndKept(t *testing.T) {
 	}
 	if names, err := p.Names("crawler"); err != nil || !slices.Equal(names, []string{"crawler-1", "crawler-2"}) {
 		t.Errorf("got %v, %v", names, err)
-	}
-	if p.Kept("crawler", "crawler-1") {
-		t.Error("kept before anybody said so")
-	}
-	if err := p.Keep("crawler", "crawler-1"); err != nil || !p.Kept("crawler", "crawler-1") {
-		t.Errorf("not kept: %v", err)
-	}
-	if err := p.Keep("crawler", "crawler-9"); err != nil || p.Kept("crawler", "crawler-9") {
-		t.Errorf("a cell without a folder: %v", err)
 	}
 }
 

@@ -3,9 +3,6 @@ package birth
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 )
 
 // Condition says what runs of a cell.
@@ -80,32 +77,4 @@ func (p *Processes) Stray(id string) (bool, error) {
 		}
 	}
 	return false, nil
-}
-
-// Keep notes that the cell stands in somebody's Terraform state, so that it is
-// no unfinished birth to be taken up by whoever creates the name next.
-func (p *Processes) Keep(service, name string) error {
-	f, err := os.OpenFile(filepath.Join(p.Folder(service, name), keptFile), os.O_CREATE|os.O_WRONLY, 0o600)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("note that the cell is in a state: %w", err)
-	}
-	return f.Close()
-}
-
-// unkeep takes back what Keep noted of an earlier life.
-func (h *Held) unkeep() error {
-	err := os.Remove(filepath.Join(h.dir, keptFile))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("take back that the cell is in a state: %w", err)
-	}
-	return nil
-}
-
-// Kept reports what Keep noted.
-func (p *Processes) Kept(service, name string) bool {
-	_, err := os.Stat(filepath.Join(p.Folder(service, name), keptFile))
-	return err == nil
 }

@@ -18,8 +18,9 @@ import (
 //	                                 |                    |
 //	                                 +------> ended <-----+
 //
-// A birth found as starting was cut and is taken up again. What is found as
-// ended has no process left, only its log.
+// A birth found as starting was cut and is taken up again. One found as born
+// was done, and the cell is that of the Terraform state it was born for. What
+// is found as ended has no process left, only its log.
 type Phase string
 
 // The phases of a birth.
@@ -53,6 +54,10 @@ type Record struct {
 
 // ID is "<name>.<incarnation>".
 func (r Record) ID() string { return r.Name + "." + r.Incarnation }
+
+// Of reports whether the record is that of the life that the spec names, begun
+// with the same command, environment and directories.
+func (r Record) Of(s Spec) bool { return r.Incarnation == s.Incarnation && r.Digest == s.digest() }
 
 func (r Record) cell() string { return r.Service + "/" + r.Name }
 

@@ -49,7 +49,7 @@ func (h *Held) Adopt(spec Spec) (*Newborn, error) {
 		return nil, err
 	}
 	sameBoot, err := h.host.sees(r.cell(), r.Host)
-	if err != nil || !sameBoot || r.Incarnation != spec.Incarnation || r.Digest != spec.digest() || r.Phase == Ended {
+	if err != nil || !sameBoot || !r.Of(spec) || r.Phase == Ended {
 		return nil, err
 	}
 	leader, err := findLeader(*r)
@@ -123,9 +123,6 @@ func (h *Held) Start(spec Spec) (*Newborn, error) {
 }
 
 func (h *Held) start(spec Spec) (*Newborn, error) {
-	if err := h.unkeep(); err != nil {
-		return nil, err
-	}
 	record := newRecord(spec, h.host)
 	if err := record.write(h.dir); err != nil {
 		return nil, err

@@ -12,7 +12,6 @@ import (
 
 const (
 	logFile       = "cell.log"
-	keptFile      = "kept"
 	workDirectory = "work"
 )
 
