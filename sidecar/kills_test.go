@@ -45,26 +45,32 @@ func TestKills(t *testing.T) {
 	h.settled(3, time.Minute)
 
 	span := h.orderTime()
-	agreed := 0
-	for i := range *kills {
+	struck := map[string]int{}
+	for i := 0; i < *kills; {
 		want := 3
 		if h.count() == 3 {
 			want = 5
 		}
 		k := kill{house: h, victim: victims[random.IntN(len(victims))], before: h.processes()}
 		if want == 3 && k.victim == "newborn" {
-			k.victim = "provider" // a removal has no newborn
+			k.victim = victims[random.IntN(len(victims)-1)] // a removal has no newborn
 		}
 		k.wait = time.Duration(random.Int64N(int64(span)))
 		h.succeed("pin", "pod", fmt.Sprint(want))
 		k.strike()
 		began := time.Now()
 		h.settled(want, 90*time.Second)
-		agreed++
-		t.Logf("kill %d of %d: %s after %s, to %d cells: %s; agreed after %s", i+1, *kills, k.victim,
+		if k.pid > 0 {
+			i++
+			struck[k.victim]++
+		}
+		t.Logf("kill %d of %d: %s after %s, to %d cells: %s; agreed after %s", i, *kills, k.victim,
 			k.wait.Round(time.Millisecond), want, k.struck, time.Since(began).Round(100*time.Millisecond))
 	}
-	t.Logf("kills=%d agreed=%d seed=%d", *kills, agreed, seed)
+	t.Logf("kills=%d agreed=%d seed=%d struck=%v", *kills, *kills, seed, struck)
+	if *kills >= 40 && len(struck) < len(victims) {
+		t.Errorf("of %v only %v were ever struck", victims, struck)
+	}
 }
 
 // orderTime measures how long an order for two cells takes, from pin to
@@ -94,6 +100,7 @@ type kill struct {
 	wait   time.Duration
 	before []string // the cells there were
 	struck string   // what became of it
+	pid    int      // the process killed; 0 if the victim never was there
 }
 
 // strike waits for the instant, and then for the victim to be there, if it
@@ -103,7 +110,7 @@ func (k *kill) strike() {
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
 		if pid := k.find(); pid > 0 {
 			if err := syscall.Kill(pid, syscall.SIGKILL); err == nil {
-				k.struck = fmt.Sprintf("killed process %d", pid)
+				k.pid, k.struck = pid, fmt.Sprintf("killed process %d", pid)
 				return
 			}
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/loop"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 )
 
 var runCommand = command{
@@ -100,9 +101,8 @@ func (n *node) startLeading(ctx context.Context, s *settings, std stdio) (stop f
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for ctx.Err() == nil {
-			n.standUntilReload(ctx, hup)
-			if ctx.Err() == nil {
-				n.reload(s, std)
+			if p := n.standUntilReload(ctx, hup, func() (*policy.Policy, error) { return s.load(std) }); p != nil {
+				n.take(p)
 			}
 		}
 	})
@@ -113,10 +113,14 @@ func (n *node) startLeading(ctx context.Context, s *settings, std stdio) (stop f
 	}
 }
 
-// standUntilReload stands with the policy as it is until SIGHUP or ctx ends.
-func (n *node) standUntilReload(ctx context.Context, hup <-chan os.Signal) {
+// standUntilReload stands with the policy as it is until ctx ends or SIGHUP
+// brings a valid one, which it returns. A policy that is refused disturbs
+// nobody: the leaders go on with the old one.
+func (n *node) standUntilReload(ctx context.Context, hup <-chan os.Signal, load func() (*policy.Policy, error)) *policy.Policy {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
 	for _, stander := range n.standers() {
 		wg.Go(func() {
 			if err := stander.Run(ctx); err != nil && ctx.Err() == nil {
@@ -124,24 +128,25 @@ func (n *node) standUntilReload(ctx context.Context, hup <-chan os.Signal) {
 			}
 		})
 	}
-	select {
-	case <-ctx.Done():
-	case <-hup:
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hup:
+		}
+		p, err := load()
+		if err == nil && p.Service(n.service.Name) == nil {
+			err = fmt.Errorf("it has no service %q any more", n.service.Name)
+		}
+		if err == nil {
+			return p
+		}
+		n.leading.log.Error("the new policy is refused, the old one stays", "error", err)
 	}
-	cancel()
-	wg.Wait()
 }
 
-// reload takes over a policy that is valid, and keeps the old one otherwise.
-func (n *node) reload(s *settings, std stdio) {
-	p, err := s.load(std)
-	if err == nil && p.Service(n.service.Name) == nil {
-		err = fmt.Errorf("it has no service %q any more", n.service.Name)
-	}
-	if err != nil {
-		n.leading.log.Error("the new policy is refused, the old one stays", "error", err)
-		return
-	}
+// take makes a policy the sidecar's own. Nobody leads meanwhile.
+func (n *node) take(p *policy.Policy) {
 	n.leading.policy, n.service = p, p.Service(n.service.Name)
 	n.leading.log.Info("the policy was read again; how the application is checked and Consul is reached changes at the next start",
 		"digest", p.Digest[:12])

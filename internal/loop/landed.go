@@ -92,7 +92,9 @@ func (l *Leader) notCarriedOut(ctx context.Context, r result) {
 	if !r.applied || errors.Is(r.err, act.ErrKilled) || errors.Is(r.err, act.ErrProvider) {
 		// Nothing was changed, or it was cut in the middle: a provider that died
 		// may have begun what no state knows of. The order stays in the record
-		// and is taken up again, births by their incarnation.
+		// and is taken up again, births by their incarnation; the preparation
+		// looks whether the state is still whole.
+		l.prepared = l.prepared && !errors.Is(r.err, act.ErrKilled)
 		return
 	}
 	if !r.heldKnown {

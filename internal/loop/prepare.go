@@ -57,11 +57,17 @@ func (l *Leader) getReady(ctx context.Context) (*preparation, error) {
 	if p.root, err = l.Open(); err != nil {
 		return nil, err
 	}
+	if err := l.mendState(p.root); err != nil {
+		return nil, err
+	}
 	if err := p.root.Init(ctx); err != nil {
 		return nil, err
 	}
 	if p.found {
-		return &p, l.fromRecord(ctx, &p)
+		if err := l.fromRecord(ctx, &p); err != nil {
+			return nil, err
+		}
+		return &p, l.rightState(ctx, &p)
 	}
 	return &p, l.fromState(ctx, &p)
 }

@@ -1,0 +1,92 @@
+package act
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// MendState puts a local state back that a killed Terraform left cut: Terraform
+// writes that file in place, so that a kill in the middle of the write leaves
+// it empty or in half, and an empty one is read as a service without cells.
+// What the state was before the apply is in the backup that Terraform made; what
+// the apply had done since is found again by the next plan's refresh, and by
+// births that are taken up under their own names.
+//
+// It does so only while no Terraform holds the state's lock, and only where the
+// state can't be read and the backup can. It tells whether it did. Other
+// backends write whole states, and are left alone.
+func (r *Root) MendState() (mended bool, err error) {
+	if r.module.Backend != "local" {
+		return false, nil
+	}
+	path := r.localState()
+	state, err := os.OpenFile(path, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look whether the state is whole: %w", err)
+	}
+	defer func() { err = errors.Join(err, state.Close()) }()
+	// Terraform's own lock of a local state is this one.
+	lock := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
+	if err := unix.FcntlFlock(state.Fd(), unix.F_SETLK, &lock); err != nil {
+		return false, nil //nolint:nilerr // Somebody writes it at this moment, so it isn't cut.
+	}
+	return mend(state, path+".backup")
+}
+
+// mend writes the backup over a state that can't be read.
+func mend(state *os.File, backup string) (bool, error) {
+	content, err := io.ReadAll(state)
+	if err != nil {
+		return false, fmt.Errorf("read the state %s: %w", state.Name(), err)
+	}
+	if json.Valid(content) {
+		return false, nil
+	}
+	before, err := os.ReadFile(backup)
+	if errors.Is(err, fs.ErrNotExist) && len(content) == 0 {
+		return false, nil // the file is made empty by the first lock
+	}
+	if err != nil || !json.Valid(before) {
+		return false, fmt.Errorf("the state %s is cut, and its backup %s can't take its place: restore it by hand: %w",
+			state.Name(), backup, errors.Join(err, ErrBackend))
+	}
+	// In place, as Terraform does: the lock is on this very file.
+	if _, err := state.WriteAt(before, 0); err != nil {
+		return false, fmt.Errorf("put the state %s back: %w", state.Name(), err)
+	}
+	if err := state.Truncate(int64(len(before))); err != nil {
+		return false, fmt.Errorf("put the state %s back: %w", state.Name(), err)
+	}
+	return true, state.Sync()
+}
+
+// localState is where the local backend keeps the state.
+func (r *Root) localState() string {
+	path, folder := "terraform.tfstate", "terraform.tfstate.d"
+	if p := r.module.BackendSettings["path"]; p != "" {
+		path = p
+	}
+	if p := r.module.BackendSettings["workspace_dir"]; p != "" {
+		folder = p
+	}
+	if p := r.cfg.BackendConfig["path"]; p != "" {
+		path = p
+	}
+	if w := r.cfg.Workspace; w != "" && w != "default" {
+		path = filepath.Join(folder, w, "terraform.tfstate")
+	}
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(r.cfg.Dir, path)
+}
