@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -84,6 +85,9 @@ const (
 	toApplied   = "passing to apply's end"
 	whole       = "order to passing"
 	wholeReturn = "order to apply's end"
+	// Waits hide in the spans above on a machine that others share; these don't.
+	terraformCPU = "CPU time of Terraform"
+	leaderCPU    = "CPU time of the leader"
 )
 
 // birthBench is a house whose births are measured.
@@ -92,6 +96,7 @@ type birthBench struct {
 	figures
 	seen  *passings
 	round int
+	used  time.Duration // CPU time of the Terraform that was run by hand
 }
 
 // instants are when the parts of one birth began and ended.
@@ -122,14 +127,27 @@ func (b *birthBench) lastRound() string {
 
 // ordered lets the leader order one more cell, and then takes one away.
 func (b *birthBench) ordered() {
+	leader := b.leader()
+	before := cpuOf(b.t, leader)
 	b.pin(3)
 	order := b.order()
 	at := instants{order: order.Placed, passing: b.seen.await(b.t, order.Add[0].Name)}
 	b.settled(3, time.Minute)
 	b.fromLog(order.Placed, &at)
 	b.note(byLeader, at)
+	after := cpuOf(b.t, leader)
+	b.add(byLeader, terraformCPU, after.children-before.children)
+	b.add(byLeader, leaderCPU, after.own-before.own)
 	b.pin(2)
 	b.settled(2, time.Minute)
+}
+
+// leader is the leader's process.
+func (b *birthBench) leader() int {
+	b.t.Helper()
+	holder, err := b.fleet.Leader(b.t.Context(), "pod")
+	b.must(err)
+	return holder.PID
 }
 
 func (b *birthBench) pin(count int) {
@@ -233,11 +251,16 @@ func (b *birthBench) byHand(way string, birth func(files map[string]string, at *
 		"fewer": b.variables("fewer", record.Names),
 		"plan":  filepath.Join(b.dir, "typed-plan"),
 	}
+	b.used = 0
+	leader := b.leader()
+	before := cpuOf(b.t, leader).own
 	at := instants{order: time.Now()}
 	birth(files, &at)
 	at.applied = time.Now()
 	at.passing = b.seen.await(b.t, name)
 	b.note(way, at)
+	b.add(way, terraformCPU, b.used)
+	b.add(way, leaderCPU, cpuOf(b.t, leader).own-before)
 
 	b.terraformDoes("apply", "-no-color", "-input=false", "-auto-approve", "-var-file="+files["fewer"])
 	b.must(b.fleet.Resume(b.t.Context(), "pod"))
@@ -253,11 +276,15 @@ func (b *birthBench) variables(name string, cells []string) string {
 	return filepath.Join(b.dir, name+".tfvars.json")
 }
 
+// terraformDoes runs Terraform as a person does and adds up its CPU time.
 func (b *birthBench) terraformDoes(args ...string) {
 	b.t.Helper()
-	if out, code := b.run(b.terraform, args...); code != 0 {
-		b.t.Fatalf("terraform %v: exit %d\n%s\n%s", args, code, out, b.logs())
+	cmd := exec.CommandContext(b.t.Context(), b.terraform, args...)
+	cmd.Dir, cmd.Env = b.module(), b.env
+	if out, err := cmd.CombinedOutput(); err != nil {
+		b.t.Fatalf("terraform %v: %v\n%s\n%s", args, err, out, b.logs())
 	}
+	b.used += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 }
 
 // passings tells when each cell passed for the first time, by blocking queries

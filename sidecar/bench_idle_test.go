@@ -1,25 +1,15 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"slices"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/sense"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
 )
-
-// clockTick is the unit of CPU time in /proc/PID/stat: USER_HZ, which is 100 on
-// every Linux that Go runs on.
-const clockTick = time.Second / 100
 
 // askAgain is the pause between two looks at how far a leader at rest is.
 const askAgain = 2500 * time.Millisecond
@@ -124,49 +114,12 @@ func (r *atRest) decisions() float64 {
 	return n
 }
 
-// cpu is the CPU time that each sidecar has taken so far, in itself and in the
-// kernel, without its children.
+// cpu is the CPU time that each sidecar has taken so far.
 func (r *atRest) cpu(b *testing.B) map[int]time.Duration {
 	b.Helper()
 	out := map[int]time.Duration{}
 	for _, p := range r.sidecars {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID))
-		r.must(err)
-		// The name, in parentheses, may hold anything; the state follows it.
-		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-		const utime, stime = 11, 12
-		user, err1 := strconv.Atoi(fields[utime])
-		system, err2 := strconv.Atoi(fields[stime])
-		r.must(errors.Join(err1, err2))
-		out[p.PID] = time.Duration(user+system) * clockTick
+		out[p.PID] = cpuOf(b, p.PID).own
 	}
 	return out
-}
-
-// memory is a process's memory by the kernel's names, in MiB.
-type memory map[string]float64
-
-// memoryOf reads the memory that a process has now. Rss counts pages shared
-// with others in full, Pss by the share.
-func memoryOf(b *testing.B, pid int) memory {
-	b.Helper()
-	m := memory{}
-	for _, file := range []string{"smaps_rollup", "status"} {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
-		if err != nil {
-			b.Fatal(err)
-		}
-		for scan := bufio.NewScanner(bytes.NewReader(text)); scan.Scan(); {
-			name, value, _ := strings.Cut(scan.Text(), ":")
-			if kib, err := strconv.Atoi(strings.TrimSpace(strings.TrimSuffix(value, "kB"))); err == nil {
-				m[name] = float64(kib) / 1024
-			}
-		}
-	}
-	return m
-}
-
-func (m memory) String() string {
-	return fmt.Sprintf("Rss %.1f MiB, Pss %.1f MiB, of its own %.1f MiB, highest Rss since its start %.1f MiB",
-		m["Rss"], m["Pss"], m["Anonymous"], m["VmHWM"])
 }
