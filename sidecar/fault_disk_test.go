@@ -10,9 +10,9 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
 )
 
-// TestFullDisk fills the disk that the root module lies on. The old variable
-// file stays whole, the leader says what is wrong, and goes on when there is
-// room again.
+// TestFullDisk fills the disk that the root module lies on, and then makes it
+// read-only. The old variable file stays whole, the leader says what is wrong,
+// and goes on when it can write again.
 func TestFullDisk(t *testing.T) {
 	h := faulty(t, houseOptions{})
 	main := h.file("main.tf")
@@ -33,6 +33,16 @@ func TestFullDisk(t *testing.T) {
 	}
 	h.must(os.Remove(full))
 	h.settled(3, patience)
+
+	before = h.file("homeostat.auto.tfvars.json")
+	h.must(syscall.Mount("", h.module(), "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
+	h.succeed("pin", "pod", "4")
+	h.hears("the order was not carried out", "write variable file", "read-only file system")
+	h.must(syscall.Mount("", h.module(), "", syscall.MS_REMOUNT, "size=2m"))
+	if now := h.file("homeostat.auto.tfvars.json"); now != before {
+		t.Errorf("the variable file was changed: %q, was %q", now, before)
+	}
+	h.settled(4, patience)
 }
 
 // mount lays a file system in memory over a directory.

@@ -117,7 +117,7 @@ func (l *Leader) fromState(ctx context.Context, p *preparation) error {
 	p.record = l.recordOf(p.held, p.root.Module().Named)
 	next, err := nextNameOf(p.root.Module().Dir, l.Service.Name).read()
 	if err != nil {
-		return err
+		l.Log.Warn("a name of an earlier cell may be used again", "error", err)
 	}
 	p.record.Next = max(p.record.Next, next)
 	l.Log.Info("no record in Consul: made from Terraform's state", "count", p.record.Count, "cells", p.record.Names)
