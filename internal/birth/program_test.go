@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -147,7 +148,9 @@ func describe() {
 func newTestProcesses(dir string) *Processes {
 	host, err := ThisHost()
 	must(err)
-	p, err := NewProcesses(dir, host, append(os.Environ(), "TF_LOG=trace", Marker+"=leader.1"), slog.New(slog.DiscardHandler))
+	// What the tests themselves are told by such variables is not a leader's.
+	environ := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "HOMEOSTAT_") })
+	p, err := NewProcesses(dir, host, append(environ, "TF_LOG=trace", Marker+"=leader.1"), slog.New(slog.DiscardHandler))
 	must(err)
 	return p
 }
