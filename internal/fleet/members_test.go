@@ -65,6 +65,30 @@ func TestCellRegistersItselfByPushing(t *testing.T) {
 	}
 }
 
+// TestSpread shows that Consul keeps a new output to the agent while the status
+// is the same, and that Spread gets it out.
+func TestSpread(t *testing.T) {
+	t.Parallel()
+	c := sharedClient(t)
+	cell := cellFor(t, "1", "i1")
+	ok(t, c.Push(t.Context(), cell, Critical, "not started yet"))
+	ok(t, c.Push(t.Context(), cell, Critical, "pushed"))
+	if m := only(t, c, cell.Service); m.Output != "not started yet" {
+		t.Errorf("pushed: %+v; Consul spreads it by itself now", m)
+	}
+	ok(t, c.Spread(t.Context(), cell, Critical, "no such table"))
+	await(t, "the output", func() error {
+		if m := only(t, c, cell.Service); m.Output != "no such table" || m.Health != Critical {
+			return fmt.Errorf("%+v", m)
+		}
+		return nil
+	})
+	ok(t, c.Spread(t.Context(), cell, Passing, "well"))
+	if m := only(t, c, cell.Service); m.Output != "well" || m.Health != Passing {
+		t.Errorf("well: %+v", m)
+	}
+}
+
 func TestRegisterIsCriticalUntilPushedAndKeepsWhatWasPushed(t *testing.T) {
 	t.Parallel()
 	c := sharedClient(t)

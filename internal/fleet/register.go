@@ -62,6 +62,17 @@ func (c *Client) Push(ctx context.Context, cell Cell, health Health, output stri
 	return err
 }
 
+// Spread pushes as Push does, and has the output seen everywhere at once, also
+// where the status is what it was. That is a write of all servers, so it is for
+// news that somebody waits for, not for each renewal.
+func (c *Client) Spread(ctx context.Context, cell Cell, health Health, output string) error {
+	if err := c.Push(ctx, cell, health, output); err != nil {
+		return err
+	}
+	// An agent spreads the whole check when its registration is renewed.
+	return c.register(ctx, cell, health)
+}
+
 func (c *Client) pushHealth(ctx context.Context, cell Cell, health Health, output string) error {
 	return c.call(ctx, &c.home, "push the health of "+cell.ID(), c.cfg.Timeout, func(ctx context.Context, consul *api.Client) error {
 		return consul.Agent().UpdateTTLOpts(cell.CheckID(), output, string(health), (&api.QueryOptions{}).WithContext(ctx))

@@ -101,6 +101,7 @@ func (c *Cell) pushHealth(ctx context.Context) {
 		last   fleet.Health
 		output string
 		due    time.Time
+		known  common
 		lost   bool
 		every  = lookNewborn
 	)
@@ -108,7 +109,7 @@ func (c *Cell) pushHealth(ctx context.Context) {
 		health, why := c.health()
 		changed := !lost && (health != last || why != output)
 		if changed || !c.Now().Before(due) {
-			err := c.Fleet.Push(ctx, c.Identity, health, why)
+			err := c.push(ctx, &known, health, why)
 			c.tellLost(&lost, err)
 			last, output, due = health, why, c.Now().Add(c.Identity.TTL/3)
 			if err != nil {
@@ -122,6 +123,32 @@ func (c *Cell) pushHealth(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// common is what all of Consul knows of the cell's health, and until when a new
+// word for the same status waits.
+type common struct {
+	health fleet.Health
+	output string
+	until  time.Time
+}
+
+// push pushes the health. A new status is seen everywhere at once. A new word
+// for the same status, such as why a birth doesn't come to its end, Consul
+// spreads only within minutes: it is helped on, three times a TTL at most.
+func (c *Cell) push(ctx context.Context, known *common, health fleet.Health, why string) error {
+	send, now := c.Fleet.Push, c.Now()
+	if health == known.health && why != known.output {
+		if now.Before(known.until) {
+			return send(ctx, c.Identity, health, why)
+		}
+		send = c.Fleet.Spread
+	}
+	err := send(ctx, c.Identity, health, why)
+	if err == nil {
+		*known = common{health: health, output: why, until: now.Add(c.Identity.TTL / 3)}
+	}
+	return err
 }
 
 // tellLost logs when Consul is lost and when it is back.
