@@ -152,7 +152,10 @@ var causes = []struct {
 	{"Failed to load plugin schemas", ErrProvider},
 	{"Failed to instantiate provider", ErrProvider},
 	{"Could not load plugin", ErrProvider},
+	// What a call to a provider that died is told, by how far it had come.
 	{"Plugin did not respond", ErrProvider},
+	{"Request cancelled", ErrProvider},
+	{"The plugin returned an unexpected error", ErrProvider},
 	{"Unsupported Terraform Core version", ErrModule},
 	{"Failed to get existing workspaces", ErrBackend},
 	{"Error loading state", ErrBackend},
