@@ -69,6 +69,56 @@ func TestLeaderEndsInMidOrder(t *testing.T) {
 	}
 }
 
+// TestProviderEndsInMidBirth kills the provider, which leaves a newborn that no
+// state knows of. The order is taken up again, and that very process adopted.
+func TestProviderEndsInMidBirth(t *testing.T) {
+	h := faulty(t, houseOptions{})
+	h.apply()
+	h.settled(1, patience)
+	h.write("fault", "hold")
+	h.succeed("pin", "pod", "2")
+	newborn := h.newborn()
+	born := h.pidOf(newborn)
+	provider := kill{house: h, victim: "provider"}
+	h.kill(provider.find())
+	h.hears("the order was not carried out")
+	h.remove("fault")
+	h.settled(2, patience)
+	if now := h.sidecar(newborn); now != born {
+		t.Errorf("%s is process %d, was %d: it was born twice", newborn, now, born)
+	}
+}
+
+// TestLeavingCellLeads kills the leader while the only other cell is ordered
+// away. That cell's sidecar leads then, can't take its own cell away, keeps it
+// until another could, and then takes it back for the one that died.
+func TestLeavingCellLeads(t *testing.T) {
+	h := faulty(t, houseOptions{Policy: `drain { timeout = "0s" }`})
+	h.apply()
+	h.settled(1, patience)
+	h.succeed("pin", "pod", "2")
+	h.settled(2, patience)
+	before := h.lives()
+
+	answer := h.asksToDestroy() // a person holds the state's lock meanwhile
+	h.succeed("pin", "pod", "1")
+	h.await("the order that removes a cell", func(ctx context.Context) error {
+		record, _, err := h.fleet.Record(ctx, "pod")
+		if err == nil && (len(record.Orders) == 0 || len(record.Orders[0].Remove) == 0) {
+			err = fmt.Errorf("%+v", record.Orders)
+		}
+		return err
+	})
+	leaving := h.followers()[0]
+	h.killCell(h.leader())
+	answer("no")
+	h.hears("order placed", "the leader's own cell stays until another can lead")
+	h.settled(1, patience)
+	if now := h.lives()[leaving]; now != before[leaving] {
+		t.Errorf("%s lives as %q, not as %q: %v", leaving, now, before[leaving], h.processes())
+	}
+}
+
 // newborn waits for a cell that is held at its birth, and returns its name.
 func (h *house) newborn() (name string) {
 	h.t.Helper()

@@ -93,6 +93,13 @@ func (l *Leader) actOn(ctx context.Context, v view) (string, error) {
 	}
 	left := l.pending()
 	l.obstructed = l.obstructed && left.Size() > 0
+	if names, err := l.leaveFound(left, v); names != nil || err != nil {
+		if err == nil {
+			s := step{Names: names, Next: l.roster().Next}
+			err = l.place(ctx, s, "the leader's own cell stays until another can lead")
+		}
+		return ending(err)
+	}
 	if !l.revises() {
 		if left.Size() > 0 {
 			// What the record orders comes before any new decision.
@@ -125,10 +132,15 @@ func (l *Leader) orderNew(ctx context.Context, v view, left guard.Order) (string
 	if err == nil {
 		err = l.place(ctx, s, reason)
 	}
-	if errors.Is(err, ErrStepDown) {
+	return ending(err)
+}
+
+// ending tells what is in the way from what ends the leader.
+func ending(err error) (string, error) {
+	switch {
+	case errors.Is(err, ErrStepDown):
 		return err.Error(), err
-	}
-	if err != nil {
+	case err != nil:
 		return err.Error(), nil
 	}
 	return "", nil

@@ -3,6 +3,8 @@ package loop
 import (
 	"fmt"
 	"slices"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
 )
 
 // leaveOwn keeps a leader from ordering its own cell away. Where another
@@ -31,6 +33,27 @@ func (l *Leader) leaveOwn(s step, v view) (step, error) {
 		s.Mark = append(s.Mark, own)
 	}
 	return s, nil
+}
+
+// leaveFound keeps a leader from carrying out an order that it found and that
+// takes its own cell away, which it can't. Where another sidecar can lead, it
+// gives up the lock. Where none can, it returns the names of an order that
+// keeps the own cell until one can, or why there is no such order. It returns
+// nothing where the order doesn't touch the own cell.
+func (l *Leader) leaveFound(left guard.Order, v view) ([]string, error) {
+	own := l.Holder.Cell
+	key := l.roster().key(own)
+	removed := slices.Contains(left.Remove, key)
+	if l.Holder.Service != l.Service.Name || !removed && !slices.Contains(left.Replace, key) {
+		return nil, nil
+	}
+	if len(l.cells()) == 0 || l.canFollow(step{Names: l.cells()}, v) {
+		return nil, fmt.Errorf("its own cell %s is the one to go by the order found: %w", own, ErrStepDown)
+	}
+	if !removed || !l.roster().Named {
+		return nil, fmt.Errorf("the leader's own cell %s is the one to go by the order found, and nobody else can lead", own)
+	}
+	return append([]string{own}, l.cells()...), nil
 }
 
 // canFollow reports whether another sidecar of the service is heard that

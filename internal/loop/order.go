@@ -223,9 +223,11 @@ func (c *carry) apply(ctx context.Context, s *stateLock, r *result) error {
 		}
 	}()
 	r.drift = plan.Drift
-	if plan.Empty() {
-		return nil // somebody else has made it so
+	if plan.Empty() && c.order.Size() == 0 {
+		return nil
 	}
+	// An empty plan is applied, too, where the state differs from the record: the
+	// cells that go are gone already, and only an apply has the state say so.
 	if err := c.unpaused(ctx); err != nil {
 		return err
 	}
