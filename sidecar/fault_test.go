@@ -136,7 +136,7 @@ func (h *house) logsAlone() []string {
 
 // hears waits until a sidecar has logged a line that holds all the words, and
 // prints the first.
-func (h *house) hears(words ...string) string {
+func (h *house) hears(words ...string) {
 	h.t.Helper()
 	var lines []string
 	h.await(fmt.Sprintf("no line with %q", words), func(context.Context) error {
@@ -146,7 +146,6 @@ func (h *house) hears(words ...string) string {
 		return nil
 	})
 	h.t.Logf("heard: %.400s", lines[0])
-	return lines[0]
 }
 
 // reads waits until `homeostat status` says all the words.
@@ -210,8 +209,8 @@ func (h *house) followers() []string {
 	return slices.DeleteFunc(h.processes(), func(name string) bool { return name == leader })
 }
 
-// alone starts a leader without a cell, and returns its process.
-func (h *house) alone(service string) *os.Process {
+// alone starts a leader without a cell.
+func (h *house) alone(service string) {
 	h.t.Helper()
 	log, err := os.OpenFile(filepath.Join(h.dir, "alone-"+service+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	h.must(err)
@@ -228,7 +227,6 @@ func (h *house) alone(service string) *os.Process {
 		_ = cmd.Process.Signal(syscall.SIGKILL) // it may have ended
 		<-ended
 	})
-	return cmd.Process
 }
 
 // signal sends a signal to a cell's sidecar.

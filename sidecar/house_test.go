@@ -175,9 +175,9 @@ func (h *house) succeed(args ...string) string {
 }
 
 // apply is a person's own terraform init and apply.
-func (h *house) apply(args ...string) {
+func (h *house) apply() {
 	h.t.Helper()
-	for _, command := range [][]string{{"init", "-no-color"}, append([]string{"apply", "-no-color", "-auto-approve"}, args...)} {
+	for _, command := range [][]string{{"init", "-no-color"}, {"apply", "-no-color", "-auto-approve"}} {
 		if out, code := h.run(h.terraform, command...); code != 0 {
 			h.t.Fatalf("terraform %v: exit %d\n%s\n%s", command, code, out, h.logs())
 		}

@@ -38,7 +38,7 @@ func (r *Root) MendState() (mended bool, err error) {
 	// Terraform's own lock of a local state is this one.
 	lock := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
 	if err := unix.FcntlFlock(state.Fd(), unix.F_SETLK, &lock); err != nil {
-		return false, nil //nolint:nilerr // Somebody writes it at this moment, so it isn't cut.
+		return false, nil // Somebody writes it at this moment, so it isn't cut.
 	}
 	return mend(state, path+".backup")
 }

@@ -89,7 +89,7 @@ func (l *Leader) actOn(ctx context.Context, v view) (string, error) {
 		return "the record must be read again", nil
 	}
 	if err := l.keepRecord(ctx); err != nil {
-		return err.Error(), nil
+		return ending(err)
 	}
 	left := l.pending()
 	l.obstructed = l.obstructed && left.Size() > 0
@@ -137,13 +137,13 @@ func (l *Leader) orderNew(ctx context.Context, v view, left guard.Order) (string
 
 // ending tells what is in the way from what ends the leader.
 func ending(err error) (string, error) {
-	switch {
-	case errors.Is(err, ErrStepDown):
-		return err.Error(), err
-	case err != nil:
-		return err.Error(), nil
+	if err == nil {
+		return "", nil
 	}
-	return "", nil
+	if errors.Is(err, ErrStepDown) {
+		return err.Error(), err
+	}
+	return err.Error(), nil // It is told of, and the leader goes on.
 }
 
 // revises reports whether what was found on the way makes another order than
