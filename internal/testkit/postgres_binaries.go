@@ -118,10 +118,6 @@ func embeddedPostgres(ctx context.Context) (string, error) {
 // server, which it does not get as root; that is no failure here as long as the
 // programs run.
 func downloadPostgres(ctx context.Context, into string) error {
-	const repository = "https://repo1.maven.org/maven2"
-	if err := reachable(ctx, repository+"/"); err != nil {
-		return err
-	}
 	port, err := freePort()
 	if err != nil {
 		return err
@@ -138,7 +134,6 @@ func downloadPostgres(ctx context.Context, into string) error {
 		CachePath(filepath.Join(work, "download")).
 		RuntimePath(filepath.Join(work, "run")).
 		DataPath(filepath.Join(work, "data")).
-		BinaryRepositoryURL(repository).
 		StartTimeout(time.Minute).
 		Logger(io.Discard))
 	started := make(chan error, 1)
