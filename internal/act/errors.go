@@ -152,10 +152,7 @@ var causes = []struct {
 	{"Failed to load plugin schemas", ErrProvider},
 	{"Failed to instantiate provider", ErrProvider},
 	{"Could not load plugin", ErrProvider},
-	// What a call to a provider that died is told, by how far it had come.
 	{"Plugin did not respond", ErrProvider},
-	{"Request cancelled", ErrProvider},
-	{"The plugin returned an unexpected error", ErrProvider},
 	{"Unsupported Terraform Core version", ErrModule},
 	{"Failed to get existing workspaces", ErrBackend},
 	{"Error loading state", ErrBackend},
@@ -176,9 +173,27 @@ func classify(text string, diags []guard.Diagnostic) error {
 		}
 	}
 	for _, d := range diags {
-		if d.Range != nil && d.Address == "" {
+		switch {
+		case providerDied(d):
+			return ErrProvider
+		case d.Range != nil && d.Address == "":
 			return ErrModule
 		}
 	}
 	return nil
+}
+
+// cutOff are gRPC's words for a connection whose other end is gone.
+var cutOff = regexp.MustCompile(`\bEOF\b|error reading from server|transport is closing|connection (reset|refused)|broken pipe`)
+
+// providerDied knows what Terraform says of a call to a provider that died
+// meanwhile, which depends on how far the call had come.
+func providerDied(d guard.Diagnostic) bool {
+	switch d.Summary {
+	case "Plugin did not respond", "Request cancelled":
+		return true
+	case "Plugin error":
+		return cutOff.MatchString(d.Detail)
+	}
+	return false
 }

@@ -95,7 +95,11 @@ func (r *Root) explain(ctx context.Context, command string, out *bytes.Buffer, e
 		for _, d := range s.Diagnostics {
 			if d.Severity == "error" {
 				e.Diagnostics = append(e.Diagnostics, d)
-				text += "\n" + d.Summary + "\n" + d.Detail
+				text += "\n" + d.Summary
+				if d.Address == "" {
+					// A resource's detail is its provider's, and may quote anybody.
+					text += "\n" + d.Detail
+				}
 			}
 		}
 		text += "\n" + strings.Join(s.Text, "\n")

@@ -93,8 +93,8 @@ func (l *Leader) notCarriedOut(ctx context.Context, r result) {
 		// Nothing was changed, or it was cut in the middle: a provider that died
 		// may have begun what no state knows of. The order stays in the record
 		// and is taken up again, births by their incarnation; the preparation
-		// looks whether the state is still whole.
-		l.prepared = l.prepared && !errors.Is(r.err, act.ErrKilled)
+		// looks whether the state is still whole, and who is half-born in it.
+		l.prepared = l.prepared && !r.applied && !errors.Is(r.err, act.ErrKilled)
 		return
 	}
 	if !r.heldKnown {
