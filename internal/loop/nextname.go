@@ -18,11 +18,15 @@ import (
 // that shares the folder reads and raises it.
 type nextName struct{ path string }
 
+// errNextName says that the file holds no number.
+var errNextName = errors.New("it holds no number")
+
 func nextNameOf(module, service string) nextName {
 	return nextName{filepath.Join(module, ".terraform", "homeostat", service+".next")}
 }
 
-// read returns the number, 0 where none was ever written.
+// read returns the number, 0 where none was ever written, and errNextName where
+// something else was.
 func (n nextName) read() (int, error) {
 	b, err := os.ReadFile(n.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -33,7 +37,7 @@ func (n nextName) read() (int, error) {
 	}
 	next, err := strconv.Atoi(strings.TrimSpace(string(b)))
 	if err != nil || next < 0 {
-		return 0, fmt.Errorf("read the number of the next new cell: %s holds %q", n.path, b)
+		return 0, fmt.Errorf("read the number of the next new cell: %s: %w: %q", n.path, errNextName, b)
 	}
 	return next, nil
 }

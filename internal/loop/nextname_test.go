@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -30,7 +31,7 @@ func TestNextNameSaysWhatItCannotRead(t *testing.T) {
 		if err := os.WriteFile(n.path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if next, err := n.read(); err == nil {
+		if next, err := n.read(); !errors.Is(err, errNextName) {
 			t.Errorf("%q was read as %d", text, next)
 		}
 	}

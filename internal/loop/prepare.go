@@ -116,8 +116,11 @@ func (l *Leader) fromState(ctx context.Context, p *preparation) error {
 	}
 	p.record = l.recordOf(p.held, p.root.Module().Named)
 	next, err := nextNameOf(p.root.Module().Dir, l.Service.Name).read()
-	if err != nil {
+	switch {
+	case errors.Is(err, errNextName):
 		l.Log.Warn("a name of an earlier cell may be used again", "error", err)
+	case err != nil:
+		return err
 	}
 	p.record.Next = max(p.record.Next, next)
 	l.Log.Info("no record in Consul: made from Terraform's state", "count", p.record.Count, "cells", p.record.Names)
