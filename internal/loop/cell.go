@@ -101,7 +101,7 @@ func (c *Cell) pushHealth(ctx context.Context) {
 		last   fleet.Health
 		output string
 		due    time.Time
-		known  common
+		known  published
 		lost   bool
 		every  = lookNewborn
 	)
@@ -125,30 +125,34 @@ func (c *Cell) pushHealth(ctx context.Context) {
 	}
 }
 
-// common is what all of Consul knows of the cell's health, and until when a new
-// word for the same status waits.
-type common struct {
-	health fleet.Health
-	output string
-	until  time.Time
+// published is what all of Consul was last told of the cell's health, when, and
+// until when a new word for the same status waits.
+type published struct {
+	health    fleet.Health
+	output    string
+	at, until time.Time
 }
 
 // push pushes the health. A new status is seen everywhere at once. A new word
 // for the same status, such as why a birth doesn't come to its end, Consul
-// spreads only within minutes: it is helped on, three times a TTL at most.
-func (c *Cell) push(ctx context.Context, known *common, health fleet.Health, why string) error {
-	send, now := c.Fleet.Push, c.Now()
-	if health == known.health && why != known.output {
-		if now.Before(known.until) {
-			return send(ctx, c.Identity, health, why)
-		}
+// spreads only within minutes: it is helped on, three times a TTL at most. So is
+// the first one after a silence, which Consul may have put its own word to.
+func (c *Cell) push(ctx context.Context, last *published, health fleet.Health, why string) error {
+	send, now, until := c.Fleet.Push, c.Now(), last.until
+	silent := now.Sub(last.at) >= c.Identity.TTL
+	news := health == last.health && why != last.output && !now.Before(until)
+	if news || silent && health != fleet.Passing {
 		send = c.Fleet.Spread
 	}
-	err := send(ctx, c.Identity, health, why)
-	if err == nil {
-		*known = common{health: health, output: why, until: now.Add(c.Identity.TTL / 3)}
+	if err := send(ctx, c.Identity, health, why); err != nil {
+		*last = published{}
+		return err
 	}
-	return err
+	if news || silent || health != last.health {
+		*last, until = published{health: health, output: why}, now.Add(c.Identity.TTL/3)
+	}
+	last.at, last.until = now, until
+	return nil
 }
 
 // tellLost logs when Consul is lost and when it is back.
