@@ -78,6 +78,7 @@ func TestProviderEndsInMidBirth(t *testing.T) {
 	h.write("fault", "hold")
 	h.succeed("pin", "pod", "2")
 	newborn := h.newborn()
+	h.exists("held-" + newborn)
 	born := h.pidOf(newborn)
 	provider := kill{house: h, victim: "provider"}
 	h.kill(provider.find())

@@ -31,7 +31,7 @@ const patience = 2 * time.Minute
 // "fault" in the house: each test of births names it there, and takes it away.
 const script = `#!/bin/sh
 case "$(cat '%[1]s/fault' 2>/dev/null)" in
-quota)  echo "the quota is used up" >&2; exit 3 ;;
+quota)  echo "the quota is used up: Request cancelled, Plugin did not respond" >&2; exit 3 ;;
 exits)  exec '%[2]s' run -policy '%[1]s/homeostat.hcl' -- false ;;
 port)   exec '%[2]s' run -policy '%[1]s/homeostat.hcl' -port "$(cat '%[1]s/port')" -- sleep 100000 ;;
 unwell) exec '%[2]s' run -policy '%[1]s/unwell.hcl' -- sleep 100000 ;;

@@ -339,6 +339,9 @@ func (h *house) sidecar(cell string) int {
 
 func (h *house) kill(pid int) {
 	h.t.Helper()
+	if pid <= 0 {
+		h.t.Fatal("the process to kill isn't there")
+	}
 	h.must(syscall.Kill(pid, syscall.SIGKILL))
 }
 

@@ -93,12 +93,10 @@ func (l *Leader) actOn(ctx context.Context, v view) (string, error) {
 	}
 	left := l.pending()
 	l.obstructed = l.obstructed && left.Size() > 0
-	if names, err := l.leaveFound(left, v); names != nil || err != nil {
-		if err == nil {
-			s := step{Names: names, Next: l.roster().Next}
-			err = l.place(ctx, s, "the leader's own cell stays until another can lead")
-		}
+	if names, err := l.leaveFound(left, v); err != nil {
 		return ending(err)
+	} else if names != nil {
+		return l.keepOwn(ctx, v, left, names)
 	}
 	if !l.revises() {
 		if left.Size() > 0 {
@@ -131,6 +129,23 @@ func (l *Leader) orderNew(ctx context.Context, v view, left guard.Order) (string
 	}
 	if err == nil {
 		err = l.place(ctx, s, reason)
+	}
+	return ending(err)
+}
+
+// keepOwn places the order found again, without the removal of the leader's own
+// cell. Its mark is taken back: it goes by a later decision, if at all.
+func (l *Leader) keepOwn(ctx context.Context, v view, left guard.Order, names []string) (string, error) {
+	if why := l.birthsWait(left); why != "" {
+		return why, nil
+	}
+	s := step{Names: names, Next: l.roster().Next}
+	if own := l.Holder.Cell; v.leaves(own) {
+		s.TakeBack = []string{own}
+	}
+	err := l.mark(ctx, s, v)
+	if err == nil {
+		err = l.place(ctx, s, "the leader's own cell stays until another can lead")
 	}
 	return ending(err)
 }
@@ -183,11 +198,19 @@ func (l *Leader) carryOn(ctx context.Context, left guard.Order) string {
 	if why := l.waiting(); why != "" {
 		return why
 	}
-	births := len(left.Add) + len(left.Replace)
+	if why := l.birthsWait(left); why != "" {
+		return why
+	}
+	l.carryOut(ctx)
+	return ""
+}
+
+// birthsWait returns why an order has to wait after births that failed.
+func (l *Leader) birthsWait(o guard.Order) string {
+	births := len(o.Add) + len(o.Replace)
 	if wait := l.memory.Book.Wait(l.Now()); births > 0 && wait > 0 {
 		return fmt.Sprintf("%d births wait %s: %d failed in a row", births, wait.Round(time.Second), l.memory.Book.Failures)
 	}
-	l.carryOut(ctx)
 	return ""
 }
 

@@ -36,24 +36,39 @@ func (l *Leader) leaveOwn(s step, v view) (step, error) {
 }
 
 // leaveFound keeps a leader from carrying out an order that it found and that
-// takes its own cell away, which it can't. Where another sidecar can lead, it
-// gives up the lock. Where none can, it returns the names of an order that
-// keeps the own cell until one can, or why there is no such order. It returns
-// nothing where the order doesn't touch the own cell.
+// takes its own cell away, or makes it anew, which it can't. Where another
+// sidecar can lead, or only a guest could carry it out, it gives up the lock.
+// Else it returns the names of an order that keeps the own cell until another
+// can lead. It returns nothing where the order doesn't touch the own cell.
 func (l *Leader) leaveFound(left guard.Order, v view) ([]string, error) {
-	own := l.Holder.Cell
-	key := l.roster().key(own)
+	r, own := l.roster(), l.Holder.Cell
+	key := r.key(own)
 	removed := slices.Contains(left.Remove, key)
 	if l.Holder.Service != l.Service.Name || !removed && !slices.Contains(left.Replace, key) {
 		return nil, nil
 	}
-	if len(l.cells()) == 0 || l.canFollow(step{Names: l.cells()}, v) {
+	next := step{Names: r.Names}
+	for _, k := range left.Replace {
+		next.Replace = append(next.Replace, r.name(k))
+	}
+	if !removed || len(r.Names) == 0 || l.canFollow(next, v) {
 		return nil, fmt.Errorf("its own cell %s is the one to go by the order found: %w", own, ErrStepDown)
 	}
-	if !removed || !l.roster().Named {
-		return nil, fmt.Errorf("the leader's own cell %s is the one to go by the order found, and nobody else can lead", own)
+	return r.keeping(own), nil
+}
+
+// keeping returns the names of the roster with one more cell that there is. With
+// a bare count that takes all of a lower index along.
+func (r roster) keeping(cell string) []string {
+	if r.Named {
+		return append([]string{cell}, r.Names...)
 	}
-	return append([]string{own}, l.cells()...), nil
+	var names []string
+	highest, _ := cellNumber(r.Service, cell)
+	for i := range highest + 1 {
+		names = append(names, cellName(r.Service, i))
+	}
+	return names
 }
 
 // canFollow reports whether another sidecar of the service is heard that

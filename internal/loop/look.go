@@ -173,11 +173,16 @@ func (v *view) member(name string) (fleet.Member, bool) {
 	return v.members[i], true
 }
 
+// leaves reports whether a cell is marked to leave.
+func (v *view) leaves(name string) bool {
+	_, leaving := v.leaving[name]
+	return leaving
+}
+
 // ready reports whether a cell takes work.
 func (v *view) ready(name string) bool {
 	m, ok := v.member(name)
-	_, leaving := v.leaving[name]
-	return ok && !leaving && m.Health != fleet.Critical
+	return ok && !v.leaves(name) && m.Health != fleet.Critical
 }
 
 // drained reports whether a leaving cell may go: it is known to be idle, it is

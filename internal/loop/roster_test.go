@@ -186,3 +186,15 @@ func TestCellNumber(t *testing.T) {
 		}
 	}
 }
+
+func TestKeeping(t *testing.T) {
+	named := roster{Service: "api", Named: true, Names: []string{"api-4"}}
+	if got := named.keeping("api-2"); !slices.Equal(got, []string{"api-2", "api-4"}) {
+		t.Errorf("named: %v", got)
+	}
+	// The highest index goes first, so the ones below stay, too.
+	counted := roster{Service: "api", Names: []string{"api-0"}}
+	if got := counted.keeping("api-2"); !slices.Equal(got, []string{"api-0", "api-1", "api-2"}) {
+		t.Errorf("counted: %v", got)
+	}
+}
