@@ -70,6 +70,10 @@ func readAll(ctx context.Context, c *fleet.Client, services []*policy.Service, l
 	for i, s := range services {
 		g.Go(func() error {
 			all[i] = loop.ReadStatus(ctx, c, s.Name)
+			if s.Members == policy.MembersState && all[i].Last != nil {
+				// Cells that can't register: the leader counted them in the state.
+				all[i].Ready = all[i].Last.Decision.Ready
+			}
 			return nil
 		})
 	}

@@ -43,7 +43,19 @@ func (v *verdict) offeredNote() string {
 	if v.obs.Offered.Known {
 		return ""
 	}
-	return "missing now, the last one stands in"
+	return v.missingNote()
+}
+
+// missingNote says what stands in the place of a reading that is missing.
+func (v *verdict) missingNote() string {
+	switch {
+	case v.cfg.BoundsOnly:
+		return "no signal of load is configured"
+	case !v.sum.known:
+		return "not known yet"
+	default:
+		return "missing now, the last one stands in"
+	}
 }
 
 func birthNote(o *Observation) string {
@@ -76,7 +88,7 @@ func (v *verdict) lagNote() string {
 	case v.cfg.Requests && !v.obs.Lag.Known:
 		return "none: requests do not queue"
 	case !v.obs.Lag.Known:
-		return "missing now, the last one stands in"
+		return v.missingNote()
 	default:
 		return ""
 	}

@@ -78,10 +78,6 @@ func ReadStatus(ctx context.Context, c *fleet.Client, service string) Status {
 			s.Ready++
 		}
 	}
-	if len(s.Members) == 0 && s.Last != nil {
-		// Cells that can't register: the leader counted them in the state.
-		s.Ready = s.Last.Decision.Ready
-	}
 	return s
 }
 
