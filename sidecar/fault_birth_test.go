@@ -3,13 +3,17 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
+
+var refused = flag.Duration("refused", 0, "for how long at least TestBirthsFailForAWhile has births refused")
 
 // TestBirthsFailForAWhile has every birth refused, as by a quota. The births
 // back off, are tried one at a time after three alike, never take more machines
@@ -24,6 +28,7 @@ func TestBirthsFailForAWhile(t *testing.T) {
 	h.apply()
 	h.settled(1, patience)
 	h.write("fault", "quota")
+	began := time.Now()
 	h.succeed("pin", "pod", "4")
 	h.hears("the order was not carried out", "Cell not born", "the quota is used up")
 	var orders [][]string
@@ -33,6 +38,7 @@ func TestBirthsFailForAWhile(t *testing.T) {
 		}
 		return nil
 	})
+	time.Sleep(*refused - time.Since(began))
 	h.noOrphan("pod-1")
 	h.remove("fault")
 	h.settled(4, patience)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -11,6 +12,9 @@ import (
 	"testing"
 	"time"
 )
+
+// away is longer than a session lives and than a silent cell is waited for.
+var away = flag.Duration("away", 25*time.Second, "how long TestConsulFails keeps Consul away")
 
 // TestConsulFails pauses Consul, kills it and starts it over its data, and at
 // last over none. Whoever leads and whoever doesn't says so and goes on trying;
@@ -25,9 +29,8 @@ func TestConsulFails(t *testing.T) {
 	h.settled(3, patience)
 	before := h.lives()
 
-	// Longer than the session lives and than a silent cell is waited for.
 	h.must(h.consul.Pause())
-	time.Sleep(25 * time.Second)
+	time.Sleep(*away)
 	h.must(h.consul.Continue())
 	h.hears("the lock was lost", "running=")
 	h.hears("could not push the cell's health; going on trying")
