@@ -1,7 +1,6 @@
 package act
 
 import (
-	"maps"
 	"math"
 	"slices"
 	"time"
@@ -9,8 +8,8 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
 )
 
-// remembered is how many births the book looks back on. 32 is enough for a p90
-// and short enough to follow a change of image or machine.
+// remembered is how many births the book looks back on. 32 is enough for a
+// median and short enough to follow a change of image or machine.
 const remembered = 32
 
 // Book keeps count of births, from order to passing and each by itself, and of
@@ -127,24 +126,4 @@ func (b *Book) Median() (time.Duration, bool) {
 		return s[mid-1] + (s[mid]-s[mid-1])/2, true
 	}
 	return s[mid], true
-}
-
-// P90 is the duration that nine births in ten stayed within, by nearest rank;
-// false if there are none. It is for time limits, not for forecasts.
-func (b *Book) P90() (time.Duration, bool) {
-	if len(b.Births) == 0 {
-		return 0, false
-	}
-	s := slices.Sorted(slices.Values(b.Births))
-	return s[int(math.Ceil(0.9*float64(len(s))))-1], true
-}
-
-// Pending lists the open births, oldest first.
-func (b *Book) Pending() []guard.Key {
-	return slices.SortedFunc(maps.Keys(b.Open), func(x, y guard.Key) int {
-		if c := b.Open[x].Compare(b.Open[y]); c != 0 {
-			return c
-		}
-		return guard.CompareKeys(x, y)
-	})
 }
