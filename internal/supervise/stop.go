@@ -14,6 +14,10 @@ const (
 	// killTime is how long processes may take to go after SIGKILL. One that is
 	// still there waits in the kernel, for a disk or a network file system.
 	killTime = 10 * time.Second
+	// quietLooks is how many looks in a row must find nothing. A process that is
+	// just becoming another program shows no environment for an instant, and one
+	// that begins while /proc is listed isn't on the list.
+	quietLooks = 3
 )
 
 // stop ends every process of the application and returns when none is left:
@@ -27,12 +31,19 @@ func (a *Application) stop(s *started) error {
 	case <-s.done:
 	case <-time.After(time.Until(deadline)):
 	}
+	quiet := 0
 	for pause := stepMin; ; pause = min(2*pause, stepMax) {
 		left, err := a.family.members(true)
 		late := time.Since(deadline)
+		if err == nil && len(left) == 0 && s.ended() {
+			if quiet++; quiet == quietLooks {
+				return nil
+			}
+			time.Sleep(stepMin)
+			continue
+		}
+		quiet = 0
 		switch {
-		case err == nil && len(left) == 0 && s.ended():
-			return nil
 		case err != nil && late > 0:
 			return fmt.Errorf("end the application: %w", errors.Join(err, a.killGroup(s)))
 		case late > killTime:
