@@ -83,7 +83,9 @@ func (w *deathWatch) remember(now time.Time, signs []sign) {
 			continue
 		}
 		since, known := w.silentSince[s.Name]
-		if !known {
+		if !known || s.Answers {
+			// One that answers isn't silent itself, whatever Consul says of it: the
+			// first answer it misses is the beginning.
 			since = now
 		}
 		next[s.Name] = since

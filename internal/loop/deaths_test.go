@@ -53,6 +53,24 @@ func TestDeathForgetsSilenceOfACellHeardAgain(t *testing.T) {
 	}
 }
 
+// TestDeathCountsFromTheLastAnswer has Consul call a cell silent for an hour in
+// which it answers. One answer missed then is no death.
+func TestDeathCountsFromTheLastAnswer(t *testing.T) {
+	w := deathWatch{After: 30 * time.Second, MassHold: 2 * time.Minute}
+	answers := silent("api-1")
+	answers[0].Answers = true
+	w.judge(t0, append(answers, heard(2)...), true, 1)
+	last := t0.Add(time.Hour)
+	w.judge(last, append(answers, heard(2)...), true, 1)
+	missed := append(silent("api-1"), heard(2)...)
+	if v := w.judge(last.Add(5*time.Second), missed, true, 1); len(v.Dead) > 0 {
+		t.Fatalf("one answer missed, and dead: %v", v.Dead)
+	}
+	if v := w.judge(last.Add(30*time.Second), missed, true, 1); !cmp.Equal(v.Dead, []string{"api-1"}) {
+		t.Fatalf("no answer for replace_after: %+v", v)
+	}
+}
+
 func TestDeathIsNotDeclared(t *testing.T) {
 	long := t0.Add(time.Hour)
 	tests := map[string]struct {
