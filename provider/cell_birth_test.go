@@ -152,6 +152,17 @@ func TestBirthByOrder(t *testing.T) {
 				}
 				return nil
 			},
+		}, {
+			// The same order again, by which the life it made is made once more.
+			Config: r.cell("well"), Taint: []string{cellAddress},
+			ConfigStateChecks: []statecheck.StateCheck{value("incarnation", knownvalue.StringExact("01order"))},
+			Check: func(*terraform.State) error {
+				ts, err := r.fleet.Tombstones(t.Context(), r.service)
+				if err == nil && len(ts) > 0 {
+					err = fmt.Errorf("tombstones of a cell that lives: %+v", ts)
+				}
+				return err
+			},
 		}},
 	})
 	if ts, err := r.fleet.Tombstones(t.Context(), r.service); err != nil || len(ts) != 1 || ts[0].ID() != "web-1.01order" {

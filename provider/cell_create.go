@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 )
 
 // Create begins a cell, or takes up the birth of it that was cut, and waits
@@ -95,6 +96,11 @@ func (c *creation) begin(ctx context.Context) error {
 		return err
 	}
 	c.begun = true
+	// An order taken up again has removed this very life, perhaps by half, before
+	// it begins it anew.
+	if err := c.fleet.TakeUp(ctx, c.spec.Service, fleet.Cell{Name: c.spec.Name, Incarnation: c.spec.Incarnation}); err != nil {
+		return err
+	}
 	newborn, err := c.held.Adopt(c.spec)
 	if err == nil && newborn == nil {
 		newborn, err = c.bear(ctx, old)

@@ -37,6 +37,15 @@ func (c *Client) Tombstone(ctx context.Context, service string, t Tombstone) err
 	return c.put(ctx, c.key(service, keyTombstones, t.ID()), t)
 }
 
+// TakeUp removes the tombstone of a life that is begun again; that there is none
+// is no error.
+func (c *Client) TakeUp(ctx context.Context, service string, cell Cell) error {
+	if err := errors.Join(checkName("service", service), checkName("cell", cell.ID())); err != nil {
+		return fmt.Errorf("remove a tombstone: %w", err)
+	}
+	return c.remove(ctx, c.key(service, keyTombstones, cell.ID()))
+}
+
 // Tombstones returns those of a service.
 func (c *Client) Tombstones(ctx context.Context, service string) ([]Tombstone, error) {
 	return list[Tombstone](ctx, c, c.key(service, keyTombstones))

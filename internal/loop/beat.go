@@ -23,21 +23,15 @@ var ErrStepDown = errors.New("the leader stepped down")
 // beat goes once round: look, decide, judge who is dead, and begin the order
 // that follows. It returns an error only when the leader is to end.
 func (l *Leader) beat(ctx context.Context) error {
-	if pauseFile(l.PauseFile) {
-		l.rest(ctx, "paused by the file "+l.PauseFile)
-		return nil
-	}
-	if !l.prepared {
-		// What isn't known yet is not zero: nothing is decided on it.
-		l.getReadyAgain(ctx)
-		l.rest(ctx, cmp.Or(l.trouble, "getting ready: reading the state and learning what an order changes"))
-		return nil
+	if why := l.atRest(ctx); why != "" {
+		l.rest(ctx, why)
+		return l.yieldAtRest(ctx)
 	}
 	v := l.look(ctx)
 	obs := l.eyes.observe(v, l.books(), &l.memory)
 	l.memory.Law, l.last = balance.Decide(lawConfig(l.Service), l.memory.Law, obs)
-	if l.YieldTo != nil && l.busy == "" && l.YieldTo(v.members) {
-		return fmt.Errorf("a sidecar of %s is back: %w", l.Service.Name, ErrStepDown)
+	if err := l.yield(v); err != nil {
+		return err
 	}
 	trouble := l.mayAct(v)
 	var err error
@@ -46,6 +40,19 @@ func (l *Leader) beat(ctx context.Context) error {
 	}
 	l.tell(ctx, v, obs, trouble)
 	return err
+}
+
+// atRest returns why the service is neither looked at nor decided on, or nothing.
+func (l *Leader) atRest(ctx context.Context) string {
+	if pauseFile(l.PauseFile) {
+		return "paused by the file " + l.PauseFile
+	}
+	if !l.prepared {
+		// What isn't known yet is not zero: nothing is decided on it.
+		l.getReadyAgain(ctx)
+		return cmp.Or(l.trouble, "getting ready: reading the state and learning what an order changes")
+	}
+	return ""
 }
 
 // getReadyAgain starts the preparation, or waits for its next try.
@@ -93,10 +100,8 @@ func (l *Leader) actOn(ctx context.Context, v view) (string, error) {
 	}
 	left := l.pending()
 	l.obstructed = l.obstructed && left.Size() > 0
-	if names, err := l.leaveFound(left, v); err != nil {
-		return ending(err)
-	} else if names != nil {
-		return l.keepOwn(ctx, v, left, names)
+	if l.takesOwn(left) {
+		return l.leave(ctx, v, left)
 	}
 	if !l.revises() {
 		if left.Size() > 0 {
@@ -121,8 +126,8 @@ func (l *Leader) orderNew(ctx context.Context, v view, left guard.Order) (string
 		return l.carryOn(ctx, left), nil // there is nothing new to order
 	}
 	s, err := l.leaveOwn(s, v)
-	if err == nil {
-		err = l.mark(ctx, s, v)
+	if err == nil || errors.Is(err, ErrStepDown) {
+		err = cmp.Or(l.mark(ctx, s, v), err)
 	}
 	if err == nil && !s.orders() {
 		return l.idle(ctx, v), nil
@@ -133,17 +138,13 @@ func (l *Leader) orderNew(ctx context.Context, v view, left guard.Order) (string
 	return ending(err)
 }
 
-// keepOwn places the order found again, without the removal of the leader's own
-// cell. Its mark is taken back: it goes by a later decision, if at all.
-func (l *Leader) keepOwn(ctx context.Context, v view, left guard.Order, names []string) (string, error) {
-	if why := l.birthsWait(left); why != "" {
+// leave does what leaveFound says of the order found.
+func (l *Leader) leave(ctx context.Context, v view, left guard.Order) (string, error) {
+	s, err := l.leaveFound(left, v)
+	if why := l.birthsWait(left); err == nil && why != "" {
 		return why, nil
 	}
-	s := step{Names: names, Next: l.roster().Next}
-	if own := l.Holder.Cell; v.leaves(own) {
-		s.TakeBack = []string{own}
-	}
-	err := l.mark(ctx, s, v)
+	err = cmp.Or(l.mark(ctx, s, v), err)
 	if err == nil {
 		err = l.place(ctx, s, "the leader's own cell stays until another can lead")
 	}

@@ -2,12 +2,13 @@ package loop
 
 import (
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
-	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 )
 
@@ -17,12 +18,15 @@ func TestLeaveOwn(t *testing.T) {
 	heardOf := func(name string) fleet.Member {
 		return fleet.Member{Cell: fleet.Cell{Service: "api", Name: name, Vitals: "http://127.0.0.1:1"}, Health: fleet.Passing}
 	}
+	hung := heardOf("api-1")
+	hung.Health = fleet.Critical
 	silentOne := heardOf("api-2")
 	silentOne.Health, silentOne.Silent = fleet.Critical, true
 	tests := map[string]struct {
 		step     step
 		members  []fleet.Member
 		leaving  []string
+		wait     bool // births wait
 		stepDown bool
 		trouble  string
 		names    []string // of the order as taken
@@ -55,16 +59,27 @@ func TestLeaveOwn(t *testing.T) {
 			step:    step{Remove: []string{"api-1"}},
 			members: []fleet.Member{heardOf("api-1")}, leaving: []string{"api-1"}, stepDown: true,
 		},
-		"none can lead and none may be born": {
+		"none can lead and none may be born: a guest's turn": {
 			step:    step{Replace: []string{"api-1"}, Names: []string{"api-1"}},
-			members: []fleet.Member{heardOf("api-1")}, trouble: "nobody else can lead",
+			members: []fleet.Member{heardOf("api-1")}, stepDown: true, marked: []string{"api-1"},
+		},
+		"the same, and it is hung, which guests see": {
+			step:    step{Replace: []string{"api-1"}, Names: []string{"api-1"}},
+			members: []fleet.Member{hung}, wait: true, stepDown: true,
+		},
+		"none can lead and births wait": {
+			step:    step{Remove: []string{"api-1"}},
+			members: []fleet.Member{heardOf("api-1")}, wait: true, trouble: "births wait",
 		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			l := &Leader{LeaderConfig: LeaderConfig{
-				Service: &policy.Service{Name: "api"}, Holder: fleet.Holder{Service: "api", Cell: "api-1"},
+				Service: &policy.Service{Name: "api"}, Holder: fleet.Holder{Service: "api", Cell: "api-1"}, Now: time.Now,
 			}}
+			if tt.wait {
+				l.memory.Book.Until = time.Now().Add(time.Hour)
+			}
 			v := view{members: tt.members, leaving: map[string]fleet.Leaving{}}
 			for _, cell := range tt.leaving {
 				v.leaving[cell] = fleet.Leaving{Cell: cell}
@@ -74,6 +89,9 @@ func TestLeaveOwn(t *testing.T) {
 			case errors.Is(err, ErrStepDown) != tt.stepDown:
 				t.Errorf("error %v, want stepping down: %t", err, tt.stepDown)
 			case tt.stepDown:
+				if got.orders() || !slices.Equal(got.Mark, tt.marked) {
+					t.Errorf("%+v, want nothing but the marks %v", got, tt.marked)
+				}
 			case tt.trouble != "":
 				if err == nil || !strings.Contains(err.Error(), tt.trouble) {
 					t.Errorf("error %v, want %q", err, tt.trouble)
@@ -86,53 +104,125 @@ func TestLeaveOwn(t *testing.T) {
 }
 
 // TestLeaveFound says what a leader does with an order of an earlier one that
-// takes its own cell, api-1, away.
+// takes its own cell, api-1.
 func TestLeaveFound(t *testing.T) {
-	heardOf := func(name string) fleet.Member {
-		return fleet.Member{Cell: fleet.Cell{Service: "api", Name: name, Vitals: "http://127.0.0.1:1"}, Health: fleet.Passing}
-	}
+	both := []string{"api-1", "api-2"}
 	tests := map[string]struct {
-		left     guard.Order
+		order    fleet.Order
 		names    []string // of the record
-		members  []fleet.Member
+		tainted  string
+		members  []string
+		leaving  []string
+		other    bool // the order is none of the own cell's
 		stepDown bool
-		want     []string
+		want     step
 	}{
 		"another's cell goes": {
-			left: guard.Order{Remove: []guard.Key{"api-2"}}, names: []string{"api-1"}, members: []fleet.Member{heardOf("api-1")},
+			order: fleet.Order{Remove: []string{"api-2"}}, names: []string{"api-1"}, members: both, other: true,
 		},
 		"another can lead": {
-			left: guard.Order{Remove: []guard.Key{"api-1"}}, names: []string{"api-2"},
-			members: []fleet.Member{heardOf("api-1"), heardOf("api-2")}, stepDown: true,
+			order: fleet.Order{Remove: []string{"api-1"}}, names: []string{"api-2"}, members: both, stepDown: true,
 		},
 		"the last one goes: a guest's turn": {
-			left: guard.Order{Remove: []guard.Key{"api-1"}}, members: []fleet.Member{heardOf("api-1")}, stepDown: true,
+			order: fleet.Order{Remove: []string{"api-1"}}, members: []string{"api-1"}, stepDown: true,
 		},
 		"the others are dead": {
-			left: guard.Order{Remove: []guard.Key{"api-1"}}, names: []string{"api-2"}, members: []fleet.Member{heardOf("api-1")},
-			want: []string{"api-1", "api-2"},
+			order: fleet.Order{Remove: []string{"api-1"}}, names: []string{"api-2"}, members: []string{"api-1"}, leaving: []string{"api-1"},
+			want: step{Names: both, TakeBack: []string{"api-1"}},
 		},
 		"the other is to be made again": {
-			left: guard.Order{Remove: []guard.Key{"api-1"}, Replace: []guard.Key{"api-2"}}, names: []string{"api-2"},
-			members: []fleet.Member{heardOf("api-1"), heardOf("api-2")}, want: []string{"api-1", "api-2"},
+			order: fleet.Order{Remove: []string{"api-1"}, Replace: []string{"api-2"}}, names: []string{"api-2"}, members: both,
+			want: step{Names: both},
 		},
-		"it is to be made again and the others are dead: a guest's turn": {
-			left: guard.Order{Replace: []guard.Key{"api-1"}}, names: []string{"api-1", "api-2"}, members: []fleet.Member{heardOf("api-1")},
-			stepDown: true,
+		"it is to be made again and is alone: it lives, so it stays": {
+			order: fleet.Order{Replace: []string{"api-1"}}, names: both, members: []string{"api-1"},
+			want: step{Names: both},
+		},
+		"it was made again and that wasn't written down": {
+			order: fleet.Order{Replace: []string{"api-1"}, Add: []fleet.Newborn{{Name: "api-1", Incarnation: "api-1's"}}},
+			names: []string{"api-1"}, members: []string{"api-1"}, other: true,
+		},
+		"it was made again only by half: a guest's turn, by a mark": {
+			order: fleet.Order{Replace: []string{"api-1"}, Add: []fleet.Newborn{{Name: "api-1", Incarnation: "api-1's"}}},
+			names: []string{"api-1"}, members: []string{"api-1"}, tainted: "api-1",
+			stepDown: true, want: step{Mark: []string{"api-1"}},
 		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			l := &Leader{
-				LeaderConfig: LeaderConfig{Service: &policy.Service{Name: "api"}, Holder: fleet.Holder{Service: "api", Cell: "api-1"}},
-				record:       fleet.Record{Names: tt.names, Count: len(tt.names)},
+				LeaderConfig: LeaderConfig{Service: &policy.Service{Name: "api", HoldsData: true}, Holder: fleet.Holder{Service: "api", Cell: "api-1"}},
+				record:       fleet.Record{Names: tt.names, Count: len(tt.names), Orders: []fleet.Order{tt.order}},
+				held:         map[string]heldCell{},
 			}
-			got, err := l.leaveFound(tt.left, view{members: tt.members})
+			for _, name := range both {
+				l.held[name] = heldCell{Tainted: name == tt.tainted}
+			}
+			v := view{leaving: map[string]fleet.Leaving{}}
+			for _, name := range tt.members {
+				v.members = append(v.members, fleet.Member{
+					Cell:   fleet.Cell{Service: "api", Name: name, Incarnation: name + "'s", Vitals: "http://127.0.0.1:1"},
+					Health: fleet.Passing,
+				})
+			}
+			for _, name := range tt.leaving {
+				v.leaving[name] = fleet.Leaving{Cell: name}
+			}
+			l.seen = v
+			left := l.pending()
+			if l.takesOwn(left) == tt.other {
+				t.Fatalf("taken for an order of its own cell: %t; %+v", !tt.other, left)
+			}
+			if tt.other {
+				return
+			}
+			got, err := l.leaveFound(left, v)
 			if errors.Is(err, ErrStepDown) != tt.stepDown || !tt.stepDown && err != nil {
 				t.Errorf("error %v, want stepping down: %t", err, tt.stepDown)
 			}
-			if !slices.Equal(got, tt.want) {
-				t.Errorf("names %v, want %v", got, tt.want)
+			if !reflect.DeepEqual(got, tt.want) {
+				t.Errorf("%+v, want %+v", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestYield says when a guest gives the lock of api back.
+func TestYield(t *testing.T) {
+	tests := map[string]struct {
+		health  fleet.Health
+		order   fleet.Order
+		tainted bool
+		marked  bool
+		busy    string
+		want    bool
+	}{
+		"its cell passes":                        {health: fleet.Passing, want: true},
+		"while the worker works":                 {health: fleet.Passing, busy: "order 1"},
+		"its cell is unwell":                     {health: fleet.Critical},
+		"its cell leaves":                        {health: fleet.Passing, marked: true},
+		"its cell is half-born":                  {health: fleet.Passing, tainted: true},
+		"its earlier life is to be made anew":    {health: fleet.Passing, order: fleet.Order{Replace: []string{"api-1"}}},
+		"its cell was made anew, not noted down": {health: fleet.Passing, order: fleet.Order{Replace: []string{"api-1"}, Add: []fleet.Newborn{{Name: "api-1", Incarnation: "one"}}}, want: true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			l := &Leader{
+				LeaderConfig: LeaderConfig{
+					Service: &policy.Service{Name: "api", HoldsData: true},
+					YieldTo: (&Stander{Guest: true}).yield(),
+				},
+				record: fleet.Record{Names: []string{"api-1"}, Count: 1, Orders: []fleet.Order{tt.order}},
+				held:   map[string]heldCell{"api-1": {Tainted: tt.tainted}},
+				busy:   tt.busy,
+			}
+			v := view{members: []fleet.Member{{Cell: fleet.Cell{Service: "api", Name: "api-1", Incarnation: "one"}, Health: tt.health}}}
+			if tt.marked {
+				v.leaving = map[string]fleet.Leaving{"api-1": {Cell: "api-1"}}
+			}
+			l.seen = v
+			if err := l.yield(v); errors.Is(err, ErrStepDown) != tt.want {
+				t.Errorf("error %v, want stepping down: %t", err, tt.want)
 			}
 		})
 	}

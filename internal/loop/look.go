@@ -173,6 +173,12 @@ func (v *view) member(name string) (fleet.Member, bool) {
 	return v.members[i], true
 }
 
+// critical reports whether a cell is known to be unwell.
+func (v *view) critical(name string) bool {
+	m, registered := v.member(name)
+	return registered && m.Health == fleet.Critical
+}
+
 // leaves reports whether a cell is marked to leave.
 func (v *view) leaves(name string) bool {
 	_, leaving := v.leaving[name]

@@ -107,19 +107,15 @@ func (l *Leader) birthTime() time.Duration {
 }
 
 // pending returns what the record orders and the state doesn't hold yet, or
-// still holds.
+// still holds. Of the cells to be made anew that is the ones whose earlier life
+// the state holds: one that it holds no more is just to be born.
 func (l *Leader) pending() guard.Order {
 	r := l.roster()
 	held := slices.Sorted(maps.Keys(l.held))
 	var replace []string
-	for _, o := range l.record.Orders {
-		replace = append(replace, intersect(r.Names, o.Replace)...)
-	}
-	if r.keepsNames() {
-		for _, n := range intersect(r.Names, held) {
-			if l.held[n].Tainted && !slices.Contains(replace, n) {
-				replace = append(replace, n)
-			}
+	for _, n := range intersect(r.Names, held) {
+		if l.held[n].Tainted && r.keepsNames() || l.outlived(n) {
+			replace = append(replace, n)
 		}
 	}
 	return guard.Order{
@@ -128,6 +124,25 @@ func (l *Leader) pending() guard.Order {
 		Replace: r.keys(replace),
 		Keep:    r.keys(without(intersect(r.Names, held), replace)),
 	}
+}
+
+// outlived reports whether the record orders a cell to be made anew and that
+// isn't known to be done. It is done, and only not written down, where the state
+// holds the cell whole and the life that was ordered is the one registered.
+func (l *Leader) outlived(name string) bool {
+	for _, o := range l.record.Orders {
+		if !slices.Contains(o.Replace, name) {
+			continue
+		}
+		m, _ := l.seen.member(name)
+		reborn := slices.ContainsFunc(o.Add, func(n fleet.Newborn) bool {
+			return n.Name == name && n.Incarnation == m.Incarnation
+		})
+		if !reborn || l.held[name].Tainted {
+			return true
+		}
+	}
+	return false
 }
 
 // carryOut hands the record's order to the worker.

@@ -164,6 +164,14 @@ func (r roster) key(name string) guard.Key {
 	return guard.Key(strconv.Itoa(n))
 }
 
+func (r roster) names(keys []guard.Key) []string {
+	var out []string
+	for _, k := range keys {
+		out = append(out, r.name(k))
+	}
+	return out
+}
+
 // name returns the cell with a Terraform instance key.
 func (r roster) name(key guard.Key) string {
 	if r.Named {
