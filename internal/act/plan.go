@@ -27,6 +27,8 @@ type Plan struct {
 	Changes  []guard.Change
 	Drift    []guard.Refusal // someone else's changes, left out of the plan by -target
 	Targeted bool
+	// Gone and Broken are kept cells that the refresh found gone, or a part of.
+	Gone, Broken []guard.Key
 
 	root        *Root
 	order       guard.Order
@@ -44,9 +46,10 @@ func (p *Plan) Empty() bool {
 }
 
 // Plan plans the desired variables to a file and has the plan judged against
-// the order. If all that is refused lies outside the cells and the policy says
-// so, it plans again for the order's cells and their dependents alone. A
-// refused plan is a *RefusedError and leaves nothing behind.
+// the order. If all that is refused would mend cells that are lost and not
+// ordered yet, or lies outside the cells and the policy says so, it plans again
+// for the order alone. A refused plan is a *RefusedError and leaves nothing
+// behind.
 func (r *Root) Plan(ctx context.Context, d Desired, o guard.Order, s guard.Shape) (*Plan, error) {
 	if err := o.Validate(); err != nil {
 		return nil, fmt.Errorf("plan %s: %w", r.cfg.Dir, err)
@@ -73,8 +76,9 @@ func (p *Plan) make(ctx context.Context, d Desired) error {
 	if p.Verdict.OK {
 		return nil
 	}
-	if p.Verdict.ForeignOnly && p.root.cfg.OnForeignChange == ForeignTarget && p.order.Size() > 0 {
-		p.Drift = p.Verdict.Refused
+	mayLeave := len(p.Verdict.Foreign) == 0 || p.root.cfg.OnForeignChange == ForeignTarget
+	if p.Verdict.Elsewhere && mayLeave && p.order.Size() > 0 {
+		p.Drift, p.Gone, p.Broken = p.Verdict.Foreign, p.Verdict.Gone, p.Verdict.Broken
 		p.Targeted = true
 		req.targets = p.Verdict.Targets
 		if err := p.judge(ctx, req); err != nil {

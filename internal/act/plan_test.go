@@ -178,7 +178,7 @@ func TestOthersChangeIsLeftOut(t *testing.T) {
 	hold := m.open(func(c *Config) { c.OnForeignChange = ForeignHold })
 	_, err := hold.Plan(t.Context(), count(3), o, s)
 	var refused *RefusedError
-	if !errors.As(err, &refused) || !refused.Verdict.ForeignOnly {
+	if !errors.As(err, &refused) || !refused.Verdict.Elsewhere {
 		t.Fatalf("on hold the plan was not refused: %v", err)
 	}
 	leftovers(t, hold)
@@ -186,6 +186,40 @@ func TestOthersChangeIsLeftOut(t *testing.T) {
 	p, _ := carryOut(t, r, count(3), o, s)
 	if !p.Targeted || len(p.Drift) != 1 || p.Drift[0].Address != "terraform_data.other" || p.Drift[0].Action != "replace" {
 		t.Errorf("targeted %v, drift %v", p.Targeted, p.Drift)
+	}
+	if got := held(t, r, s); !slices.Equal(got, keys("0", "1", "2")) {
+		t.Errorf("the state holds %v", got)
+	}
+}
+
+// TestLostCellsAreMendedOneByOne replaces two lost cells in two orders. In the
+// first, what depends on all cells is left for later, on hold too.
+func TestLostCellsAreMendedOneByOne(t *testing.T) {
+	m := write(t, bare)
+	r := m.open(func(c *Config) { c.OnForeignChange = ForeignHold })
+	m.stand("-var", "desired_count=3")
+	s := learn(t, r, count(3))
+	m.terraform("taint", "terraform_data.cell[0]")
+	m.terraform("taint", "terraform_data.cell[1]")
+	for _, c := range []struct {
+		order     guard.Order
+		targeted  bool
+		addresses []string
+	}{
+		{guard.Order{Replace: keys("0"), Keep: keys("1", "2")}, true, []string{"terraform_data.cell[0]"}},
+		{guard.Order{Replace: keys("1"), Keep: keys("0", "2")}, false, []string{"terraform_data.cell[1]", "terraform_data.targets"}},
+	} {
+		p, _ := carryOut(t, r, count(3), c.order, s)
+		var changed []string
+		for _, change := range p.Changes {
+			if change.Effective() && change.Mode == "managed" {
+				changed = append(changed, change.Address)
+			}
+		}
+		slices.Sort(changed)
+		if p.Targeted != c.targeted || len(p.Drift) > 0 || !slices.Equal(changed, c.addresses) {
+			t.Errorf("replacing %v: targeted %t, drift %v, changed %v", c.order.Replace, p.Targeted, p.Drift, changed)
+		}
 	}
 	if got := held(t, r, s); !slices.Equal(got, keys("0", "1", "2")) {
 		t.Errorf("the state holds %v", got)

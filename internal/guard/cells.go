@@ -20,11 +20,19 @@ func (j *judgement) part(c parsed) {
 	}
 	if why := j.partRefused(c, j.drifted[text] == kindDelete); why != "" {
 		j.v.refuse(c.Address, c.kind, c.cell, "%s", why)
+		j.v.Refused[len(j.v.Refused)-1].Lost = j.lost(c)
 		return
 	}
 	if c.kind == kindDelete || c.kind == kindReplace {
 		j.destroyed[c.cell] = true
 	}
+}
+
+// lost reports whether a change mends a cell that the order keeps: because the
+// refresh found it otherwise than the state has it, or it was only half made.
+func (j *judgement) lost(c parsed) bool {
+	_, drifted := j.drifted[c.at.String()]
+	return j.roles[c.cell] == keep && (c.kind == kindCreate || c.kind == kindReplace) && (drifted || c.tainted())
 }
 
 // partRefused says why this may not happen to a cell with this role, or "".
@@ -105,13 +113,18 @@ func (j *judgement) missing(k Key, addr string, gone bool) {
 	}
 }
 
-// targets lists the order's cells and their dependents.
+// targets lists the order's cells, and their dependents unless a cell is lost:
+// a dependent is planned with all the cells that it depends on.
 func (j *judgement) targets(s Shape) []string {
 	var list []string
 	for k, role := range j.roles {
 		if role != keep {
 			list = append(list, j.m.addresses(k)...)
 		}
+	}
+	if slices.ContainsFunc(j.v.Refused, func(r Refusal) bool { return r.Lost }) {
+		slices.Sort(list)
+		return list
 	}
 	for _, d := range s.Dependents {
 		list = append(list, d.Address)

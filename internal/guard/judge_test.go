@@ -66,13 +66,13 @@ func TestJudge(t *testing.T) {
 	still := Order{Keep: keysOf("0", "1")}
 	tainted := func(c Change) Change { return with(c, func(c *Change) { c.Reason = "tainted" }) }
 	for _, c := range []struct {
-		name    string
-		order   Order
-		changes []Change
-		limits  Limits
-		full    bool
-		want    string // "" passes; otherwise a part of the reason
-		foreign bool
+		name      string
+		order     Order
+		changes   []Change
+		limits    Limits
+		full      bool
+		want      string // "" passes; otherwise a part of the reason
+		elsewhere bool
 	}{
 		{name: "adds", order: up, changes: cell("create", "2")},
 		{name: "removes", order: down, changes: cell("delete", "1")},
@@ -102,49 +102,49 @@ func TestJudge(t *testing.T) {
 
 		{name: "a living cell is updated", order: up, changes: join(cell("create", "2"), cell("update", "0")), want: "module.cell[0].t.a: update: the order keeps"},
 		{name: "a living cell is replaced", order: up, changes: join(cell("create", "2"), cell("replace", "0")), want: "module.cell[0].t.a: replace: the order keeps"},
-		{name: "a kept cell is tainted", order: still, changes: []Change{tainted(ch("replace", "module.cell[0].t.a"))}, want: "cut short"},
+		{name: "a kept cell is tainted", order: still, changes: []Change{tainted(ch("replace", "module.cell[0].t.a"))}, want: "cut short", elsewhere: true},
 		{name: "a kept cell isn't in the state", order: still, changes: cell("create", "1"), want: "the state doesn't hold it"},
 		{name: "unlearned things in a cell", order: down, changes: join(cell("delete", "1"), []Change{ch("delete", "module.cell[1].t.extra")}), want: "doesn't come and go with a cell"},
 
-		{name: "something else is created", order: up, changes: join(cell("create", "2"), []Change{ch("create", "t.other")}), want: "t.other: create: it is outside", foreign: true},
-		{name: "something else is destroyed", order: up, changes: join(cell("create", "2"), []Change{ch("delete", "t.other")}), want: "t.other: delete", foreign: true},
-		{name: "something else is replaced", order: up, changes: join(cell("create", "2"), []Change{ch("replace", "t.other")}), want: "t.other: replace", foreign: true},
-		{name: "a dependent is destroyed", order: up, changes: join(cell("create", "2"), []Change{ch("delete", "t.targets")}), want: "no delete goes with this order", foreign: true},
-		{name: "a dependent is replaced", order: up, changes: join(cell("create", "2"), []Change{ch("replace", "t.targets")}), want: "not by replace", foreign: true},
-		{name: "another attribute of a dependent", order: up, full: true, changes: join(cell("create", "2"), []Change{with(ch("update", "t.targets"), func(c *Change) { c.Attributes = map[string]string{"port": "1"} })}), want: `attribute "port"`, foreign: true},
+		{name: "something else is created", order: up, changes: join(cell("create", "2"), []Change{ch("create", "t.other")}), want: "t.other: create: it is outside", elsewhere: true},
+		{name: "something else is destroyed", order: up, changes: join(cell("create", "2"), []Change{ch("delete", "t.other")}), want: "t.other: delete", elsewhere: true},
+		{name: "something else is replaced", order: up, changes: join(cell("create", "2"), []Change{ch("replace", "t.other")}), want: "t.other: replace", elsewhere: true},
+		{name: "a dependent is destroyed", order: up, changes: join(cell("create", "2"), []Change{ch("delete", "t.targets")}), want: "no delete goes with this order", elsewhere: true},
+		{name: "a dependent is replaced", order: up, changes: join(cell("create", "2"), []Change{ch("replace", "t.targets")}), want: "not by replace", elsewhere: true},
+		{name: "another attribute of a dependent", order: up, full: true, changes: join(cell("create", "2"), []Change{with(ch("update", "t.targets"), func(c *Change) { c.Attributes = map[string]string{"port": "1"} })}), want: `attribute "port"`, elsewhere: true},
 		{name: "the learned attribute of a dependent", order: up, full: true, changes: join(cell("create", "2"), []Change{with(ch("update", "t.targets"), func(c *Change) { c.Attributes = map[string]string{"input": "1"} })})},
 
 		{name: "the balancer comes with the first", order: Order{Add: keysOf("0")}, changes: join(cell("create", "0"), []Change{ch("create", "t.balancer[0]")})},
 		{name: "the balancer goes with the last", order: Order{Remove: keysOf("0")}, changes: join(cell("delete", "0"), []Change{ch("delete", "t.balancer[0]")})},
-		{name: "the balancer goes too early", order: down, changes: join(cell("delete", "1"), []Change{ch("delete", "t.balancer[0]")}), want: "t.balancer[0]: delete", foreign: true},
+		{name: "the balancer goes too early", order: down, changes: join(cell("delete", "1"), []Change{ch("delete", "t.balancer[0]")}), want: "t.balancer[0]: delete", elsewhere: true},
 
-		{name: "the balancer comes too late", order: up, changes: join(cell("create", "2"), []Change{ch("create", "t.balancer[0]")}), want: "t.balancer[0]: create", foreign: true},
+		{name: "the balancer comes too late", order: up, changes: join(cell("create", "2"), []Change{ch("create", "t.balancer[0]")}), want: "t.balancer[0]: create", elsewhere: true},
 
 		{name: "may change", order: up, changes: join(cell("create", "2"), []Change{ch("update", "t.other"), ch("update", "module.m[3].t.x")}), limits: Limits{MayChange: []string{"t.other", "module.m"}}},
 		{name: "may change a living cell's tags", order: up, changes: join(cell("create", "2"), cell("update", "0")[:1]), limits: Limits{MayChange: []string{"module.cell[*].t.a"}}},
-		{name: "may change doesn't mean destroy", order: up, changes: join(cell("create", "2"), []Change{ch("replace", "t.other")}), limits: Limits{MayChange: []string{"t.other"}}, want: "t.other: replace", foreign: true},
+		{name: "may change doesn't mean destroy", order: up, changes: join(cell("create", "2"), []Change{ch("replace", "t.other")}), limits: Limits{MayChange: []string{"t.other"}}, want: "t.other: replace", elsewhere: true},
 
-		{name: "import", order: up, changes: join(cell("create", "2"), []Change{with(ch("no-op", "t.other"), func(c *Change) { c.Importing = true })}), want: "t.other: import", foreign: true},
+		{name: "import", order: up, changes: join(cell("create", "2"), []Change{with(ch("no-op", "t.other"), func(c *Change) { c.Importing = true })}), want: "t.other: import", elsewhere: true},
 		{name: "import into an added cell", order: up, changes: join(cell("create", "2"), []Change{with(ch("create", "module.cell[2].t.a"), func(c *Change) { c.Importing = true })}), want: "import"},
 		{name: "forget", order: down, changes: cell("forget", "1"), want: "leave it running"},
 		{name: "deferred", order: up, changes: cell("deferred", "2"), want: "puts it off"},
 		{name: "unknown action", order: up, changes: cell("transmogrify", "2"), want: "are unknown here"},
-		{name: "no action", order: up, changes: []Change{{Address: "t.other", Mode: modeManaged}}, want: "are unknown here", foreign: true},
-		{name: "unknown mode", order: still, changes: []Change{{Address: "t.other", Mode: "list", Actions: []string{"no-op"}}}, want: `mode "list"`, foreign: true},
-		{name: "ephemeral resources don't change", order: still, changes: []Change{{Address: "ephemeral.t.x", Mode: modeEphemeral, Actions: []string{"create"}}}, want: "mode", foreign: true},
-		{name: "a data source is updated", order: still, changes: []Change{ch("update", "data.t.x")}, want: "can only be read", foreign: true},
-		{name: "a resource is read", order: still, changes: []Change{ch("read", "t.other")}, want: "can't only be read", foreign: true},
+		{name: "no action", order: up, changes: []Change{{Address: "t.other", Mode: modeManaged}}, want: "are unknown here", elsewhere: true},
+		{name: "unknown mode", order: still, changes: []Change{{Address: "t.other", Mode: "list", Actions: []string{"no-op"}}}, want: `mode "list"`, elsewhere: true},
+		{name: "ephemeral resources don't change", order: still, changes: []Change{{Address: "ephemeral.t.x", Mode: modeEphemeral, Actions: []string{"create"}}}, want: "mode", elsewhere: true},
+		{name: "a data source is updated", order: still, changes: []Change{ch("update", "data.t.x")}, want: "can only be read", elsewhere: true},
+		{name: "a resource is read", order: still, changes: []Change{ch("read", "t.other")}, want: "can't only be read", elsewhere: true},
 		{name: "no address", order: still, changes: []Change{{Mode: modeManaged, Actions: []string{"no-op"}}}, want: "address can't be read"},
 
 		{name: "renamed outside the cells", order: up, changes: join(cell("create", "2"), []Change{with(ch("no-op", "t.new"), func(c *Change) { c.PreviousAddress = "t.old" })})},
 		{name: "renamed within a cell", order: up, changes: join(cell("create", "2"), []Change{with(ch("no-op", "module.cell[0].t.a"), func(c *Change) { c.PreviousAddress = "t.old[0]" })})},
 		{name: "moved across cells", order: up, changes: join(cell("create", "2"), []Change{with(ch("no-op", "module.cell[1].t.a"), func(c *Change) { c.PreviousAddress = "module.cell[0].t.a" })}), want: `from cell "0" to cell "1"`},
 		{name: "moved into a cell", order: up, changes: join(cell("create", "2"), []Change{with(ch("no-op", "module.cell[1].t.a"), func(c *Change) { c.PreviousAddress = "t.old" })}), want: `into cell "1"`},
-		{name: "moved out of a cell", order: up, changes: join(cell("create", "2"), []Change{with(ch("no-op", "t.new"), func(c *Change) { c.PreviousAddress = "module.cell[1].t.a" })}), want: `out of cell "1"`, foreign: true},
+		{name: "moved out of a cell", order: up, changes: join(cell("create", "2"), []Change{with(ch("no-op", "t.new"), func(c *Change) { c.PreviousAddress = "module.cell[1].t.a" })}), want: `out of cell "1"`, elsewhere: true},
 
 		{name: "an old object of a kept cell", order: still, full: true, changes: join(cell("no-op", "0"), []Change{with(ch("delete", "module.cell[0].t.a"), func(c *Change) { c.Deposed = "12ab"; c.Reason = "" })})},
-		{name: "an old object elsewhere", order: still, full: true, changes: []Change{with(ch("delete", "t.other"), func(c *Change) { c.Deposed = "12ab"; c.Reason = "" })}, want: "left over", foreign: true},
-		{name: "twice at one address", order: still, full: true, changes: []Change{ch("no-op", "t.other"), ch("no-op", "t.other")}, want: "twice", foreign: true},
+		{name: "an old object elsewhere", order: still, full: true, changes: []Change{with(ch("delete", "t.other"), func(c *Change) { c.Deposed = "12ab"; c.Reason = "" })}, want: "left over", elsewhere: true},
+		{name: "twice at one address", order: still, full: true, changes: []Change{ch("no-op", "t.other"), ch("no-op", "t.other")}, want: "twice", elsewhere: true},
 
 		{name: "within the limit", order: Order{Remove: keysOf("0", "1")}, changes: join(cell("delete", "0"), cell("delete", "1")), limits: Limits{Destroys: 2}},
 		{name: "over the limit", order: Order{Remove: keysOf("0", "1")}, changes: join(cell("delete", "0"), cell("delete", "1")), limits: Limits{Destroys: 1}, want: "would destroy 2"},
@@ -157,8 +157,8 @@ func TestJudge(t *testing.T) {
 				judge = JudgeFull
 			}
 			v := judge(twoParts, c.order, c.changes, c.limits)
-			if v.OK != (c.want == "") || !strings.Contains(v.Reason(), c.want) || v.ForeignOnly != c.foreign {
-				t.Errorf("OK %v, foreign only %v, doubts %v, reason %q; want %q, %v", v.OK, v.ForeignOnly, v.Doubts, v.Reason(), c.want, c.foreign)
+			if v.OK != (c.want == "") || !strings.Contains(v.Reason(), c.want) || v.Elsewhere != c.elsewhere {
+				t.Errorf("OK %v, elsewhere %v, doubts %v, reason %q; want %q, %v", v.OK, v.Elsewhere, v.Doubts, v.Reason(), c.want, c.elsewhere)
 			}
 		})
 	}
@@ -213,7 +213,7 @@ func TestGone(t *testing.T) {
 			if v.OK != c.ok || !slices.Equal(v.Gone, c.gone) || !slices.Equal(v.Broken, c.broken) || v.Destroys != c.destroys {
 				t.Errorf("got %+v", v)
 			}
-			if !c.ok && (v.ForeignOnly || v.Refused[0].Cell != "1" || !strings.Contains(v.Reason(), "found it gone")) {
+			if !c.ok && (!v.Elsewhere || v.Refused[0].Cell != "1" || !strings.Contains(v.Reason(), "found it gone")) {
 				t.Errorf("the refusal doesn't name the cell as gone: %+v", v.Refused)
 			}
 		})
@@ -226,11 +226,21 @@ func TestTargets(t *testing.T) {
 	if !slices.Equal(v.Targets, want) {
 		t.Errorf("targets %v, want %v", v.Targets, want)
 	}
+
+	// A lost cell that isn't ordered would come along with a dependent.
+	lost := join(cell("delete", "0"))
+	for i := range lost {
+		lost[i].Drift, lost[i].Reason = true, ""
+	}
+	v = Judge(twoParts, Order{Keep: keysOf("0"), Add: keysOf("2"), Remove: keysOf("1")}, join(lost, cell("create", "0")), Limits{})
+	if want = want[:4]; !slices.Equal(v.Targets, want) || !v.Elsewhere {
+		t.Errorf("targets %v, elsewhere %t; want %v", v.Targets, v.Elsewhere, want)
+	}
 }
 
 func TestNoShapeNoPass(t *testing.T) {
 	for _, s := range []Shape{{}, {Patterns: []string{"no address"}}, {Patterns: []string{"module.cell[*]"}}} {
-		if v := Judge(s, Order{}, nil, Limits{}); v.OK || v.ForeignOnly || len(v.Refused) == 0 {
+		if v := Judge(s, Order{}, nil, Limits{}); v.OK || v.Elsewhere || len(v.Refused) == 0 {
 			t.Errorf("shape %+v: %+v", s, v)
 		}
 	}

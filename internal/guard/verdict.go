@@ -24,11 +24,14 @@ type Verdict struct {
 	OK bool
 	// Refused lists what may not be done, ordered by address.
 	Refused []Refusal
-	// ForeignOnly says that all that is refused lies outside the cells, so
-	// that a plan limited to Targets may pass.
-	ForeignOnly bool
+	// Elsewhere says that nothing is refused of what the order changes, so that
+	// a plan limited to Targets may pass. What is refused is then Foreign, which
+	// lies outside the cells, or mends a cell that is lost but not ordered yet.
+	Elsewhere bool
+	Foreign   []Refusal
 	// Targets are the addresses of the order's cells and of the dependents
-	// learned with them, as -target takes them.
+	// learned with them, as -target takes them; without the dependents while
+	// cells are lost, which -target would take along with them.
 	Targets []string
 	// NeedFullPlan says that the JSON stream can't tell; JudgeFull must be
 	// asked with the whole plan. Doubts say why.
@@ -48,6 +51,9 @@ type Refusal struct {
 	Action  string // create, update, replace, delete, forget, import, move, ...
 	Why     string // a sentence's second half: "would ..., but ..."
 	Cell    Key    // the cell it would happen to; empty outside the cells
+	// Lost is set where the order keeps a cell that the refresh found changed,
+	// or that was half made, and the plan would mend it.
+	Lost bool
 }
 
 func (r Refusal) String() string {
@@ -96,10 +102,13 @@ func (v *Verdict) settle() {
 	v.Doubts = slices.Compact(v.Doubts)
 	v.Gone, v.Broken = sortKeys(v.Gone), sortKeys(v.Broken)
 	v.OK = len(v.Refused) == 0 && !v.NeedFullPlan
-	v.ForeignOnly = len(v.Refused) > 0
+	v.Elsewhere = len(v.Refused) > 0
 	for _, r := range v.Refused {
-		if r.Address == "" || r.Cell != "" {
-			v.ForeignOnly = false
+		switch {
+		case r.Address != "" && r.Cell == "":
+			v.Foreign = append(v.Foreign, r)
+		case !r.Lost:
+			v.Elsewhere = false
 		}
 	}
 }

@@ -122,7 +122,7 @@ func (l *Leader) orderNew(ctx context.Context, v view, left guard.Order) (string
 	w, reason := l.wish(ctx, v)
 	l.gone = nil
 	s := l.roster().step(w, func(names []string) []string { return l.leaverOrder(names, v) })
-	if left.Size() > 0 && (!s.orders() || l.obstructed && len(w.Dead) == 0) {
+	if left.Size() > 0 && (!s.orders() || l.obstructed && (len(w.Dead) == 0 || l.roster().ordered(s, left))) {
 		return l.carryOn(ctx, left), nil // there is nothing new to order
 	}
 	s, err := l.leaveOwn(s, v)

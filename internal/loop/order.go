@@ -197,12 +197,7 @@ func (c *carry) run(ctx context.Context) result {
 	}
 	var refused *act.RefusedError
 	if errors.As(r.err, &refused) {
-		for _, key := range refused.Verdict.Gone {
-			r.gone = append(r.gone, c.roster.name(key))
-		}
-		for _, key := range refused.Verdict.Broken {
-			r.broken = append(r.broken, c.roster.name(key))
-		}
+		r.gone, r.broken = c.roster.names(refused.Verdict.Gone), c.roster.names(refused.Verdict.Broken)
 		r.obstructed = slices.ContainsFunc(refused.Verdict.Refused, func(f guard.Refusal) bool { return f.Cell != "" })
 	}
 	r.held, r.heldKnown = c.leader.readHeld(ctx, c.shape, c.roster)
@@ -238,6 +233,7 @@ func (c *carry) apply(ctx context.Context, s *stateLock, r *result) error {
 		}
 	}()
 	r.drift = plan.Drift
+	r.gone, r.broken = c.roster.names(plan.Gone), c.roster.names(plan.Broken)
 	if plan.Empty() && c.order.Size() == 0 {
 		return nil
 	}

@@ -164,6 +164,11 @@ func (r roster) key(name string) guard.Key {
 	return guard.Key(strconv.Itoa(n))
 }
 
+// ordered reports whether an order does all of a step already.
+func (r roster) ordered(s step, o guard.Order) bool {
+	return len(without(s.Add, r.names(o.Add)))+len(without(s.Remove, r.names(o.Remove)))+len(without(s.Replace, r.names(o.Replace))) == 0
+}
+
 func (r roster) names(keys []guard.Key) []string {
 	var out []string
 	for _, k := range keys {
