@@ -167,24 +167,13 @@ func TestLeadersOwnCellGoes(t *testing.T) {
 // its sidecar leads. Nobody else can lead, so the newcomer is born first; then
 // the leader hands over, and the newcomer takes its cell away.
 func TestLeadersOwnCellIsUnwell(t *testing.T) {
-	h := faulty(t, houseOptions{
-		Policy: `
+	h := faulty(t, houseOptions{Command: faultyApplication, Policy: `
   drain { timeout = "0s" }
   replace { after = "2s" }
-`,
-		Command: []string{"sh", "-c", `'test "$HOMEOSTAT_CELL" != "$(cat "$OUTBREAK" 2>/dev/null)" || exit 7; exec sleep 100000'`},
-	})
-	h.rewrite("cell.sh", func(text string) string {
-		return "#!/bin/sh\nexport OUTBREAK='" + filepath.Join(h.dir, "outbreak") + "'\n" + text
-	})
+`})
 	h.apply()
 	h.settled(1, patience)
-	h.write("outbreak", "pod-1")
-	for _, p := range h.marked() {
-		if p.Cell == "pod-1" && p.Command[0] == "sleep" {
-			h.kill(p.PID)
-		}
-	}
+	h.failApplication("pod-1", h.lives()["pod-1"])
 	h.hears("cell is dead", "cell=pod-1", "its own sidecar says the same")
 	h.hears("no longer leading", "its own cell pod-1 is the one to go")
 	h.settled(1, patience)
@@ -193,5 +182,19 @@ func TestLeadersOwnCellIsUnwell(t *testing.T) {
 	}
 	if _, err := h.fleet.Member(t.Context(), "pod", "pod-1"); !errors.Is(err, fleet.ErrNotFound) {
 		t.Errorf("pod-1 is still registered: %v", err)
+	}
+}
+
+// faultyApplication is one that can be made to fail for good.
+var faultyApplication = []string{"sh", "-c", `'test "$HOMEOSTAT_INCARNATION" != "$(cat "$OUTBREAK" 2>/dev/null)" || exit 7; exec sleep 100000'`}
+
+// failApplication has the application of a cell's life end, each time it begins.
+func (h *house) failApplication(cell, incarnation string) {
+	h.t.Helper()
+	h.write("outbreak", incarnation)
+	for _, p := range h.marked() {
+		if p.Cell == cell && p.Command[0] == "sleep" {
+			h.kill(p.PID)
+		}
 	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -197,90 +196,4 @@ func TestFrozenLeader(t *testing.T) {
 	if h.leader() == frozen {
 		t.Errorf("%s leads again", frozen)
 	}
-}
-
-// TestOnlyCellDies kills the only cell of a service, its sidecar with it: the
-// sidecar of another service takes the lock as a guest, has a cell born and
-// gives the lock back. Then every cell of that service dies at once.
-func TestOnlyCellDies(t *testing.T) {
-	h := faulty(t, houseOptions{Policy: `drain { timeout = "0s" }`})
-	h.second("aux")
-	h.apply()
-	h.settled(1, patience)
-	h.applyIn("aux")
-	h.leaderOf("aux")
-	h.mended(1, "pod-1")
-
-	h.killCell("pod-1")
-	h.hears("leading", "service=pod", "guest=true")
-	h.hears("cell is dead", "service=pod", "cell=pod-1", "its process is gone")
-	h.mended(1, "pod-2")
-	h.hears("no longer leading", "service=pod", "a sidecar of pod is back")
-
-	h.succeed("pin", "pod", "3")
-	h.mended(3)
-	for _, cell := range h.cellsOf("pod") {
-		h.killCell(cell)
-	}
-	h.mended(3)
-	h.await("pod isn't led by one of its own cells", func(ctx context.Context) error {
-		leader, err := h.fleet.Leader(ctx, "pod")
-		if err == nil && leader.Service != "pod" {
-			err = errors.New("it is led by " + leader.String())
-		}
-		return err
-	})
-}
-
-// second adds a service beside pod, with a root module and a state of its own.
-func (h *house) second(name string) {
-	h.t.Helper()
-	h.write(name+"/main.tf", strings.ReplaceAll(h.file("main.tf"), `service       = "pod"`, fmt.Sprintf("service       = %q", name)))
-	h.rewrite("homeostat.hcl", func(text string) string {
-		service := text[strings.Index(text, `service "pod"`):]
-		return text + strings.NewReplacer(`service "pod"`, fmt.Sprintf("service %q", name), `= "pod"`, fmt.Sprintf("= %q", name)).Replace(service)
-	})
-}
-
-// applyIn is a person's apply in another root module.
-func (h *house) applyIn(dir string) {
-	h.t.Helper()
-	for _, command := range [][]string{{"init", "-no-color"}, {"apply", "-no-color", "-auto-approve"}} {
-		if out, code := h.run(h.terraform, append([]string{"-chdir=" + h.dir + "/" + dir}, command...)...); code != 0 {
-			h.t.Fatalf("terraform %v in %s: exit %d\n%s", command, dir, code, out)
-		}
-	}
-}
-
-// cellsOf are the running cells of one service.
-func (h *house) cellsOf(service string) []string {
-	return slices.DeleteFunc(h.processes(), func(name string) bool { return !strings.HasPrefix(name, service+"-") })
-}
-
-// mended waits until pod has n passing cells that run and are all that the
-// record and Consul know, those named among them, where another service's cells
-// run beside them.
-func (h *house) mended(n int, names ...string) {
-	h.t.Helper()
-	h.await(fmt.Sprintf("%d cells of pod", n), func(ctx context.Context) error {
-		record, _, err := h.fleet.Record(ctx, "pod")
-		if err != nil {
-			return err
-		}
-		running, lives := h.cellsOf("pod"), h.lives()
-		for _, name := range record.Names {
-			if !slices.Contains(running, name) || lives[name] == "" {
-				return fmt.Errorf("%s of the record: running %v, passing %v", name, running, lives)
-			}
-		}
-		for _, name := range names {
-			if !slices.Contains(record.Names, name) {
-				return fmt.Errorf("%s is not in the record: %v", name, record.Names)
-			}
-		}
-		if len(record.Orders) > 0 || len(record.Names) != n || len(running) != n || len(lives) != n {
-			return fmt.Errorf("record %v, orders %+v, running %v, passing %v", record.Names, record.Orders, running, lives)
-		}
-		return nil
-	})
 }

@@ -30,6 +30,7 @@ const patience = 2 * time.Minute
 // script is a cell's first process. What it does wrong is told by the file
 // "fault" in the house: each test of births names it there, and takes it away.
 const script = `#!/bin/sh
+export OUTBREAK='%[1]s/outbreak'
 case "$(cat '%[1]s/fault' 2>/dev/null)" in
 quota)  echo "the quota is used up: Request cancelled, Plugin did not respond" >&2; exit 3 ;;
 exits)  exec '%[2]s' run -policy '%[1]s/homeostat.hcl' -- false ;;

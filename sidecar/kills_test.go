@@ -3,6 +3,7 @@ package main
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -10,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 )
 
 var (
@@ -25,51 +28,85 @@ var victims = []string{"leader", "terraform", "provider", "newborn"}
 // can be seen from outside must agree within 90 s: the record, the state's
 // addresses, Consul's services and the marked processes in /proc.
 func TestKills(t *testing.T) {
+	h, random := killHouse(t, houseOptions{Policy: `drain { timeout = "0s" }`})
+	h.killAll(*kills, h.orderTime(), func() kill {
+		k := kill{house: h, victim: victims[random.IntN(len(victims))], before: h.processes(), cells: 3}
+		if h.count() == 3 {
+			k.cells = 5
+		} else if k.victim == "newborn" {
+			k.victim = victims[random.IntN(len(victims)-1)] // a removal has no newborn
+		}
+		k.over = func(r fleet.Record) bool { return r.Count == k.cells }
+		h.succeed("pin", "pod", fmt.Sprint(k.cells))
+		return k
+	}, random)
+}
+
+// TestKillsOfReplacements does the same while a cell that holds data is made
+// anew under its name, since all of it was killed.
+func TestKillsOfReplacements(t *testing.T) {
+	t.Parallel()
+	h, random := killHouse(t, houseOptions{Min: 3, Max: 3, Policy: `
+  holds_data = true
+  health {
+    interval = "500ms"
+    timeout  = "1s"
+    ttl      = "3s"
+  }
+`})
+	h.killAll((*kills+1)/2, 8*time.Second, func() kill {
+		cells := h.everyLife()
+		name := slices.Sorted(maps.Keys(cells))[random.IntN(len(cells))]
+		k := kill{house: h, victim: victims[random.IntN(len(victims))], cells: 3}
+		k.over = func(fleet.Record) bool { now := h.lives()[name]; return now != "" && now != cells[name] }
+		h.killCell(name)
+		k.before = h.processes()
+		return k
+	}, random)
+}
+
+// killHouse lays out a house of three cells, and draws the kills' seed.
+func killHouse(t *testing.T, o houseOptions) (*house, *rand.Rand) {
+	t.Helper()
 	needServers(t)
 	seed := *killSeed
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())
 	}
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, seed))
-	h := newHouse(t, houseOptions{Policy: `
-  drain { timeout = "0s" }
+	t.Logf("seed=%d", seed)
+	o.Policy += `
   birth {
     backoff_min = "1s"
     backoff_max = "5s"
   }
-`})
+`
+	h := newHouse(t, o)
 	h.apply()
-	h.settled(1, time.Minute)
 	h.succeed("pin", "pod", "3")
 	h.settled(3, time.Minute)
+	return h, rand.New(rand.NewPCG(seed, seed))
+}
 
-	span := h.orderTime()
+// killAll makes n kills, each within span of what begins an order.
+func (h *house) killAll(n int, span time.Duration, begin func() kill, random *rand.Rand) {
+	h.t.Helper()
 	struck := map[string]int{}
-	for i := 0; i < *kills; {
-		want := 3
-		if h.count() == 3 {
-			want = 5
-		}
-		k := kill{house: h, victim: victims[random.IntN(len(victims))], before: h.processes()}
-		if want == 3 && k.victim == "newborn" {
-			k.victim = victims[random.IntN(len(victims)-1)] // a removal has no newborn
-		}
+	for i := 0; i < n; {
+		k := begin()
 		k.wait = time.Duration(random.Int64N(int64(span)))
-		h.succeed("pin", "pod", fmt.Sprint(want))
 		k.strike()
 		began := time.Now()
-		h.settled(want, 90*time.Second)
+		h.settled(k.cells, 90*time.Second)
 		if k.pid > 0 {
 			i++
 			struck[k.victim]++
 		}
-		t.Logf("kill %d of %d: %s after %s, to %d cells: %s; agreed after %s", i, *kills, k.victim,
-			k.wait.Round(time.Millisecond), want, k.struck, time.Since(began).Round(100*time.Millisecond))
+		h.t.Logf("kill %d of %d: %s after %s, to %d cells: %s; agreed after %s", i, n, k.victim,
+			k.wait.Round(time.Millisecond), k.cells, k.struck, time.Since(began).Round(100*time.Millisecond))
 	}
-	t.Logf("kills=%d agreed=%d seed=%d struck=%v", *kills, *kills, seed, struck)
-	if *kills >= 40 && len(struck) < len(victims) {
-		t.Errorf("of %v only %v were ever struck", victims, struck)
+	h.t.Logf("kills=%d agreed=%d struck=%v", n, n, struck)
+	if n >= 40 && len(struck) < len(victims) {
+		h.t.Errorf("of %v only %v were ever struck", victims, struck)
 	}
 }
 
@@ -99,8 +136,12 @@ type kill struct {
 	victim string
 	wait   time.Duration
 	before []string // the cells there were
-	struck string   // what became of it
-	pid    int      // the process killed; 0 if the victim never was there
+	cells  int      // how many there are to be
+	// over reports whether the order has been carried out, by a record without
+	// orders.
+	over   func(fleet.Record) bool
+	struck string // what became of it
+	pid    int    // the process killed; 0 if the victim never was there
 }
 
 // strike waits for the instant, and then for the victim to be there, if it
@@ -126,7 +167,7 @@ func (k *kill) strike() {
 // done reports whether the order has been carried out already.
 func (k *kill) done() bool {
 	record, _, err := k.house.fleet.Record(k.house.t.Context(), "pod")
-	return err == nil && len(record.Orders) == 0 && record.Count != len(k.before)
+	return err == nil && len(record.Orders) == 0 && k.over(*record)
 }
 
 // find returns the victim's process, or 0.
