@@ -58,6 +58,10 @@ func envInt(name string) int {
 // run starts everything and ends it in this order: the leaders let a running
 // apply end and give their locks back, the cell drains, the application stops.
 func (s *settings) run(ctx context.Context, std stdio, o runOptions) error {
+	// From the start: unheard, the signal would end the sidecar.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
 	n, err := s.newNode(std, o)
 	if err != nil {
 		return err
@@ -78,7 +82,7 @@ func (s *settings) run(ctx context.Context, std stdio, o runOptions) error {
 	}()
 
 	stopCell := n.startCell(ctx)
-	stopLeading := n.startLeading(ctx, s, std)
+	stopLeading := n.startLeading(ctx, hup, func() (*policy.Policy, error) { return s.load(std) })
 	select {
 	case <-ctx.Done():
 		n.leading.log.Info("asked to end: letting what runs end first")
@@ -94,14 +98,12 @@ func (s *settings) run(ctx context.Context, std stdio, o runOptions) error {
 
 // startLeading stands for the service's own lock and, as a guest, for those of
 // others. The function returned ends that, once running applies have ended.
-func (n *node) startLeading(ctx context.Context, s *settings, std stdio) (stop func()) {
+func (n *node) startLeading(ctx context.Context, hup <-chan os.Signal, load func() (*policy.Policy, error)) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for ctx.Err() == nil {
-			if p := n.standUntilReload(ctx, hup, func() (*policy.Policy, error) { return s.load(std) }); p != nil {
+			if p := n.standUntilReload(ctx, hup, load); p != nil {
 				n.take(p)
 			}
 		}
@@ -109,7 +111,6 @@ func (n *node) startLeading(ctx context.Context, s *settings, std stdio) (stop f
 	return func() {
 		cancel()
 		wg.Wait()
-		signal.Stop(hup)
 	}
 }
 

@@ -44,6 +44,6 @@ func (n *node) drain(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, n.service.Drain.Timeout)
 	defer cancel()
-	n.cell.Ask(ctx, "the sidecar was asked to end")
-	n.cell.AwaitIdle(ctx, 50*time.Millisecond)
+	n.cell.Ask("the sidecar was asked to end")
+	n.cell.AwaitIdle(ctx, n.service.Health.Timeout+5*time.Second, 50*time.Millisecond)
 }

@@ -23,8 +23,8 @@ var ErrStepDown = errors.New("the leader stepped down")
 // beat goes once round: look, decide, judge who is dead, and begin the order
 // that follows. It returns an error only when the leader is to end.
 func (l *Leader) beat(ctx context.Context) error {
-	if why := l.atRest(ctx); why != "" {
-		l.rest(ctx, why)
+	if code, why := l.atRest(ctx); code != "" {
+		l.rest(ctx, code, why)
 		return l.yieldAtRest(ctx)
 	}
 	v := l.look(ctx)
@@ -42,17 +42,18 @@ func (l *Leader) beat(ctx context.Context) error {
 	return err
 }
 
-// atRest returns why the service is neither looked at nor decided on, or nothing.
-func (l *Leader) atRest(ctx context.Context) string {
+// atRest returns why the service is neither looked at nor decided on, by a code
+// and in words, or nothing.
+func (l *Leader) atRest(ctx context.Context) (code, why string) {
 	if pauseFile(l.PauseFile) {
-		return "paused by the file " + l.PauseFile
+		return "paused", "paused by the file " + l.PauseFile
 	}
 	if !l.prepared {
 		// What isn't known yet is not zero: nothing is decided on it.
 		l.getReadyAgain(ctx)
-		return cmp.Or(l.trouble, "getting ready: reading the state and learning what an order changes")
+		return "preparing", cmp.Or(l.trouble, "getting ready: reading the state and learning what an order changes")
 	}
-	return ""
+	return "", ""
 }
 
 // getReadyAgain starts the preparation, or waits for its next try.

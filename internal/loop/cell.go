@@ -49,6 +49,8 @@ type Cell struct {
 	// ordered is set while the leader's mark stands, asked while somebody
 	// asked this sidecar itself to drain.
 	ordered, asked string
+	told           bool          // the application was told to drain, and took it
+	nudge          chan struct{} // wakes who tells it
 }
 
 // NewCell returns a cell that hasn't registered yet.
@@ -68,6 +70,7 @@ func NewCell(cfg CellConfig) *Cell {
 	return &Cell{
 		CellConfig: cfg,
 		meter:      sense.NewCellMeter(meter),
+		nudge:      make(chan struct{}, 1),
 		vitals:     sense.Vitals{InFlight: why, Busy: why, Offered: why, Served: why, Refused: why, SpoolDepth: why, LatencyReason: why.Reason},
 	}
 }
@@ -78,6 +81,7 @@ func (c *Cell) Run(ctx context.Context) error {
 	g.Go(func() error { c.pushHealth(ctx); return nil })
 	g.Go(func() error { c.measure(ctx); return nil })
 	g.Go(func() error { c.watchMark(ctx); return nil })
+	g.Go(func() error { c.tellDrain(ctx); return nil })
 	_ = g.Wait() // they end with ctx, and say what goes wrong in the log
 	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
@@ -202,80 +206,12 @@ func (c *Cell) Vitals() sense.Vitals {
 	v := c.vitals
 	v.Service, v.Cell, v.Incarnation = c.Identity.Service, c.Identity.Name, c.Identity.Incarnation
 	v.Version = c.Version
-	v.Draining = c.draining != ""
-	v.Ready = ok && !v.Draining
+	// Who waits for the end of a drain must not take idleness before the
+	// application knows of it for that end.
+	v.Draining = c.draining != "" && c.told
+	v.Ready = ok && c.draining == ""
 	if !v.At.IsZero() {
 		v.Age = c.Now().Sub(v.At)
 	}
 	return v
-}
-
-// Draining is why the cell drains, or nothing.
-func (c *Cell) Draining() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.draining
-}
-
-// watchMark follows the leader's mark that this cell is to leave.
-func (c *Cell) watchMark(ctx context.Context) {
-	err := c.Fleet.WatchLeaving(ctx, c.Identity.Service, c.Identity.Name, func(mark *fleet.Leaving) {
-		why := ""
-		if mark != nil && (mark.Incarnation == "" || mark.Incarnation == c.Identity.Incarnation) {
-			why = mark.Reason
-			if why == "" {
-				why = "the leader marked this cell to leave"
-			}
-		}
-		c.drain(ctx, func() { c.ordered = why })
-	})
-	if err != nil && ctx.Err() == nil {
-		c.Log.Error("no longer following whether this cell is to leave", "error", err)
-	}
-}
-
-// Ask begins or takes back a drain that somebody asked this sidecar for, such
-// as the provider before a delete.
-func (c *Cell) Ask(ctx context.Context, why string) { c.drain(ctx, func() { c.asked = why }) }
-
-// drain changes who wants the cell to drain and tells the application if that
-// makes a difference.
-func (c *Cell) drain(ctx context.Context, change func()) {
-	c.mu.Lock()
-	before := c.draining
-	change()
-	c.draining = c.ordered
-	if c.draining == "" {
-		c.draining = c.asked
-	}
-	begin := c.draining != ""
-	changed := begin != (before != "")
-	c.mu.Unlock()
-	if !changed {
-		return
-	}
-	c.Log.Info("drain", "begin", begin, "cell", c.Identity.Name)
-	ctx, cancel := context.WithTimeout(ctx, c.Service.Health.Timeout+5*time.Second)
-	defer cancel()
-	if err := c.App.Drain(ctx, begin); err != nil {
-		c.Log.Warn("could not tell the application", "drain", begin, "error", err)
-	}
-}
-
-// AwaitIdle returns when the cell is known to have nothing in hand, or when ctx
-// ends. Where the policy names no gauge of what is in flight that can't be
-// known, and it returns at once.
-func (c *Cell) AwaitIdle(ctx context.Context, every time.Duration) {
-	if c.Service.Metrics.InFlight == "" {
-		return
-	}
-	for ctx.Err() == nil {
-		scrape, err := c.App.Scrape(ctx)
-		if err == nil {
-			if v, e := scrape.Value(c.Service.Metrics.InFlight, nil); e == nil && v == 0 {
-				return
-			}
-		}
-		_ = pause(ctx, every) // the loop's condition looks at ctx
-	}
 }

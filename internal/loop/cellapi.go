@@ -1,7 +1,6 @@
 package loop
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -40,8 +39,7 @@ func (c *Cell) askedTo(why string) http.HandlerFunc {
 			http.Error(w, fmt.Sprintf("this is the sidecar of %s, and the query asks for %q", c.Identity.ID(), asked), http.StatusConflict)
 			return
 		}
-		// The drain outlives the request.
-		c.Ask(context.WithoutCancel(r.Context()), why)
+		c.Ask(why)
 		w.WriteHeader(http.StatusNoContent)
 	}
 }

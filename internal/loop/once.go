@@ -85,6 +85,9 @@ func (l *Leader) Apply(ctx context.Context) (Outcome, error) {
 		if err := l.await(ctx); err != nil {
 			return o, err
 		}
+		if v = l.look(ctx); v.membersErr != nil || v.consulErr != nil {
+			return o, fmt.Errorf("look again after the order found: %w", errors.Join(v.membersErr, v.consulErr))
+		}
 		s, o = l.once(ctx, v)
 	}
 	if err := l.keepRecord(ctx); err != nil {

@@ -44,8 +44,9 @@ func (l *Leader) tell(ctx context.Context, v view, obs balance.Observation, trou
 }
 
 // rest says why nothing is looked at or done.
-func (l *Leader) rest(ctx context.Context, why string) {
+func (l *Leader) rest(ctx context.Context, code, why string) {
 	now := l.Now()
+	l.Metrics.decisions.WithLabelValues(l.Service.Name, code).Inc()
 	if l.told.trouble == why && now.Sub(l.told.writtenAt) < wordEvery {
 		return
 	}

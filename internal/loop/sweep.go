@@ -2,8 +2,11 @@ package loop
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 )
 
 // sweepEvery is how often old tombstones are looked for.
@@ -14,6 +17,7 @@ const sweepEvery = time.Hour
 // tombstones that nobody can ask for any more. A cell that is heard but that the
 // record doesn't have is somebody's: it is told of and left alone.
 func (l *Leader) sweep(ctx context.Context, v view) {
+	l.forgetTheGone(v)
 	for _, m := range v.members {
 		for _, id := range m.Older {
 			l.deregister(ctx, id, "an earlier life of "+m.Name)
@@ -35,6 +39,15 @@ func (l *Leader) sweep(ctx context.Context, v view) {
 		l.Log.Warn("could not remove old tombstones", "error", err)
 	}
 	l.sweptAt = v.at
+}
+
+// forgetTheGone drops what is remembered of cells that are neither held nor
+// registered any more.
+func (l *Leader) forgetTheGone(v view) {
+	maps.DeleteFunc(l.lastSeen, func(name string, _ fleet.Member) bool { return !l.isHeld(name) })
+	maps.DeleteFunc(l.strangers, func(id string, _ bool) bool {
+		return !slices.ContainsFunc(v.members, func(m fleet.Member) bool { return m.ID() == id })
+	})
 }
 
 func (l *Leader) isHeld(name string) bool {

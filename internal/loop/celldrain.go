@@ -1,0 +1,118 @@
+package loop
+
+import (
+	"context"
+	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+)
+
+// drainRetry is how long after a failure the application is told again.
+const drainRetry = time.Second
+
+// Draining is why the cell drains, or nothing.
+func (c *Cell) Draining() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.draining
+}
+
+// watchMark follows the leader's mark that this cell is to leave.
+func (c *Cell) watchMark(ctx context.Context) {
+	err := c.Fleet.WatchLeaving(ctx, c.Identity.Service, c.Identity.Name, func(mark *fleet.Leaving) {
+		why := ""
+		if mark != nil && (mark.Incarnation == "" || mark.Incarnation == c.Identity.Incarnation) {
+			why = mark.Reason
+			if why == "" {
+				why = "the leader marked this cell to leave"
+			}
+		}
+		c.drain(func() { c.ordered = why })
+	})
+	if err != nil && ctx.Err() == nil {
+		c.Log.Error("no longer following whether this cell is to leave", "error", err)
+	}
+}
+
+// Ask begins or takes back a drain that somebody asked this sidecar for, such
+// as the provider before a delete.
+func (c *Cell) Ask(why string) { c.drain(func() { c.asked = why }) }
+
+// drain changes who wants the cell to drain, and has the application told of it
+// if that makes a difference.
+func (c *Cell) drain(change func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := c.draining
+	change()
+	c.draining = c.ordered
+	if c.draining == "" {
+		c.draining = c.asked
+	}
+	if begin := c.draining != ""; begin != (before != "") {
+		c.Log.Info("drain", "begin", begin, "cell", c.Identity.Name)
+	}
+	select {
+	case c.nudge <- struct{}{}:
+	default: // it is awake, and looks again
+	}
+}
+
+// tellDrain keeps the application told of what is wanted of it, in the order in
+// which that changes. What it doesn't take it is told again.
+func (c *Cell) tellDrain(ctx context.Context) {
+	failing := false
+	for ctx.Err() == nil {
+		want := c.Draining() != ""
+		if c.isTold() == want {
+			select {
+			case <-ctx.Done():
+			case <-c.nudge:
+			}
+			continue
+		}
+		limit, cancel := context.WithTimeout(ctx, c.Service.Health.Timeout+5*time.Second)
+		err := c.App.Drain(limit, want)
+		cancel()
+		if err == nil {
+			c.mu.Lock()
+			c.told = want
+			c.mu.Unlock()
+			failing = false
+			continue
+		}
+		if !failing {
+			c.Log.Warn("could not tell the application; going on trying", "drain", want, "error", err)
+		}
+		failing = true
+		_ = pause(ctx, drainRetry) // the loop's condition looks at ctx
+	}
+}
+
+func (c *Cell) isTold() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.told
+}
+
+// AwaitIdle returns when the application has been told to drain and is known to
+// have nothing in hand, or when ctx ends. Where the policy names no gauge of
+// what is in flight that can't be known, and it returns once it is told. One
+// that can't be told within limit isn't waited for.
+func (c *Cell) AwaitIdle(ctx context.Context, limit, every time.Duration) {
+	for until := c.Now().Add(limit); !c.isTold() && c.Now().Before(until) && ctx.Err() == nil; {
+		_ = pause(ctx, every) // the loop's condition looks at ctx
+	}
+	if c.Service.Metrics.InFlight == "" {
+		return
+	}
+	for ctx.Err() == nil {
+		scrape, err := c.App.Scrape(ctx)
+		if err == nil {
+			if v, e := scrape.Value(c.Service.Metrics.InFlight, nil); e == nil && v == 0 {
+				return
+			}
+		}
+		_ = pause(ctx, every) // the loop's condition looks at ctx
+	}
+}
