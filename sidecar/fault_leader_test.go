@@ -80,7 +80,7 @@ func TestProviderEndsInMidBirth(t *testing.T) {
 	h.exists("held-" + newborn)
 	born := h.pidOf(newborn)
 	provider := kill{house: h, victim: "provider"}
-	h.kill(provider.find())
+	h.kill(provider.awaited())
 	h.hears("the order was not carried out")
 	h.remove("fault")
 	h.settled(2, patience)

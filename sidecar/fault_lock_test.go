@@ -37,7 +37,7 @@ func TestStateLockLeftBehind(t *testing.T) {
 
 	h.cutApply("4", func() {
 		terraform := kill{house: h, victim: "terraform"}
-		h.kill(terraform.find())
+		h.kill(terraform.awaited())
 	})
 	h.settled(4, patience)
 	if broken := h.logLines("breaking the state lock that a dead apply left"); len(broken) < 1 {

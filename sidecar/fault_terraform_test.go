@@ -17,7 +17,7 @@ func TestTerraformFails(t *testing.T) {
 	h := faulty(t, houseOptions{})
 	h.write("terraform", fmt.Sprintf("#!/bin/sh\n[ \"$1\" = plan ] && [ -e '%s/hang' ] && exec sleep 600\nexec '%s' \"$@\"\n", h.dir, h.terraform))
 	h.run("chmod", "+x", filepath.Join(h.dir, "terraform"))
-	h.edit("homeostat.hcl", `lock_timeout = "2s"`, fmt.Sprintf("lock_timeout = \"2s\"\n    timeout      = \"20s\"\n    binary       = %q", filepath.Join(h.dir, "terraform")))
+	h.edit("homeostat.hcl", `lock_timeout = "2s"`, fmt.Sprintf("lock_timeout = \"2s\"\n    timeout      = \"45s\"\n    binary       = %q", filepath.Join(h.dir, "terraform")))
 	h.apply()
 	h.settled(1, patience)
 
@@ -40,7 +40,7 @@ func TestTerraformFails(t *testing.T) {
 	newborn := h.newborn()
 	born := h.pidOf(newborn)
 	terraform := kill{house: h, victim: "terraform"}
-	h.kill(terraform.find())
+	h.kill(terraform.awaited())
 	h.hears("the order was not carried out", "killed by a signal")
 	h.remove("fault")
 	h.settled(4, patience)

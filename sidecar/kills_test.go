@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -168,6 +170,18 @@ func (k *kill) strike() {
 func (k *kill) done() bool {
 	record, _, err := k.house.fleet.Record(k.house.t.Context(), "pod")
 	return err == nil && len(record.Orders) == 0 && k.over(*record)
+}
+
+// awaited waits until the victim is there, and returns its process.
+func (k *kill) awaited() (pid int) {
+	k.house.t.Helper()
+	k.house.await("no "+k.victim, func(context.Context) error {
+		if pid = k.find(); pid == 0 {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	return pid
 }
 
 // find returns the victim's process, or 0.

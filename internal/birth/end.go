@@ -65,7 +65,7 @@ func (h *Held) endProcesses(ctx context.Context, r Record, grace time.Duration) 
 	}
 	hunt := newHunt(r)
 	found, err := hunt.sweep()
-	if err != nil || len(found) == 0 {
+	if err != nil {
 		return err
 	}
 	if includesSelf(found) {
@@ -105,12 +105,22 @@ func (h *hunt) terminateRest(ctx context.Context, leader identity, until time.Ti
 // are counted, and kills them when a sweep finds no new one.
 func (h *hunt) kill(ctx context.Context) error {
 	until := time.Now().Add(killTime)
-	for {
+	for quiet := 0; ; {
 		found, frozen := h.freeze()
 		killed := signalAll(found, syscall.SIGKILL)
-		if err := errors.Join(frozen, killed); err != nil || len(found) == 0 {
+		if err := errors.Join(frozen, killed); err != nil {
 			return err
 		}
+		if len(found) == 0 {
+			if quiet++; quiet == quietLooks {
+				return nil
+			}
+			if err := sleep(ctx, 5*time.Millisecond); err != nil {
+				return err
+			}
+			continue
+		}
+		quiet = 0
 		if err := h.waitFor(ctx, time.Now().Add(time.Second), func(found []process) bool { return len(found) == 0 }); err != nil {
 			return err
 		}

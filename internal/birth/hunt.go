@@ -31,6 +31,11 @@ func newHunt(r Record) *hunt {
 	}
 }
 
+// quietLooks is how many sweeps in a row must find nothing. A process that is
+// just becoming another program shows no environment for an instant, and one
+// that begins while /proc is listed isn't on the list.
+const quietLooks = 3
+
 // sweep goes through all processes once and returns the cell's, the oldest first.
 func (h *hunt) sweep() ([]process, error) {
 	all, err := h.list()

@@ -126,6 +126,9 @@ func (l *Leader) orderNew(ctx context.Context, v view, left guard.Order) (string
 	if left.Size() > 0 && (!s.orders() || l.obstructed && (len(w.Dead) == 0 || l.roster().ordered(s, left))) {
 		return l.carryOn(ctx, left), nil // there is nothing new to order
 	}
+	if len(s.Remove) > 0 && len(s.Add)+len(s.Replace)+len(w.Dead)+len(w.Failed) == 0 {
+		reason = cmp.Or(v.leaving[s.Remove[0]].Reason, reason) // decided when it was marked
+	}
 	s, err := l.leaveOwn(s, v)
 	if err == nil || errors.Is(err, ErrStepDown) {
 		err = cmp.Or(l.mark(ctx, s, v), err)
