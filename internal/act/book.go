@@ -33,9 +33,6 @@ type Backoff struct {
 	TrialAfter int           // after so many rounds alike, one birth at a time
 }
 
-// DefaultBackoff is 30 s doubling to 10 min, and one at a time after three.
-var DefaultBackoff = Backoff{Min: 30 * time.Second, Max: 10 * time.Minute, TrialAfter: 3}
-
 // Ordered notes that a cell was ordered.
 func (b *Book) Ordered(k guard.Key, at time.Time) {
 	if b.Open == nil {

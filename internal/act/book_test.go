@@ -13,6 +13,9 @@ import (
 
 var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
+// doubling is 30 s doubling to 10 min, and one at a time after three.
+var doubling = Backoff{Min: 30 * time.Second, Max: 10 * time.Minute, TrialAfter: 3}
+
 func TestBookMeasuresEachBirth(t *testing.T) {
 	var b Book
 	if _, known := b.Median(); known {
@@ -47,22 +50,22 @@ func TestBookBacksOff(t *testing.T) {
 		want := time.Duration(seconds) * time.Second
 		k := guard.Key(fmt.Sprint(i))
 		b.Ordered(k, now)
-		b.Failed(k, "quota", now, DefaultBackoff, 0)
-		if n, in := b.Allowed(5, now, DefaultBackoff); n != 0 || in != want || b.Wait(now) != in {
+		b.Failed(k, "quota", now, doubling, 0)
+		if n, in := b.Allowed(5, now, doubling); n != 0 || in != want || b.Wait(now) != in {
 			t.Errorf("after %d failures: %d allowed, wait %s, want %s", i+1, n, in, want)
 		}
 		now = b.Until
-		n, _ := b.Allowed(5, now, DefaultBackoff)
+		n, _ := b.Allowed(5, now, doubling)
 		if trial := i >= 2; trial && n != 1 || !trial && n != 5 {
 			t.Errorf("after %d failures and the wait: %d allowed", i+1, n)
 		}
 	}
 	b.Ordered("trial", now)
-	if n, in := b.Allowed(5, now, DefaultBackoff); n != 0 || in != 0 {
+	if n, in := b.Allowed(5, now, doubling); n != 0 || in != 0 {
 		t.Errorf("%d beside a trial, wait %s", n, in)
 	}
 	b.Landed("trial", now)
-	if n, _ := b.Allowed(5, now, DefaultBackoff); n != 5 || b.Failures != 0 {
+	if n, _ := b.Allowed(5, now, doubling); n != 5 || b.Failures != 0 {
 		t.Errorf("%d allowed after a success", n)
 	}
 }
@@ -73,7 +76,7 @@ func TestBookCountsARoundOnce(t *testing.T) {
 		b.Ordered(guard.Key(fmt.Sprint(i)), start)
 	}
 	for i := range 5 {
-		b.Failed(guard.Key(fmt.Sprint(i)), "quota", start.Add(time.Duration(i+1)*time.Second), DefaultBackoff, 0)
+		b.Failed(guard.Key(fmt.Sprint(i)), "quota", start.Add(time.Duration(i+1)*time.Second), doubling, 0)
 	}
 	if b.Failures != 1 || !b.Until.Equal(start.Add(31*time.Second)) {
 		t.Errorf("%d failures, until %s", b.Failures, b.Until)
@@ -85,7 +88,7 @@ func TestBookForgetsOtherCauses(t *testing.T) {
 	for i, cause := range []string{"quota", "quota", "image", "quota"} {
 		now := start.Add(time.Duration(i) * time.Hour)
 		b.Ordered("0", now)
-		b.Failed("0", cause, now, DefaultBackoff, 0)
+		b.Failed("0", cause, now, doubling, 0)
 	}
 	if b.Alike != 1 || b.Failures != 4 {
 		t.Errorf("%d alike of %d", b.Alike, b.Failures)
@@ -94,11 +97,11 @@ func TestBookForgetsOtherCauses(t *testing.T) {
 
 func TestBookJitter(t *testing.T) {
 	for jitter, want := range map[float64]time.Duration{0: 30 * time.Second, 0.5: 33750 * time.Millisecond, 7: 37500 * time.Millisecond, -1: 30 * time.Second} {
-		if got := DefaultBackoff.after(1, jitter); got != want {
+		if got := doubling.after(1, jitter); got != want {
 			t.Errorf("jitter %v: %s, want %s", jitter, got, want)
 		}
 	}
-	if got := DefaultBackoff.after(5000, 0); got != 10*time.Minute {
+	if got := doubling.after(5000, 0); got != 10*time.Minute {
 		t.Errorf("after 5000 failures: %s", got)
 	}
 }
@@ -109,7 +112,7 @@ func TestBookSurvivesJSON(t *testing.T) {
 	b.Ordered("b", start.Add(time.Second))
 	b.Landed("a", start.Add(time.Minute))
 	b.Ordered("c", start.Add(time.Minute))
-	b.Failed("c", "quota", start.Add(2*time.Minute), DefaultBackoff, 0)
+	b.Failed("c", "quota", start.Add(2*time.Minute), doubling, 0)
 	text, err := json.Marshal(b)
 	if err != nil {
 		t.Fatal(err)

@@ -104,7 +104,6 @@ func TestWithoutAnyConsulEveryCallSaysSo(t *testing.T) {
 		"Tombstone":  func() error { return c.Tombstone(ctx, "api", Tombstone{Cell: "api-1"}) },
 		"Tombstones": func() error { _, err := c.Tombstones(ctx, "api"); return err },
 		"Applying":   func() error { _, err := c.Applying(ctx, "api"); return err },
-		"Lineage":    func() error { _, err := c.Lineage(ctx, "api", "api-1", "x"); return err },
 		"Law":        func() error { var v any; return c.Law(ctx, "api", &v) },
 		"Register":   func() error { return c.Register(ctx, cell) },
 		"Push":       func() error { return c.Push(ctx, cell, Passing, "") },

@@ -17,7 +17,6 @@ const (
 	keyApplying   = "applying"
 	keyLeaving    = "leaving"
 	keyTombstones = "tombstones"
-	keyLineage    = "lineage"
 )
 
 var (

@@ -87,7 +87,7 @@ func TestCorruptNotesAreNotTakenForNone(t *testing.T) {
 	t.Parallel()
 	c, _ := atNoon(t)
 	consul := raw(t, sharedConsul(t))
-	for _, key := range []string{c.key("api", keyPin), c.key("api", keyPause), c.key("api", keyApplying), c.key("api", keyLineage, "api-1.x"),
+	for _, key := range []string{c.key("api", keyPin), c.key("api", keyPause), c.key("api", keyApplying),
 		c.key("api", keyTombstones, "api-1.x"), c.key("api", keyLeaving, "api-1")} {
 		_, err := consul.KV().Put(&api.KVPair{Key: key, Value: []byte(`{}`)}, nil)
 		ok(t, err)
@@ -97,8 +97,6 @@ func TestCorruptNotesAreNotTakenForNone(t *testing.T) {
 		"pins":       func() error { _, err := c.Pins(t.Context()); return err },
 		"pause":      func() error { _, err := c.Paused(t.Context(), "api"); return err },
 		"applying":   func() error { _, err := c.Applying(t.Context(), "api"); return err },
-		"lineage":    func() error { _, err := c.Lineage(t.Context(), "api", "api-1", "x"); return err },
-		"lineages":   func() error { _, err := c.Lineages(t.Context(), "api"); return err },
 		"tombstones": func() error { _, err := c.Tombstones(t.Context(), "api"); return err },
 		"leaving":    func() error { _, err := c.Leaving(t.Context(), "api"); return err },
 	} {
@@ -180,45 +178,6 @@ func TestApplying(t *testing.T) {
 	ok(t, lease.ClearApplying(t.Context()))
 	if a, err := c.Applying(t.Context(), "api"); a != nil || err != nil {
 		t.Errorf("got %v, %v", a, err)
-	}
-}
-
-func TestLineage(t *testing.T) {
-	t.Parallel()
-	c, _ := atNoon(t)
-	lease := lead(t, c, "api")
-	_, err := c.Lineage(t.Context(), "api", "api-2", "x")
-	wantError(t, err, ErrNotFound)
-	want := Lineage{Cell: "api-2", Incarnation: "x", Parent: "api-1", Generation: 1, Reason: "lag", Order: "o", OrderedAt: noon}
-	other := Lineage{Cell: "api-3", Incarnation: "y", Generation: 1, OrderedAt: noon}
-	ok(t, lease.PutLineage(t.Context(), want, other))
-	want.Epoch, other.Epoch = lease.Epoch(), lease.Epoch()
-	if got := must(c.Lineage(t.Context(), "api", "api-2", "x"))(t); *got != want {
-		t.Errorf("got %+v, want %+v", *got, want)
-	}
-	if all := must(c.Lineages(t.Context(), "api"))(t); !slices.Equal(all, []Lineage{want, other}) {
-		t.Errorf("got %+v", all)
-	}
-}
-
-func TestLineageOfTheLongGoneIsSwept(t *testing.T) {
-	t.Parallel()
-	c, now := atNoon(t)
-	lease := lead(t, c, "api")
-	ok(t, lease.PutLineage(t.Context(),
-		Lineage{Cell: "api-1", Incarnation: "x", OrderedAt: noon},
-		Lineage{Cell: "api-2", Incarnation: "y", OrderedAt: noon},
-		Lineage{Cell: "api-3", Incarnation: "z", OrderedAt: noon.Add(time.Hour)}))
-	*now = noon.Add(LineageKept + time.Minute)
-	if n := must(lease.SweepLineage(t.Context(), []string{"api-1.x"}))(t); n != 1 {
-		t.Errorf("%d swept, want 1", n)
-	}
-	var left []string
-	for _, n := range must(c.Lineages(t.Context(), "api"))(t) {
-		left = append(left, n.Cell)
-	}
-	if !slices.Equal(left, []string{"api-1", "api-3"}) {
-		t.Errorf("left %v", left)
 	}
 }
 

@@ -45,7 +45,6 @@ type Order struct {
 	Placed  time.Time `json:"placed"`
 	// Expected is when it should have landed.
 	Expected time.Time `json:"expected"`
-	Phase    string    `json:"phase,omitempty"`
 }
 
 // Newborn is a cell that an order is to bring forth.

@@ -26,7 +26,7 @@ func TestRecordComesBackAsWritten(t *testing.T) {
 		Count: 2, Names: []string{"crawler-1", "crawler-4"}, Next: 5, Bundle: "sha256:ab",
 		Orders: []Order{{
 			ID: "o1", Epoch: 1, Add: []Newborn{{Name: "crawler-4", Incarnation: "x", Parent: "crawler-1", Generation: 2, Reason: "lag"}},
-			Remove: []string{"crawler-3"}, Replace: []string{"crawler-2"}, Reason: "lag", Placed: at, Expected: at.Add(time.Minute), Phase: "applying",
+			Remove: []string{"crawler-3"}, Replace: []string{"crawler-2"}, Reason: "lag", Placed: at, Expected: at.Add(time.Minute),
 		}},
 		Decision: &Note{At: at, Code: "lag", Reason: "lag of 40 s", Desired: 2},
 		Shape:    json.RawMessage(`{"digest":"x"}`),
