@@ -176,6 +176,7 @@ func (l *Leader) revises() bool {
 // idle does what is to be done where nothing is ordered. It returns what is
 // wrong, if anything is.
 func (l *Leader) idle(ctx context.Context, v view) string {
+	l.failures = 0
 	l.sweep(ctx, v)
 	l.saveMemory(ctx, false)
 	path, changed, err := l.Root.WriteVariables(l.desired())

@@ -195,6 +195,8 @@ func (l *Leader) takeOver(r result) {
 		l.record.Shape, l.unwritten = shape, true
 	}
 	l.prepared, l.stale = true, false
-	l.failures, l.retry, l.trouble = 0, time.Time{}, ""
+	// Failures are counted on until an order succeeds or none is left: a provider
+	// that dies in each apply is prepared for again and again.
+	l.retry, l.trouble = time.Time{}, ""
 	l.Log.Info("ready to act", "cells", l.cells())
 }
