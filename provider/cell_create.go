@@ -90,17 +90,18 @@ func (c *creation) begin(ctx context.Context) error {
 		c.nothingLeft = true
 		return err
 	}
+	// An order taken up again has removed this very life, perhaps by half, before
+	// it begins it anew.
+	if err := c.fleet.TakeUp(ctx, c.spec.Service, fleet.Cell{Name: c.spec.Name, Incarnation: c.spec.Incarnation}); err != nil {
+		c.nothingLeft = true
+		return err
+	}
 	c.model.Incarnation = types.StringValue(c.spec.Incarnation)
 	c.model.ID = types.StringValue(cellID(c.spec.Service, c.spec.Name))
 	if err := c.save(); err != nil {
 		return err
 	}
 	c.begun = true
-	// An order taken up again has removed this very life, perhaps by half, before
-	// it begins it anew.
-	if err := c.fleet.TakeUp(ctx, c.spec.Service, fleet.Cell{Name: c.spec.Name, Incarnation: c.spec.Incarnation}); err != nil {
-		return err
-	}
 	newborn, err := c.held.Adopt(c.spec)
 	if err == nil && newborn == nil {
 		newborn, err = c.bear(ctx, old)

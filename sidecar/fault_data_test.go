@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // TestDataOutliveTheirCell kills the only cell of a service that holds data. It
@@ -80,4 +81,36 @@ func (h *house) leadsAlone(ctx context.Context) error {
 		err = fmt.Errorf("%s leads", holder.Cell)
 	}
 	return err
+}
+
+// TestTwoCellsDieAtOnce kills two of three cells that keep their names, so that
+// any plan mends both though they are ordered one after the other. Each gets one
+// new life, and no more.
+func TestTwoCellsDieAtOnce(t *testing.T) {
+	h := faulty(t, houseOptions{
+		Min: 3, Max: 3, Policy: `
+  holds_data = true
+  health {
+    interval = "500ms"
+    timeout  = "1s"
+    ttl      = "3s"
+  }
+`,
+		Command: []string{"sh", "-c", `'echo "$HOMEOSTAT_CELL" >> "$OUTBREAK.lives"; exec sleep 100000'`},
+	})
+	h.apply()
+	h.succeed("pin", "pod", "3")
+	h.settled(3, patience)
+	for _, cell := range h.followers() {
+		h.killCell(cell)
+	}
+	h.await("two orders", func(context.Context) error {
+		if placed := h.logLines("order placed", "replace=[pod-"); len(placed) < 2 {
+			return fmt.Errorf("%v", placed)
+		}
+		return nil
+	})
+	h.settled(3, patience)
+	h.holds(h.lives(), 5*time.Second)
+	h.wrote("outbreak.lives", 5)
 }

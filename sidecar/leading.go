@@ -63,6 +63,7 @@ func (n *leading) leader(s *policy.Service, lease *fleet.Lease, yield func([]fle
 		Self:    loop.Process{Machine: n.host.Machine, Boot: n.host.Boot, Host: n.host.Name, PID: pid, Started: started},
 		Sources: src, Metrics: n.metrics, Log: n.log,
 		YieldTo:     yield,
+		Guests:      loop.HasGuests(n.policy, s.Name),
 		PauseFile:   filepath.Join(n.dir, "homeostat.paused"),
 		Incarnation: incarnation,
 		Jitter:      mrand.Float64,

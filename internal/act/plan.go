@@ -27,6 +27,9 @@ type Plan struct {
 	Changes  []guard.Change
 	Drift    []guard.Refusal // someone else's changes, left out of the plan by -target
 	Targeted bool
+	// Owed is set where lost cells were left out, and with them what depends on
+	// all cells: a later plan must make up for that.
+	Owed bool
 	// Gone and Broken are kept cells that the refresh found gone, or a part of.
 	Gone, Broken []guard.Key
 
@@ -78,8 +81,8 @@ func (p *Plan) make(ctx context.Context, d Desired) error {
 	}
 	mayLeave := len(p.Verdict.Foreign) == 0 || p.root.cfg.OnForeignChange == ForeignTarget
 	if p.Verdict.Elsewhere && mayLeave && p.order.Size() > 0 {
-		p.Drift, p.Gone, p.Broken = p.Verdict.Foreign, p.Verdict.Gone, p.Verdict.Broken
-		p.Targeted = true
+		p.Drift, p.Gone, p.Broken = p.Verdict.Foreign, p.kept(p.Verdict.Gone), p.kept(p.Verdict.Broken)
+		p.Targeted, p.Owed = true, len(p.Verdict.Foreign) < len(p.Verdict.Refused)
 		req.targets = p.Verdict.Targets
 		if err := p.judge(ctx, req); err != nil {
 			return err
@@ -89,6 +92,11 @@ func (p *Plan) make(ctx context.Context, d Desired) error {
 		return &RefusedError{Verdict: p.Verdict}
 	}
 	return nil
+}
+
+// kept are those of the keys that the order keeps.
+func (p *Plan) kept(keys []guard.Key) []guard.Key {
+	return slices.DeleteFunc(slices.Clone(keys), func(k guard.Key) bool { return !slices.Contains(p.order.Keep, k) })
 }
 
 // judge plans once and asks the guard, with the whole plan where the stream

@@ -217,7 +217,7 @@ func TestLostCellsAreMendedOneByOne(t *testing.T) {
 			}
 		}
 		slices.Sort(changed)
-		if p.Targeted != c.targeted || len(p.Drift) > 0 || !slices.Equal(changed, c.addresses) {
+		if p.Targeted != c.targeted || p.Owed != c.targeted || len(p.Drift) > 0 || !slices.Equal(changed, c.addresses) {
 			t.Errorf("replacing %v: targeted %t, drift %v, changed %v", c.order.Replace, p.Targeted, p.Drift, changed)
 		}
 	}

@@ -20,7 +20,7 @@ func (j *judgement) part(c parsed) {
 	}
 	if why := j.partRefused(c, j.drifted[text] == kindDelete); why != "" {
 		j.v.refuse(c.Address, c.kind, c.cell, "%s", why)
-		j.v.Refused[len(j.v.Refused)-1].Lost = j.lost(c)
+		j.v.Refused[len(j.v.Refused)-1].Lost = j.lost[c.cell]
 		return
 	}
 	if c.kind == kindDelete || c.kind == kindReplace {
@@ -28,11 +28,19 @@ func (j *judgement) part(c parsed) {
 	}
 }
 
-// lost reports whether a change mends a cell that the order keeps: because the
-// refresh found it otherwise than the state has it, or it was only half made.
-func (j *judgement) lost(c parsed) bool {
-	_, drifted := j.drifted[c.at.String()]
-	return j.roles[c.cell] == keep && (c.kind == kindCreate || c.kind == kindReplace) && (drifted || c.tainted())
+// findLost tells which kept cells are lost: the order says so, the refresh found
+// a part gone, or a part was only half made. What a plan does to all of such a
+// cell is to mend it; a change that would touch a living one is none.
+func (j *judgement) findLost() {
+	for _, k := range j.order.Lost {
+		j.lost[k] = j.roles[k] == keep
+	}
+	for _, c := range j.planned {
+		gone := j.drifted[c.at.String()] == kindDelete
+		if c.part == learned && j.roles[c.cell] == keep && (gone || c.tainted()) {
+			j.lost[c.cell] = true
+		}
+	}
 }
 
 // partRefused says why this may not happen to a cell with this role, or "".

@@ -40,6 +40,7 @@ type Order struct {
 	Add     []Key // cells to be made, or whose making is to be finished
 	Remove  []Key // cells to be destroyed
 	Replace []Key // cells to be destroyed and made again under the same key
+	Lost    []Key // those of Keep that aren't heard and will be ordered anew or come back
 }
 
 // Size is the number of cells the order changes.

@@ -44,6 +44,7 @@ func judge(s Shape, o Order, changes []Change, l Limits, full bool) Verdict {
 		return v
 	}
 	j.sort(changes)
+	j.findLost()
 	for _, c := range j.planned {
 		j.change(c)
 	}
@@ -69,6 +70,7 @@ type judgement struct {
 	drifted   map[string]string         // address -> kind of drift
 	done      map[Key]map[string]string // cell -> address -> kind of what happens to it
 	destroyed map[Key]bool              // cells that lose something still there
+	lost      map[Key]bool              // kept cells that are lost
 }
 
 // parsed is a change with its address taken apart.
@@ -99,6 +101,7 @@ func newJudgement(s Shape, o Order, l Limits, full bool) (*judgement, error) {
 	return &judgement{
 		m: m, order: o, roles: roles, mayChange: may, full: full,
 		drifted: make(map[string]string), done: make(map[Key]map[string]string), destroyed: make(map[Key]bool),
+		lost: make(map[Key]bool),
 	}, nil
 }
 

@@ -64,6 +64,16 @@ func TestJudge(t *testing.T) {
 	down := Order{Keep: keysOf("0"), Remove: keysOf("1")}
 	again := Order{Keep: keysOf("0"), Replace: keysOf("1")}
 	still := Order{Keep: keysOf("0", "1")}
+	silent := up
+	silent.Lost = keysOf("0")
+	drift := func(kind string, parts int) []Change {
+		list := cell(kind, "0")[:parts]
+		for i := range list {
+			list[i].Drift, list[i].Reason = true, ""
+		}
+		return list
+	}
+	drifted, onePartGone := drift("update", 2), drift("delete", 1)
 	tainted := func(c Change) Change { return with(c, func(c *Change) { c.Reason = "tainted" }) }
 	for _, c := range []struct {
 		name      string
@@ -106,6 +116,9 @@ func TestJudge(t *testing.T) {
 		{name: "a kept cell isn't in the state", order: still, changes: cell("create", "1"), want: "the state doesn't hold it"},
 		{name: "unlearned things in a cell", order: down, changes: join(cell("delete", "1"), []Change{ch("delete", "module.cell[1].t.extra")}), want: "doesn't come and go with a cell"},
 
+		{name: "a kept cell is silent and drifted", order: silent, changes: join(cell("create", "2"), drifted, cell("replace", "0")), want: "keeps cell", elsewhere: true},
+		{name: "a kept cell is heard and drifted", order: up, changes: join(cell("create", "2"), drifted, cell("replace", "0")), want: "keeps cell"},
+		{name: "one part is gone, the other changes with it", order: up, changes: join(cell("create", "2"), onePartGone, cell("create", "0")[:1], cell("update", "0")[1:]), want: "found it gone", elsewhere: true},
 		{name: "something else is created", order: up, changes: join(cell("create", "2"), []Change{ch("create", "t.other")}), want: "t.other: create: it is outside", elsewhere: true},
 		{name: "something else is destroyed", order: up, changes: join(cell("create", "2"), []Change{ch("delete", "t.other")}), want: "t.other: delete", elsewhere: true},
 		{name: "something else is replaced", order: up, changes: join(cell("create", "2"), []Change{ch("replace", "t.other")}), want: "t.other: replace", elsewhere: true},

@@ -51,8 +51,8 @@ type Refusal struct {
 	Action  string // create, update, replace, delete, forget, import, move, ...
 	Why     string // a sentence's second half: "would ..., but ..."
 	Cell    Key    // the cell it would happen to; empty outside the cells
-	// Lost is set where the order keeps a cell that the refresh found changed,
-	// or that was half made, and the plan would mend it.
+	// Lost is set where the order keeps a cell that is lost, by the order's own
+	// word, or since a part of it is gone or was half made.
 	Lost bool
 }
 

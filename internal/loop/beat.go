@@ -46,6 +46,10 @@ func (l *Leader) beat(ctx context.Context) error {
 // and in words, or nothing.
 func (l *Leader) atRest(ctx context.Context) (code, why string) {
 	if pauseFile(l.PauseFile) {
+		if l.busy == "" {
+			// Somebody may change anything meanwhile: all is read anew after it.
+			l.prepared, l.failed, l.gone = false, nil, nil
+		}
 		return "paused", "paused by the file " + l.PauseFile
 	}
 	if !l.prepared {
@@ -182,6 +186,9 @@ func (l *Leader) idle(ctx context.Context, v view) string {
 	path, changed, err := l.Root.WriteVariables(l.desired())
 	if err != nil {
 		return err.Error()
+	}
+	if l.owed && len(l.deaths.silent()) == 0 {
+		return l.carryOn(ctx, l.pending())
 	}
 	if changed {
 		l.Log.Warn("the variable file didn't say what the record says: put right", "file", path, "count", l.record.Count)

@@ -49,8 +49,11 @@ type Cell struct {
 	// ordered is set while the leader's mark stands, asked while somebody
 	// asked this sidecar itself to drain.
 	ordered, asked string
-	told           bool          // the application was told to drain, and took it
-	nudge          chan struct{} // wakes who tells it
+	// told is whether the application was told to drain, since toldAt; after a
+	// call that failed it may have heard it or not, and unsure is set.
+	told, unsure bool
+	toldAt       time.Time
+	nudge        chan struct{} // wakes who tells it
 }
 
 // NewCell returns a cell that hasn't registered yet.
@@ -208,8 +211,8 @@ func (c *Cell) Vitals() sense.Vitals {
 	v.Version = c.Version
 	// Who waits for the end of a drain must not take idleness before the
 	// application knows of it for that end.
-	v.Draining = c.draining != "" && c.told
-	v.Ready = ok && c.draining == ""
+	v.Draining = c.draining != "" && c.told && v.At.After(c.toldAt)
+	v.Well, v.Ready = ok, ok && c.draining == ""
 	if !v.At.IsZero() {
 		v.Age = c.Now().Sub(v.At)
 	}

@@ -63,8 +63,8 @@ func (c *Cell) drain(change func()) {
 func (c *Cell) tellDrain(ctx context.Context) {
 	failing := false
 	for ctx.Err() == nil {
-		want := c.Draining() != ""
-		if c.isTold() == want {
+		want, settled := c.wanted()
+		if settled {
 			select {
 			case <-ctx.Done():
 			case <-c.nudge:
@@ -74,10 +74,12 @@ func (c *Cell) tellDrain(ctx context.Context) {
 		limit, cancel := context.WithTimeout(ctx, c.Service.Health.Timeout+5*time.Second)
 		err := c.App.Drain(limit, want)
 		cancel()
+		c.mu.Lock()
+		if c.unsure = err != nil; err == nil {
+			c.told, c.toldAt = want, c.Now()
+		}
+		c.mu.Unlock()
 		if err == nil {
-			c.mu.Lock()
-			c.told = want
-			c.mu.Unlock()
 			failing = false
 			continue
 		}
@@ -89,10 +91,18 @@ func (c *Cell) tellDrain(ctx context.Context) {
 	}
 }
 
+// wanted is what the application is to be told, and whether it surely knows.
+func (c *Cell) wanted() (drain, settled bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	drain = c.draining != ""
+	return drain, c.told == drain && !c.unsure
+}
+
 func (c *Cell) isTold() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.told
+	return c.told && !c.unsure
 }
 
 // AwaitIdle returns when the application has been told to drain and is known to

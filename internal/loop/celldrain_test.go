@@ -51,6 +51,10 @@ func TestTellDrain(t *testing.T) {
 	told := func(t *testing.T, app *forgetful, c *Cell, draining bool, want ...bool) {
 		t.Helper()
 		synctest.Wait()
+		time.Sleep(time.Millisecond)
+		c.mu.Lock()
+		c.vitals.At = time.Now() // as if it had been measured
+		c.mu.Unlock()
 		app.mu.Lock()
 		defer app.mu.Unlock()
 		if !slices.Equal(app.told, want) || c.Vitals().Draining != draining {
@@ -77,6 +81,17 @@ func TestTellDrain(t *testing.T) {
 			synctest.Wait()
 			c.Ask("") // while it is being told
 			time.Sleep(10 * time.Second)
+			told(t, app, c, false, true, false)
+		})
+	})
+	t.Run("that it goes on, where it may have heard otherwise", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			app := &forgetful{fails: 1}
+			c := start(t.Context(), app)
+			c.Ask("for the test")
+			synctest.Wait()
+			c.Ask("") // before it is told again
+			time.Sleep(3 * drainRetry)
 			told(t, app, c, false, true, false)
 		})
 	})

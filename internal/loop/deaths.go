@@ -2,6 +2,7 @@ package loop
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -52,6 +53,9 @@ func (w *deathWatch) judge(now time.Time, signs []sign, fresh bool, pace int) ve
 	}
 	return v
 }
+
+// silent lists the cells that are not heard.
+func (w *deathWatch) silent() []string { return slices.Sorted(maps.Keys(w.silentSince)) }
 
 // hold returns why a silent cell isn't declared dead now, or nothing.
 func (w *deathWatch) hold(now time.Time, s sign, fresh, mass bool) string {

@@ -40,6 +40,7 @@ func (l *Leader) landed(ctx context.Context, r result) {
 		l.shape = *r.shape
 	}
 	if r.err == nil {
+		l.owed = r.owed
 		l.carriedOut(ctx, r)
 		return
 	}
@@ -148,8 +149,9 @@ func (l *Leader) close(ctx context.Context, r result) {
 		Delta:     born - len(removed) - len(r.order.Replace),
 		Destroyed: len(removed) + len(r.order.Replace),
 	})
-	if err := l.lease.TakeBack(ctx, removed...); err != nil {
-		l.Log.Warn("could not remove the marks of cells that have left", "cells", removed, "error", err)
+	ended := append(removed, r.order.Replace...)
+	if err := l.lease.TakeBack(ctx, ended...); err != nil {
+		l.Log.Warn("could not remove the marks of lives that have ended", "cells", ended, "error", err)
 	}
 	next := l.record
 	next.Orders = nil

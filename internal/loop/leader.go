@@ -45,6 +45,8 @@ type Leader struct {
 	// obstructed is set while the guard refuses the order in the record because
 	// the plan would change cells that it keeps.
 	obstructed bool
+	// owed is set while what depends on all cells waits for a plan of its own.
+	owed bool
 	// strangers are registrations that were told of; sweptAt is when tombstones
 	// were last swept.
 	strangers map[string]bool
@@ -90,6 +92,8 @@ type LeaderConfig struct {
 	// YieldTo is asked each beat whether a guest should give the lock back; nil
 	// for the service's own sidecars.
 	YieldTo func([]fleet.Member) bool
+	// Guests says that sidecars of other services may lead this one.
+	Guests bool
 	// PauseFile stops deciding and doing while it exists; it is honoured
 	// without Consul. Empty for none.
 	PauseFile string

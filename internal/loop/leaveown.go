@@ -74,9 +74,10 @@ func (l *Leader) leaveFound(left guard.Order, v view) (step, error) {
 }
 
 // toGuest marks the own cell as leaving, which is how guests know that it is
-// their turn though the cell is heard. A critical one needs no mark.
+// their turn though the cell is heard. A critical one needs no mark, and where
+// there can be no guests it would only keep a cell from its work.
 func (l *Leader) toGuest(v view) step {
-	if own := l.Holder.Cell; !v.critical(own) && !v.leaves(own) {
+	if own := l.Holder.Cell; l.Guests && !v.critical(own) && !v.leaves(own) {
 		return step{Mark: []string{own}}
 	}
 	return step{}
@@ -118,8 +119,11 @@ func (l *Leader) yield(v view) error {
 	if l.YieldTo == nil || l.busy != "" {
 		return nil
 	}
-	left := l.pending()
-	going := append(l.roster().names(slices.Concat(left.Remove, left.Replace)), l.failed...)
+	var going []string
+	if l.prepared {
+		left := l.pending()
+		going = append(l.roster().names(slices.Concat(left.Remove, left.Replace)), l.failed...)
+	}
 	heirs := slices.DeleteFunc(slices.Clone(v.members), func(m fleet.Member) bool {
 		return v.leaves(m.Name) || slices.Contains(going, m.Name)
 	})

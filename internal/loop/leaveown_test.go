@@ -27,6 +27,7 @@ func TestLeaveOwn(t *testing.T) {
 		members  []fleet.Member
 		leaving  []string
 		wait     bool // births wait
+		noGuests bool
 		stepDown bool
 		trouble  string
 		names    []string // of the order as taken
@@ -63,6 +64,10 @@ func TestLeaveOwn(t *testing.T) {
 			step:    step{Replace: []string{"api-1"}, Names: []string{"api-1"}},
 			members: []fleet.Member{heardOf("api-1")}, stepDown: true, marked: []string{"api-1"},
 		},
+		"the same without guests: it goes on with its work": {
+			step:    step{Replace: []string{"api-1"}, Names: []string{"api-1"}},
+			members: []fleet.Member{heardOf("api-1")}, noGuests: true, stepDown: true,
+		},
 		"the same, and it is hung, which guests see": {
 			step:    step{Replace: []string{"api-1"}, Names: []string{"api-1"}},
 			members: []fleet.Member{hung}, wait: true, stepDown: true,
@@ -75,7 +80,7 @@ func TestLeaveOwn(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			l := &Leader{LeaderConfig: LeaderConfig{
-				Service: &policy.Service{Name: "api"}, Holder: fleet.Holder{Service: "api", Cell: "api-1"}, Now: time.Now,
+				Service: &policy.Service{Name: "api"}, Holder: fleet.Holder{Service: "api", Cell: "api-1"}, Now: time.Now, Guests: !tt.noGuests,
 			}}
 			if tt.wait {
 				l.memory.Book.Until = time.Now().Add(time.Hour)
@@ -151,9 +156,11 @@ func TestLeaveFound(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			l := &Leader{
-				LeaderConfig: LeaderConfig{Service: &policy.Service{Name: "api", HoldsData: true}, Holder: fleet.Holder{Service: "api", Cell: "api-1"}},
-				record:       fleet.Record{Names: tt.names, Count: len(tt.names), Orders: []fleet.Order{tt.order}},
-				held:         map[string]heldCell{},
+				LeaderConfig: LeaderConfig{
+					Service: &policy.Service{Name: "api", HoldsData: true}, Holder: fleet.Holder{Service: "api", Cell: "api-1"}, Guests: true,
+				},
+				record: fleet.Record{Names: tt.names, Count: len(tt.names), Orders: []fleet.Order{tt.order}},
+				held:   map[string]heldCell{},
 			}
 			for _, name := range both {
 				l.held[name] = heldCell{Tainted: name == tt.tainted}
@@ -214,7 +221,7 @@ func TestYield(t *testing.T) {
 				},
 				record: fleet.Record{Names: []string{"api-1"}, Count: 1, Orders: []fleet.Order{tt.order}},
 				held:   map[string]heldCell{"api-1": {Tainted: tt.tainted}},
-				busy:   tt.busy,
+				busy:   tt.busy, prepared: true,
 			}
 			v := view{members: []fleet.Member{{Cell: fleet.Cell{Service: "api", Name: "api-1", Incarnation: "one"}, Health: tt.health}}}
 			if tt.marked {

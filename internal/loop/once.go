@@ -76,7 +76,11 @@ func (l *Leader) Apply(ctx context.Context) (Outcome, error) {
 	if o.Held != "" {
 		return o, nil
 	}
-	if left := l.pending(); left.Size() > 0 {
+	left := l.pending()
+	if left.Size() == 0 && len(l.record.Orders) > 0 {
+		l.close(ctx, result{order: l.record.Orders[0]}) // carried out, and not written down
+	}
+	if left.Size() > 0 {
 		l.Log.Info("carrying out what the record ordered before")
 		if why := l.carryOn(ctx, left); why != "" {
 			o.Held = why

@@ -30,6 +30,8 @@ type result struct {
 	heldKnown bool
 	// gone are cells that the refresh missed, broken those it missed a part of.
 	gone, broken []string
+	// owed: what depends on all cells was left for a later plan.
+	owed bool
 	// obstructed: the plan would change cells that the order keeps.
 	obstructed bool
 
@@ -118,11 +120,13 @@ func (l *Leader) pending() guard.Order {
 			replace = append(replace, n)
 		}
 	}
+	keep := without(intersect(r.Names, held), replace)
 	return guard.Order{
 		Add:     r.keys(without(r.Names, held, replace)),
 		Remove:  r.keys(without(held, r.Names)),
 		Replace: r.keys(replace),
-		Keep:    r.keys(without(intersect(r.Names, held), replace)),
+		Keep:    r.keys(keep),
+		Lost:    r.keys(intersect(keep, l.deaths.silent())),
 	}
 }
 
@@ -233,7 +237,7 @@ func (c *carry) apply(ctx context.Context, s *stateLock, r *result) error {
 		}
 	}()
 	r.drift = plan.Drift
-	r.gone, r.broken = c.roster.names(plan.Gone), c.roster.names(plan.Broken)
+	r.gone, r.broken, r.owed = c.roster.names(plan.Gone), c.roster.names(plan.Broken), plan.Owed
 	if plan.Empty() && c.order.Size() == 0 {
 		return nil
 	}

@@ -3,6 +3,7 @@ package loop
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
@@ -48,7 +49,7 @@ func (l *Leader) signs(ctx context.Context, v view) []sign {
 	var out []sign
 	var siblings []sense.Sibling
 	var asked []int // which of out the siblings are
-	for name := range l.held {
+	for _, name := range slices.Sorted(maps.Keys(l.held)) {
 		s, m := l.sign(v, name)
 		s.Unasked = m.Vitals == ""
 		if s.Silent != "" && !s.Gone && !s.Unasked {
@@ -59,7 +60,7 @@ func (l *Leader) signs(ctx context.Context, v view) []sign {
 	for i, r := range l.Sources.Vitals(ctx, siblings) {
 		s := &out[asked[i]]
 		// A sidecar whose vitals are old answers all the same.
-		s.Answers = errors.Is(r.Err, sense.ErrStale) || r.Err == nil && (r.Vitals.Ready || r.Vitals.Draining)
+		s.Answers = errors.Is(r.Err, sense.ErrStale) || r.Err == nil && r.Vitals.Well
 		s.Unwell = r.Err == nil && !s.Answers
 	}
 	return out

@@ -160,6 +160,13 @@ func MayLead(p *policy.Policy, own string) []*policy.Service {
 	return out
 }
 
+// HasGuests reports whether sidecars of other services may lead a service.
+func HasGuests(p *policy.Policy, service string) bool {
+	return slices.ContainsFunc(p.Services, func(s *policy.Service) bool {
+		return s.Name != service && (s.Lead == nil || slices.Contains(s.Lead, service))
+	})
+}
+
 // pause waits, or returns the error of a context that ends first.
 func pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)

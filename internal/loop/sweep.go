@@ -41,8 +41,8 @@ func (l *Leader) sweep(ctx context.Context, v view) {
 	l.sweptAt = v.at
 }
 
-// forgetTheGone drops what is remembered of cells that are neither held nor
-// registered any more.
+// forgetTheGone drops what is remembered of cells that the state no longer
+// holds, and of strangers that are gone.
 func (l *Leader) forgetTheGone(v view) {
 	maps.DeleteFunc(l.lastSeen, func(name string, _ fleet.Member) bool { return !l.isHeld(name) })
 	maps.DeleteFunc(l.strangers, func(id string, _ bool) bool {

@@ -26,7 +26,9 @@ type Vitals struct {
 	// serves them sets it. An age travels between machines whose clocks
 	// disagree, an instant doesn't.
 	Age time.Duration `json:"age_ns"`
-	// Ready says that the cell takes load; Draining that it is to leave.
+	// Well says that the application is well, Ready that the cell takes load, and
+	// Draining that it is to leave and its application knows of it.
+	Well     bool `json:"well"`
 	Ready    bool `json:"ready"`
 	Draining bool `json:"draining"`
 	// InFlight is how many requests or messages the cell is working on.
