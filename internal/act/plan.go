@@ -80,7 +80,7 @@ func (p *Plan) make(ctx context.Context, d Desired) error {
 		return nil
 	}
 	mayLeave := len(p.Verdict.Foreign) == 0 || p.root.cfg.OnForeignChange == ForeignTarget
-	if p.Verdict.Elsewhere && mayLeave && p.order.Size() > 0 {
+	if p.Verdict.Elsewhere && mayLeave && (p.order.Size() > 0 || p.order.Owed) && len(p.Verdict.Targets) > 0 {
 		p.Drift, p.Gone, p.Broken = p.Verdict.Foreign, p.kept(p.Verdict.Gone), p.kept(p.Verdict.Broken)
 		p.Targeted, p.Owed = true, len(p.Verdict.Foreign) < len(p.Verdict.Refused)
 		req.targets = p.Verdict.Targets

@@ -307,12 +307,12 @@ func (j *judgement) dependent(d Dependent, c parsed) string {
 		}
 		return ""
 	case kindCreate:
-		rises := d.Edge != nil && j.order.Before() <= *d.Edge && *d.Edge < j.order.After()
+		rises := d.Edge != nil && (j.order.Owed || j.order.Before() <= *d.Edge) && *d.Edge < j.order.After()
 		if rises || slices.Contains(d.Kinds, kindReplace) {
 			return "" // a replacement cut between its halves is finished by a creation
 		}
 	case kindDelete:
-		if d.Edge != nil && j.order.After() <= *d.Edge && *d.Edge < j.order.Before() {
+		if d.Edge != nil && j.order.After() <= *d.Edge && (j.order.Owed || *d.Edge < j.order.Before()) {
 			return ""
 		}
 	}

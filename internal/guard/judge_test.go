@@ -64,6 +64,8 @@ func TestJudge(t *testing.T) {
 	down := Order{Keep: keysOf("0"), Remove: keysOf("1")}
 	again := Order{Keep: keysOf("0"), Replace: keysOf("1")}
 	still := Order{Keep: keysOf("0", "1")}
+	owed := still
+	owed.Owed = true
 	silent := up
 	silent.Lost = keysOf("0")
 	drift := func(kind string, parts int) []Change {
@@ -119,6 +121,8 @@ func TestJudge(t *testing.T) {
 		{name: "a kept cell is silent and drifted", order: silent, changes: join(cell("create", "2"), drifted, cell("replace", "0")), want: "keeps cell", elsewhere: true},
 		{name: "a kept cell is heard and drifted", order: up, changes: join(cell("create", "2"), drifted, cell("replace", "0")), want: "keeps cell"},
 		{name: "one part is gone, the other changes with it", order: up, changes: join(cell("create", "2"), onePartGone, cell("create", "0")[:1], cell("update", "0")[1:]), want: "found it gone", elsewhere: true},
+		{name: "the balancer comes too late, as it is owed", order: owed, changes: []Change{ch("create", "t.balancer[0]")}},
+		{name: "the balancer goes though it is due, and is owed", order: owed, changes: []Change{ch("delete", "t.balancer[0]")}, want: "t.balancer[0]: delete", elsewhere: true},
 		{name: "something else is created", order: up, changes: join(cell("create", "2"), []Change{ch("create", "t.other")}), want: "t.other: create: it is outside", elsewhere: true},
 		{name: "something else is destroyed", order: up, changes: join(cell("create", "2"), []Change{ch("delete", "t.other")}), want: "t.other: delete", elsewhere: true},
 		{name: "something else is replaced", order: up, changes: join(cell("create", "2"), []Change{ch("replace", "t.other")}), want: "t.other: replace", elsewhere: true},

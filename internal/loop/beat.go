@@ -48,7 +48,8 @@ func (l *Leader) atRest(ctx context.Context) (code, why string) {
 	if pauseFile(l.PauseFile) {
 		if l.busy == "" {
 			// Somebody may change anything meanwhile: all is read anew after it.
-			l.prepared, l.failed, l.gone = false, nil, nil
+			l.prepared, l.obstructed, l.failed, l.gone = false, false, nil, nil
+			l.deaths.silentSince, l.deaths.massSince = nil, time.Time{}
 		}
 		return "paused", "paused by the file " + l.PauseFile
 	}
@@ -116,6 +117,7 @@ func (l *Leader) actOn(ctx context.Context, v view) (string, error) {
 		if len(l.record.Orders) > 0 {
 			// An earlier leader carried it out and could not write that down.
 			l.close(ctx, result{order: l.record.Orders[0]})
+			return "", nil // its marks are gone: look again first
 		}
 	}
 	return l.orderNew(ctx, v, left)
@@ -180,14 +182,16 @@ func (l *Leader) revises() bool {
 // idle does what is to be done where nothing is ordered. It returns what is
 // wrong, if anything is.
 func (l *Leader) idle(ctx context.Context, v view) string {
-	l.failures = 0
+	if !l.record.Owed {
+		l.failures = 0
+	}
 	l.sweep(ctx, v)
 	l.saveMemory(ctx, false)
 	path, changed, err := l.Root.WriteVariables(l.desired())
 	if err != nil {
 		return err.Error()
 	}
-	if l.owed && len(l.deaths.silent()) == 0 {
+	if l.record.Owed && len(l.deaths.silent()) == 0 {
 		return l.carryOn(ctx, l.pending())
 	}
 	if changed {

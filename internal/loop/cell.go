@@ -49,8 +49,8 @@ type Cell struct {
 	// ordered is set while the leader's mark stands, asked while somebody
 	// asked this sidecar itself to drain.
 	ordered, asked string
-	// told is whether the application was told to drain, since toldAt; after a
-	// call that failed it may have heard it or not, and unsure is set.
+	// told is whether the application was told to drain, since toldAt. During a
+	// call and after one that failed it may have heard it or not: unsure.
 	told, unsure bool
 	toldAt       time.Time
 	nudge        chan struct{} // wakes who tells it
@@ -211,7 +211,7 @@ func (c *Cell) Vitals() sense.Vitals {
 	v.Version = c.Version
 	// Who waits for the end of a drain must not take idleness before the
 	// application knows of it for that end.
-	v.Draining = c.draining != "" && c.told && v.At.After(c.toldAt)
+	v.Draining = c.draining != "" && c.told && !c.unsure && v.At.After(c.toldAt)
 	v.Well, v.Ready = ok, ok && c.draining == ""
 	if !v.At.IsZero() {
 		v.Age = c.Now().Sub(v.At)

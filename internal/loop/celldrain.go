@@ -71,12 +71,15 @@ func (c *Cell) tellDrain(ctx context.Context) {
 			}
 			continue
 		}
+		c.mu.Lock()
+		c.unsure = true // until it has answered
+		c.mu.Unlock()
 		limit, cancel := context.WithTimeout(ctx, c.Service.Health.Timeout+5*time.Second)
 		err := c.App.Drain(limit, want)
 		cancel()
 		c.mu.Lock()
-		if c.unsure = err != nil; err == nil {
-			c.told, c.toldAt = want, c.Now()
+		if err == nil {
+			c.unsure, c.told, c.toldAt = false, want, c.Now()
 		}
 		c.mu.Unlock()
 		if err == nil {

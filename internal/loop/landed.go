@@ -40,7 +40,6 @@ func (l *Leader) landed(ctx context.Context, r result) {
 		l.shape = *r.shape
 	}
 	if r.err == nil {
-		l.owed = r.owed
 		l.carriedOut(ctx, r)
 		return
 	}
@@ -58,6 +57,13 @@ func (l *Leader) carriedOut(ctx context.Context, r result) {
 		l.born(r, n)
 	}
 	l.close(ctx, r)
+	if r.order.ID == "" && l.record.Owed && !r.owed {
+		next := l.record
+		next.Owed = false
+		if err := l.putRecord(ctx, next); err != nil {
+			l.Log.Warn("could not write down that nothing is owed any more", "error", err)
+		}
+	}
 }
 
 // born writes a birth that landed into the book.
@@ -155,6 +161,8 @@ func (l *Leader) close(ctx context.Context, r result) {
 	}
 	next := l.record
 	next.Orders = nil
+	// Of an apply that nobody saw the end of it may be so; one that failed pays nothing.
+	next.Owed = r.owed || r.what == "" || l.record.Owed && r.err != nil
 	if len(left) > 0 {
 		again := r.order
 		again.Add, again.Replace, again.Remove = nil, nil, left

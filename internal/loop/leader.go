@@ -45,8 +45,6 @@ type Leader struct {
 	// obstructed is set while the guard refuses the order in the record because
 	// the plan would change cells that it keeps.
 	obstructed bool
-	// owed is set while what depends on all cells waits for a plan of its own.
-	owed bool
 	// strangers are registrations that were told of; sweptAt is when tombstones
 	// were last swept.
 	strangers map[string]bool

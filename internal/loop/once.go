@@ -77,7 +77,8 @@ func (l *Leader) Apply(ctx context.Context) (Outcome, error) {
 		return o, nil
 	}
 	left := l.pending()
-	if left.Size() == 0 && len(l.record.Orders) > 0 {
+	found := len(l.record.Orders) > 0 || left.Size() > 0
+	if left.Size() == 0 && found {
 		l.close(ctx, result{order: l.record.Orders[0]}) // carried out, and not written down
 	}
 	if left.Size() > 0 {
@@ -89,6 +90,8 @@ func (l *Leader) Apply(ctx context.Context) (Outcome, error) {
 		if err := l.await(ctx); err != nil {
 			return o, err
 		}
+	}
+	if found {
 		if v = l.look(ctx); v.membersErr != nil || v.consulErr != nil {
 			return o, fmt.Errorf("look again after the order found: %w", errors.Join(v.membersErr, v.consulErr))
 		}

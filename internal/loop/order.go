@@ -127,6 +127,7 @@ func (l *Leader) pending() guard.Order {
 		Replace: r.keys(replace),
 		Keep:    r.keys(keep),
 		Lost:    r.keys(intersect(keep, l.deaths.silent())),
+		Owed:    l.record.Owed,
 	}
 }
 
@@ -201,7 +202,8 @@ func (c *carry) run(ctx context.Context) result {
 	}
 	var refused *act.RefusedError
 	if errors.As(r.err, &refused) {
-		r.gone, r.broken = c.roster.names(refused.Verdict.Gone), c.roster.names(refused.Verdict.Broken)
+		kept := c.roster.names(c.order.Keep)
+		r.gone, r.broken = intersect(c.roster.names(refused.Verdict.Gone), kept), intersect(c.roster.names(refused.Verdict.Broken), kept)
 		r.obstructed = slices.ContainsFunc(refused.Verdict.Refused, func(f guard.Refusal) bool { return f.Cell != "" })
 	}
 	r.held, r.heldKnown = c.leader.readHeld(ctx, c.shape, c.roster)
