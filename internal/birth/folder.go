@@ -102,7 +102,11 @@ func (p *Processes) Hold(ctx context.Context, service, name string) (*Held, erro
 // tryLock is false when somebody else has the lock, or took the folder away
 // between opening and locking.
 func (h *Held) tryLock() (bool, error) {
-	if err := os.MkdirAll(h.dir, 0o700); err != nil {
+	err := os.MkdirAll(h.dir, 0o700)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil // the last cell of the service went while it was made
+	}
+	if err != nil {
 		return false, err
 	}
 	path := filepath.Join(h.dir, "lock")
