@@ -86,13 +86,7 @@ func newStalled(t testing.TB) *stalled {
 		// have worked a burst off before another is born.
 		Policy: q.block("5s") + `
   birth { time = "1s" }
-  law {
-    need_window     = "1s"
-    look_backs      = ["2s", "4s"]
-    first_look_back = "2s"
-    drain_min       = "5s"
-    rate_window     = "2s"
-    rate_backlog    = "500ms"
+  law {` + shortMemory + `    rate_backlog    = "500ms"
   }
 `})
 	h.apply()

@@ -21,13 +21,7 @@ func TestKafkaFails(t *testing.T) {
 		Above: fmt.Sprintf("kafka { brokers = [%q] }", kafka.Addr()),
 		Policy: q.block("5s") + `
   drain { timeout = "0s" }
-  law {
-    need_window     = "1s"
-    look_backs      = ["2s", "4s"]
-    first_look_back = "2s"
-    drain_min       = "5s"
-    rate_window     = "2s"
-    release_window  = "2s"
+  law {` + shortMemory + `    release_window  = "2s"
     release_after   = "5s"
   }
 `,

@@ -25,6 +25,16 @@ type queue struct {
 	ends         []int64 // of the logs, by partition
 }
 
+// shortMemory is for the block law: it soon forgets what it saw, so that a test
+// needn't wait for that.
+const shortMemory = `
+    need_window     = "1s"
+    look_backs      = ["2s", "4s"]
+    first_look_back = "2s"
+    drain_min       = "5s"
+    rate_window     = "2s"
+`
+
 // newQueue makes a topic of the test's own whose partitions are empty.
 func newQueue(t testing.TB, server *testkit.KafkaServer, partitions int) *queue {
 	t.Helper()

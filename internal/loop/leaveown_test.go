@@ -194,6 +194,14 @@ func TestLeaveFound(t *testing.T) {
 	}
 }
 
+// TestDropped has an order take up one birth of two that were ordered before.
+func TestDropped(t *testing.T) {
+	earlier := []fleet.Order{{Add: []fleet.Newborn{{Name: "api-1"}, {Name: "api-2"}}}, {Add: []fleet.Newborn{{Name: "api-3"}}}}
+	if got := dropped(earlier, []fleet.Newborn{{Name: "api-2"}, {Name: "api-4"}}); !slices.Equal(got, []string{"api-1", "api-3"}) {
+		t.Errorf("dropped %v", got)
+	}
+}
+
 // TestYield says when a guest gives the lock of api back.
 func TestYield(t *testing.T) {
 	tests := map[string]struct {

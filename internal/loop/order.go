@@ -57,8 +57,12 @@ func (l *Leader) place(ctx context.Context, s step, reason string) error {
 		Reason: reason, Placed: now, Expected: now.Add(l.birthTime()),
 	}}
 	next.Decision = &fleet.Note{At: now, Code: l.last.Code, Reason: reason, Desired: l.last.Desired}
+	earlier := l.record.Orders
 	if err := l.putRecord(ctx, next); err != nil {
 		return err
+	}
+	for _, name := range dropped(earlier, next.Orders[0].Add) {
+		l.memory.Book.Withdrawn(l.roster().key(name)) // or it would count as on its way for ever
 	}
 	l.failed = without(l.failed, s.Remove, s.Replace)
 	for _, n := range next.Orders[0].Add {
@@ -98,6 +102,15 @@ func (l *Leader) unfinished(s step) (unborn []fleet.Newborn, leaving []string) {
 		leaving = append(leaving, without(o.Remove, s.Names, s.Remove)...)
 	}
 	return unborn, leaving
+}
+
+// dropped are the births of earlier orders that an order doesn't take up.
+func dropped(earlier []fleet.Order, taken []fleet.Newborn) []string {
+	var names []string
+	for _, o := range earlier {
+		names = append(names, without(newbornNames(o.Add), newbornNames(taken))...)
+	}
+	return names
 }
 
 // birthTime is how long a birth is expected to take.
