@@ -31,6 +31,13 @@ func (c *creation) conceive(ctx context.Context) ([]string, error) {
 	if err := c.unclaimed(sight, newborn, member); err != nil {
 		return nil, err
 	}
+	published, err := c.fleet.Published(ctx, c.spec.Service)
+	if err != nil {
+		return nil, err
+	}
+	if published != nil {
+		c.spec.Bundle, c.spec.Genome = published.Bundle, published.Genome
+	}
 	c.spec.BornAt = time.Now().Truncate(time.Millisecond)
 	switch cut := cut(sight); {
 	case newborn != nil:

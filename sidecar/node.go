@@ -106,7 +106,8 @@ func (n *node) identity(o runOptions) (fleet.Cell, error) {
 		Incarnation: cmp.Or(os.Getenv("HOMEOSTAT_INCARNATION"), incarnation()),
 		Address:     o.address, Port: o.port, Vitals: vitalsURL(n.listener, o.address),
 		Parent: os.Getenv("HOMEOSTAT_PARENT"), Generation: generation, Reason: os.Getenv("HOMEOSTAT_REASON"),
-		BornAt:  bornAt,
+		BornAt: bornAt,
+		Bundle: os.Getenv("HOMEOSTAT_BUNDLE"), Genome: os.Getenv("HOMEOSTAT_GENOME"),
 		Machine: n.leading.host.Machine, PID: pid, Started: started,
 		TTL: n.service.Health.TTL,
 	}, nil

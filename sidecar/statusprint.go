@@ -107,6 +107,7 @@ func (p *statusPage) last(s loop.Status, terms bool) {
 	for _, drift := range s.Last.Drift {
 		p.line("drift", "%s", drift)
 	}
+	p.renewal(s)
 	for _, u := range d.Unknown {
 		p.line("unknown", "%s", u)
 	}
@@ -114,6 +115,21 @@ func (p *statusPage) last(s loop.Status, terms bool) {
 		printTerms(&p.Builder, d.Terms)
 	}
 }
+
+// renewal is how many cells are not yet of the published genome, and what keeps
+// them from being renewed.
+func (p *statusPage) renewal(s loop.Status) {
+	if len(s.Last.Mutants) == 0 {
+		return
+	}
+	p.line("renewal", "%d of %d cells are of another genome than %s: %s", len(s.Last.Mutants), len(s.Names), short(s.Genome), strings.Join(s.Last.Mutants, ", "))
+	if s.Last.Renewal != "" {
+		p.line("", "%s", s.Last.Renewal)
+	}
+}
+
+// short is as much of a digest as a person needs.
+func short(digest string) string { return digest[:min(len(digest), 12)] }
 
 // cells is the table of who is there.
 func (p *statusPage) cells(s loop.Status) {

@@ -57,6 +57,8 @@ type Spec struct {
 	DataDirectory string
 	BornAt        time.Time
 	Lineage       Lineage
+	// Bundle and Genome are the digests of what its service has published.
+	Bundle, Genome string
 }
 
 // ID names one life of a cell: "<name>.<incarnation>". It is the cell's id in

@@ -17,7 +17,7 @@ const Marker = "HOMEOSTAT_CELL_ID"
 var identityVariables = map[string]bool{
 	Marker: true, "HOMEOSTAT_SERVICE": true, "HOMEOSTAT_CELL": true, "HOMEOSTAT_INCARNATION": true,
 	"HOMEOSTAT_PARENT": true, "HOMEOSTAT_GENERATION": true, "HOMEOSTAT_REASON": true, "HOMEOSTAT_BORN_AT": true,
-	"HOMEOSTAT_DATA_DIRECTORY": true, "HOMEOSTAT_PORT": true, "HOMEOSTAT_ADDRESS": true, "HOMEOSTAT_SIDECAR": true,
+	"HOMEOSTAT_BUNDLE": true, "HOMEOSTAT_GENOME": true, "HOMEOSTAT_DATA_DIRECTORY": true, "HOMEOSTAT_PORT": true, "HOMEOSTAT_ADDRESS": true, "HOMEOSTAT_SIDECAR": true,
 }
 
 // starterVariables belong to the starter alone: Terraform's settings, its
@@ -67,6 +67,8 @@ func (s Spec) identity() map[string]string {
 		"HOMEOSTAT_PARENT":         s.Lineage.Parent,
 		"HOMEOSTAT_REASON":         strings.ReplaceAll(s.Lineage.Reason, "\x00", " "),
 		"HOMEOSTAT_DATA_DIRECTORY": s.DataDirectory,
+		"HOMEOSTAT_BUNDLE":         s.Bundle,
+		"HOMEOSTAT_GENOME":         s.Genome,
 	} {
 		if value != "" {
 			env[name] = value

@@ -36,6 +36,8 @@ type Cell struct {
 	BornAt     time.Time `json:"born_at"`
 	// Bundle is the digest of policy, root module and genome it runs by.
 	Bundle string `json:"bundle,omitempty"`
+	// Genome is the digest of the genome it was born of.
+	Genome string `json:"genome,omitempty"`
 	// Machine is the machine id, PID and Started (clock ticks after boot) the
 	// sidecar's process.
 	Machine string `json:"machine,omitempty"`
@@ -101,6 +103,7 @@ const (
 	metaBornAt      = "homeostat_born_at"
 	metaVitals      = "homeostat_vitals"
 	metaBundle      = "homeostat_bundle"
+	metaGenome      = "homeostat_genome"
 	metaMachine     = "homeostat_machine"
 	metaPID         = "homeostat_pid"
 	metaStarted     = "homeostat_started"
@@ -125,7 +128,7 @@ func (c Cell) meta() map[string]string {
 	meta := map[string]string{
 		metaCell: c.Name, metaIncarnation: c.Incarnation, metaParent: c.Parent,
 		metaGeneration: strconv.Itoa(c.Generation), metaReason: shorten(c.Reason, metaLimit),
-		metaVitals: c.Vitals, metaBundle: c.Bundle, metaMachine: c.Machine,
+		metaVitals: c.Vitals, metaBundle: c.Bundle, metaGenome: c.Genome, metaMachine: c.Machine,
 		metaPID: strconv.Itoa(c.PID), metaStarted: strconv.FormatUint(c.Started, 10),
 	}
 	if !c.BornAt.IsZero() {
@@ -144,7 +147,7 @@ func cellOf(s *api.AgentService) (Cell, error) {
 	c := Cell{
 		Service: s.Service, Name: name, Incarnation: incarnation, Address: s.Address, Port: s.Port,
 		Vitals: s.Meta[metaVitals], Parent: s.Meta[metaParent], Reason: s.Meta[metaReason],
-		Bundle: s.Meta[metaBundle], Machine: s.Meta[metaMachine],
+		Bundle: s.Meta[metaBundle], Genome: s.Meta[metaGenome], Machine: s.Meta[metaMachine],
 	}
 	var errs [4]error
 	c.Generation, errs[0] = parse(s.Meta, metaGeneration, strconv.Atoi)

@@ -26,8 +26,14 @@ type Record struct {
 	Next int `json:"next"`
 	// Owed is set while what depends on all cells waits for a plan of its own.
 	Owed bool `json:"owed,omitempty"`
-	// Bundle is the digest of policy, root module and genome.
+	// Bundle is the digest of policy, root module and genome, Genome that of the
+	// genome alone. A cell of another genome is a mutant, and is renewed.
 	Bundle string `json:"bundle,omitempty"`
+	Genome string `json:"genome,omitempty"`
+	// Surge is how many of the cells are there only while others are renewed.
+	Surge int `json:"surge,omitempty"`
+	// Halt is set while the renewal to a genome is stopped.
+	Halt *Halt `json:"halt,omitempty"`
 	// Orders are those not yet carried out.
 	Orders   []Order `json:"orders,omitempty"`
 	Decision *Note   `json:"decision,omitempty"`
@@ -47,6 +53,14 @@ type Order struct {
 	Placed  time.Time `json:"placed"`
 	// Expected is when it should have landed.
 	Expected time.Time `json:"expected"`
+}
+
+// Halt says that cells of a genome didn't come to live, so that no more of it are
+// made only to renew others.
+type Halt struct {
+	Genome string    `json:"genome"`
+	Reason string    `json:"reason"`
+	At     time.Time `json:"at"`
 }
 
 // Newborn is a cell that an order is to bring forth.

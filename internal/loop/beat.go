@@ -28,7 +28,7 @@ func (l *Leader) beat(ctx context.Context) error {
 		return l.yieldAtRest(ctx)
 	}
 	v := l.look(ctx)
-	obs := l.eyes.observe(v, l.books(), &l.memory)
+	obs := l.eyes.observe(v, l.books(l.surge(v)), &l.memory)
 	l.memory.Law, l.last = balance.Decide(lawConfig(l.Service), l.memory.Law, obs)
 	if err := l.yield(v); err != nil {
 		return err
@@ -102,6 +102,9 @@ func (l *Leader) actOn(ctx context.Context, v view) (string, error) {
 		return "the record must be read again", nil
 	}
 	if err := l.keepRecord(ctx); err != nil {
+		return ending(err)
+	}
+	if err := l.takePublished(ctx, v); err != nil {
 		return ending(err)
 	}
 	left := l.pending()
@@ -235,11 +238,11 @@ func (l *Leader) birthsWait(o guard.Order) string {
 func (l *Leader) wish(ctx context.Context, v view) (wish, string) {
 	dead := l.judge(ctx, v)
 	w := wish{
-		Desired: l.last.Desired,
-		Dead:    dead.Dead,
-		Failed:  l.failed,
-		Held:    len(l.held),
-		Max:     l.Service.Max,
+		Desired: l.last.Desired, Decided: l.last.Desired,
+		Dead:   dead.Dead,
+		Failed: l.failed,
+		Held:   len(l.held),
+		Max:    l.Service.Max,
 	}
 	w.Births, _ = l.memory.Book.Allowed(l.Service.Max, l.Now(), l.backoff())
 	w.Destroys = l.destroysLeft()
@@ -255,7 +258,14 @@ func (l *Leader) wish(ctx context.Context, v view) (wish, string) {
 		// Cells that hold data are never removed for load alone.
 		w.Desired = max(w.Desired, len(l.cells())-len(w.Leaving))
 	}
+	if fresh := l.ofNewGenome(dead.Dead); len(fresh) > 0 {
+		l.stillborn(fresh, dead.Why[fresh[0]])
+	}
+	l.renewal = l.renew(&w, v)
 	reason := l.last.Reason
+	if w.Surge > 0 && w.Desired <= len(l.cells())-len(w.Leaving) {
+		reason = fmt.Sprintf("%d of %d cells are of another genome than the one published", len(l.mutants(v)), len(l.cells()))
+	}
 	if len(dead.Dead) > 0 {
 		reason = fmt.Sprintf("%s: %s", strings.Join(dead.Dead, ", "), dead.Why[dead.Dead[0]])
 	} else if len(l.failed) > 0 {

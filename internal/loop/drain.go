@@ -25,25 +25,32 @@ func (l *Leader) mark(ctx context.Context, s step, v view) error {
 		return nil
 	}
 	var marks []fleet.Leaving
-	for _, name := range s.Mark {
+	for i, name := range s.Mark {
 		m, _ := v.member(name)
+		reason := l.last.Reason
+		if i < s.Retire {
+			reason = forRenewal
+		}
 		marks = append(marks, fleet.Leaving{
-			Cell: name, Incarnation: m.Incarnation, Since: v.at, Until: v.at.Add(l.Service.Drain.Timeout), Reason: l.last.Reason,
+			Cell: name, Incarnation: m.Incarnation, Since: v.at, Until: v.at.Add(l.Service.Drain.Timeout), Reason: reason,
 		})
 	}
 	if err := l.lease.MarkLeaving(ctx, marks...); err != nil {
 		return fmt.Errorf("mark %v as leaving: %w", s.Mark, err)
 	}
-	l.Log.Info("cells begin to leave", "cells", s.Mark, "drain", l.Service.Drain.Timeout, "reason", l.last.Reason)
+	l.Log.Info("cells begin to leave", "cells", s.Mark, "drain", l.Service.Drain.Timeout, "reason", marks[0].Reason)
 	return nil
 }
 
-// leaverOrder sorts the cells that may leave, best first: those not ready,
-// then the least loaded, then the youngest; the leader's own comes last.
+// leaverOrder sorts the cells that may leave, best first: mutants, unless the
+// genome in their place is the one that fails; then those not ready, then the
+// youngest. The leader's own comes last of its kind.
 func (l *Leader) leaverOrder(names []string, v view) []string {
-	out := slices.Clone(names)
+	out, mutants, halted := slices.Clone(names), l.mutants(v), l.halted()
+	stays := func(name string) bool { return slices.Contains(mutants, name) == halted }
 	slices.SortStableFunc(out, func(a, b string) int {
 		return cmp.Or(
+			compareBool(stays(a), stays(b)),
 			compareBool(l.isOwn(a), l.isOwn(b)),
 			compareBool(v.ready(a), v.ready(b)),
 			l.younger(a, b),

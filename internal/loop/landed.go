@@ -124,6 +124,7 @@ func (l *Leader) notCarriedOut(ctx context.Context, r result) {
 		if !slices.Contains(l.failed, n.Name) {
 			l.failed = append(l.failed, n.Name)
 		}
+		l.stillborn([]string{n.Name}, "its birth failed: "+cause(r.err))
 	}
 	l.close(ctx, r)
 }

@@ -64,6 +64,7 @@ type Leader struct {
 	retry    time.Time       // nothing is tried before this instant
 	trouble  string          // what was in the way of the last try
 	drift    []guard.Refusal // what the last plan left alone outside the cells
+	renewal  string          // what is in the way of renewing cells
 }
 
 // Process says which process leads, for the note that lets another break the
@@ -183,8 +184,8 @@ func (l *Leader) roster() roster {
 
 func (l *Leader) cells() []string { return l.roster().Names }
 
-func (l *Leader) books() books {
-	return books{names: l.cells(), orders: l.record.Orders, held: l.held}
+func (l *Leader) books(surge int) books {
+	return books{names: l.cells(), orders: l.record.Orders, held: l.held, surge: surge}
 }
 
 // start lets the worker do one thing. It must not be busy.

@@ -45,6 +45,7 @@ type view struct {
 	paused     string // who paused, or nothing
 	leaving    map[string]fleet.Leaving
 	tombstones []fleet.Tombstone
+	published  *fleet.Published
 	consulErr  error // pins, marks and tombstones are as of the last beat
 	proven     bool  // the leader's own session was proven
 }
@@ -55,7 +56,7 @@ func (l *Leader) look(ctx context.Context) view {
 	s := l.Service
 	v := view{
 		at: l.Now(), byCell: map[string]sense.Vitals{},
-		pin: l.seen.pin, paused: l.seen.paused, leaving: l.seen.leaving, tombstones: l.seen.tombstones,
+		pin: l.seen.pin, paused: l.seen.paused, leaving: l.seen.leaving, tombstones: l.seen.tombstones, published: l.seen.published,
 	}
 	defer func() { l.seen = v }()
 	ctx, cancel := context.WithTimeout(ctx, max(s.Beat, time.Second)*4/5)
@@ -134,7 +135,11 @@ func (v *view) readMarks(ctx context.Context, c *fleet.Client, service string) e
 	if err != nil {
 		return err
 	}
-	v.pin, v.paused, v.tombstones = pin, paused, tombstones
+	published, err := c.Published(ctx, service)
+	if err != nil {
+		return err
+	}
+	v.pin, v.paused, v.tombstones, v.published = pin, paused, tombstones, published
 	v.leaving = make(map[string]fleet.Leaving, len(marks))
 	for _, m := range marks {
 		v.leaving[m.Cell] = m

@@ -16,6 +16,7 @@ import (
 type Metrics struct {
 	leader                             *prometheus.GaugeVec
 	desired, ordered, ready, min, max  *prometheus.GaugeVec
+	mutants                            *prometheus.GaugeVec
 	decisions, births, applies         *prometheus.CounterVec
 	refusals, replacements, heldSilent *prometheus.CounterVec
 	birthSeconds, applySeconds         *prometheus.HistogramVec
@@ -42,6 +43,7 @@ func NewMetrics(reg prometheus.Registerer, now func() time.Time) *Metrics {
 		desired:      gauge("desired_cells", "Cells that the last decision wants."),
 		ordered:      gauge("ordered_cells", "Cells that the record orders, those that leave not counted."),
 		ready:        gauge("ready_cells", "Cells that take work."),
+		mutants:      gauge("mutant_cells", "Cells of another genome than the one published."),
 		min:          gauge("min_cells", "Fewest cells that the policy allows."),
 		max:          gauge("max_cells", "Most cells that the policy allows."),
 		decisions:    counter("decisions_total", "Decisions by the code of their reason.", "code"),
@@ -54,7 +56,7 @@ func NewMetrics(reg prometheus.Registerer, now func() time.Time) *Metrics {
 		applySeconds: seconds("apply_seconds", "Time from plan to the end of apply.", "result"),
 		readings:     newReadingCollector(now),
 	}
-	reg.MustRegister(m.leader, m.desired, m.ordered, m.ready, m.min, m.max, m.decisions, m.births,
+	reg.MustRegister(m.leader, m.desired, m.ordered, m.ready, m.mutants, m.min, m.max, m.decisions, m.births,
 		m.applies, m.refusals, m.replacements, m.heldSilent, m.birthSeconds, m.applySeconds, m.readings)
 	return m
 }
@@ -63,7 +65,7 @@ func NewMetrics(reg prometheus.Registerer, now func() time.Time) *Metrics {
 // that nobody reads an old leader's numbers. Totals stay.
 func (m *Metrics) forget(service string) {
 	m.leader.WithLabelValues(service).Set(0)
-	for _, g := range []*prometheus.GaugeVec{m.desired, m.ordered, m.ready, m.min, m.max} {
+	for _, g := range []*prometheus.GaugeVec{m.desired, m.ordered, m.ready, m.mutants, m.min, m.max} {
 		g.DeleteLabelValues(service)
 	}
 	m.readings.forget(service)

@@ -17,6 +17,8 @@ type books struct {
 	names  []string
 	orders []fleet.Order
 	held   map[string]heldCell
+	// surge is how many of the names are there only while others are renewed.
+	surge int
 }
 
 // eyes turn views into observations. They remember the last samples, since a
@@ -39,7 +41,7 @@ func (e *eyes) observe(v view, b books, m *memory) balance.Observation {
 	changes, downs, _ := m.counts(v.at)
 	obs := balance.Observation{
 		At:         v.at,
-		Ordered:    len(without(b.names, slices.Collect(maps.Keys(v.leaving)))),
+		Ordered:    len(without(b.names, slices.Collect(maps.Keys(v.leaving)))) - b.surge,
 		Ready:      e.ready(v, b),
 		InFlight:   inFlight(v, b),
 		Changes:    changes,

@@ -127,7 +127,7 @@ func (l *Leader) firstLook(ctx context.Context) (view, error) {
 	}
 	l.takeOver(result{what: preparing, prepared: p})
 	first := l.look(ctx)
-	l.eyes.observe(first, l.books(), &l.memory)
+	l.eyes.observe(first, l.books(l.surge(first)), &l.memory)
 	if err := pause(ctx, l.Service.Beat); err != nil {
 		return view{}, err
 	}
@@ -143,7 +143,7 @@ func (l *Leader) firstLook(ctx context.Context) (view, error) {
 
 // once decides and turns the decision into a step, without taking it.
 func (l *Leader) once(ctx context.Context, v view) (step, Outcome) {
-	obs := l.eyes.observe(v, l.books(), &l.memory)
+	obs := l.eyes.observe(v, l.books(l.surge(v)), &l.memory)
 	l.memory.Law, l.last = balance.Decide(lawConfig(l.Service), l.memory.Law, obs)
 	w, reason := l.wish(ctx, v)
 	s := l.roster().step(w, func(names []string) []string { return l.leaverOrder(names, v) })

@@ -48,6 +48,7 @@ func (l *Leader) place(ctx context.Context, s step, reason string) error {
 	if !l.roster().Named {
 		next.Names = nil
 	}
+	next.Surge = s.Surge
 	unborn, leaving := l.unfinished(s)
 	next.Orders = []fleet.Order{{
 		ID:     fmt.Sprintf("%d-%d", l.lease.Epoch(), now.UnixMilli()),

@@ -16,6 +16,8 @@ const wordEvery = 30 * time.Second
 // Consul when it says something new. A leader is never silent.
 type report struct {
 	code, trouble string
+	mutants       int
+	renewal       string
 	desired       int
 	writtenAt     time.Time
 }
@@ -25,9 +27,11 @@ type report struct {
 func (l *Leader) tell(ctx context.Context, v view, obs balance.Observation, trouble string) {
 	l.measure(v, obs)
 	d := l.last
-	news := d.Code != l.told.code || d.Desired != l.told.desired || trouble != l.told.trouble
+	news := d.Code != l.told.code || d.Desired != l.told.desired || trouble != l.told.trouble ||
+		l.renewal != l.told.renewal || len(l.mutants(v)) != l.told.mutants
 	if news {
-		l.Log.Info("decision", "desired", d.Desired, "ordered", d.Ordered, "ready", d.Ready, "code", d.Code, "reason", d.Reason, "trouble", trouble)
+		l.Log.Info("decision", "desired", d.Desired, "ordered", d.Ordered, "ready", d.Ready, "code", d.Code, "reason", d.Reason, "trouble", trouble,
+			"mutants", len(l.mutants(v)), "renewal", l.renewal)
 	} else {
 		l.Log.Debug("decision", "desired", d.Desired, "code", d.Code, "reason", d.Reason, "trouble", trouble)
 	}
@@ -40,7 +44,7 @@ func (l *Leader) tell(ctx context.Context, v view, obs balance.Observation, trou
 	} else {
 		written = v.at
 	}
-	l.told = report{code: d.Code, trouble: trouble, desired: d.Desired, writtenAt: written}
+	l.told = report{code: d.Code, trouble: trouble, desired: d.Desired, writtenAt: written, mutants: len(l.mutants(v)), renewal: l.renewal}
 }
 
 // rest says why nothing is looked at or done.
@@ -58,7 +62,7 @@ func (l *Leader) rest(ctx context.Context, code, why string) {
 }
 
 func (l *Leader) word(v view, obs balance.Observation, trouble string) Word {
-	w := Word{Decision: l.last, Trouble: trouble}
+	w := Word{Decision: l.last, Trouble: trouble, Mutants: l.mutants(v), Renewal: l.renewal}
 	for _, d := range l.drift {
 		w.Drift = append(w.Drift, d.String())
 	}
@@ -80,6 +84,7 @@ func (l *Leader) measure(v view, obs balance.Observation) {
 	if v.membersErr == nil {
 		m.ready.WithLabelValues(name).Set(float64(d.Ready))
 	}
+	m.mutants.WithLabelValues(name).Set(float64(len(l.mutants(v))))
 	m.min.WithLabelValues(name).Set(float64(l.Service.Min))
 	m.max.WithLabelValues(name).Set(float64(l.Service.Max))
 	m.readings.set(name, map[string]reading.Reading{

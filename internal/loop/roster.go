@@ -32,6 +32,10 @@ type wish struct {
 	// Held is how many machines exist, half-born ones included, and Max how
 	// many may.
 	Held, Max int
+	// Renew is how many cells are renewed side by side, 0 while none are. Surge is
+	// how many there are to be beside those desired meanwhile, Retire how many of
+	// those that begin to leave do so to be renewed, Decided what the law wants.
+	Renew, Surge, Retire, Decided int
 	// Births is how many cells may be born by this order at most, Destroys how
 	// many taken away or replaced.
 	Births, Destroys int
@@ -45,8 +49,12 @@ type step struct {
 	Names []string
 	Next  int
 	// TakeBack are leaving cells that stay after all; Mark those that begin to
-	// drain.
+	// drain, the first Retire of them to be renewed.
 	TakeBack, Mark []string
+	Retire         int
+	// Surge is how many cells there are after the order beside those that the law
+	// wants, because others are renewed.
+	Surge int
 }
 
 func (s step) orders() bool { return len(s.Add)+len(s.Remove)+len(s.Replace) > 0 }
@@ -59,7 +67,7 @@ func (r roster) step(w wish, leaverRank func([]string) []string) step {
 	lost = lost[:min(len(lost), w.Destroys)]
 	r.lose(&s, w, lost)
 	staying := without(r.Names, s.Remove, w.Leaving)
-	switch n := w.Desired - len(staying); {
+	switch n := w.Desired + w.Surge - len(staying); {
 	case n > 0:
 		s.TakeBack = r.takeBack(intersect(r.Names, w.Leaving), lost, n)
 		r.add(&s, w, n-len(s.TakeBack))
@@ -74,6 +82,9 @@ func (r roster) step(w wish, leaverRank func([]string) []string) step {
 		s.Add, s.Next = nil, r.Next
 	}
 	s.Names = append(without(r.Names, s.Remove), s.Add...)
+	s.Retire = min(w.Retire, len(s.Mark))
+	after := len(without(s.Names, without(w.Leaving, s.TakeBack)))
+	s.Surge = max(-w.Renew, min(after-w.Decided, w.Renew))
 	return s
 }
 

@@ -19,6 +19,9 @@ type Status struct {
 	Count   *int            `json:"count"`
 	Names   []string        `json:"names,omitempty"`
 	Epoch   uint64          `json:"epoch,omitempty"`
+	Bundle  string          `json:"bundle,omitempty"`
+	Genome  string          `json:"genome,omitempty"`
+	Halt    *fleet.Halt     `json:"halt,omitempty"`
 	Ready   int             `json:"ready"`
 	Pin     *fleet.Pin      `json:"pin,omitempty"`
 	Paused  string          `json:"paused,omitempty"`
@@ -40,6 +43,10 @@ type Word struct {
 	// Drift is what the last plan would have changed outside the cells, and was
 	// left alone.
 	Drift []string `json:"drift,omitempty"`
+	// Mutants are the cells of another genome than the one published, Renewal
+	// what is in the way of renewing them.
+	Mutants []string `json:"mutants,omitempty"`
+	Renewal string   `json:"renewal,omitempty"`
 	// Lag is in messages, LagSeconds how long it takes to work off; nil where
 	// unknown or not asked for.
 	Lag        *float64 `json:"lag,omitempty"`
@@ -52,6 +59,7 @@ func ReadStatus(ctx context.Context, c *fleet.Client, service string) Status {
 	record, _, err := c.Record(ctx, service)
 	if err == nil {
 		s.Count, s.Names, s.Epoch, s.Orders = &record.Count, record.Names, record.Epoch, record.Orders
+		s.Bundle, s.Genome, s.Halt = record.Bundle, record.Genome, record.Halt
 	}
 	s.missing("the record", err, fleet.ErrNoRecord)
 	s.Leader, err = c.Leader(ctx, service)

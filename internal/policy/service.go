@@ -41,6 +41,7 @@ type Service struct {
 	Drain       Drain       `policy:"drain"`
 	Birth       Birth       `policy:"birth"`
 	Replace     Replace     `policy:"replace"`
+	Renew       Renew       `policy:"renew"`
 	Limits      Limits      `policy:"limits"`
 	Law         Law         `policy:"law"`
 }
@@ -250,6 +251,13 @@ type Replace struct {
 	// MassHold is how long no cell is replaced after three or more, and over a
 	// third, went silent together: then it is more likely the network.
 	MassHold time.Duration `policy:"mass_hold" default:"2m" within:"[0s,24h]"`
+}
+
+// Renew says how cells of another genome than the published one are replaced.
+type Renew struct {
+	// AtOnce is how many cells are renewed side by side; 0 for none: then they
+	// go only as cells go anyway.
+	AtOnce int `policy:"at_once" default:"1" within:"[0,1000]"`
 }
 
 // Limits bound how much is changed.

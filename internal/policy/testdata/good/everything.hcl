@@ -101,6 +101,10 @@ service "api" {
     mass_hold = "1m"
   }
 
+  renew {
+    at_once = 3
+  }
+
   limits {
     destroys_per_apply = 5
     destroys_per_hour  = 30
