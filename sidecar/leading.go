@@ -24,6 +24,7 @@ import (
 type leading struct {
 	policy     *policy.Policy
 	dir        string // of the policy file
+	policyFile string // its name there; for those who make bundles
 	fleet      *fleet.Client
 	holder     fleet.Holder
 	generation int

@@ -58,7 +58,7 @@ func (e *exitCodeError) Unwrap() error { return e.err }
 func commands() []command {
 	return []command{
 		runCommand, planCommand, applyCommand, statusCommand, varsCommand,
-		pinCommand, unpinCommand, pauseCommand, resumeCommand, validateCommand, versionCommand,
+		pinCommand, unpinCommand, pauseCommand, resumeCommand, publishCommand, validateCommand, versionCommand,
 	}
 }
 

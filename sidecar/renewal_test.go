@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -13,10 +14,19 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
 )
 
-// publish says in Consul that a genome was published.
-func (h *house) publish(genome string) {
+// publishing is a policy of a service that can be published.
+var publishing = houseOptions{Initial: 3, Above: `bundle = "bundles"`, Policy: `
+  genome = "pod.genome.hcl"
+  drain { timeout = "1s" }`}
+
+// publish publishes a release as a person does and returns its genome's digest.
+func (h *house) publish(release string) string {
 	h.t.Helper()
-	h.must(h.fleet.Publish(h.t.Context(), "pod", fleet.Published{Bundle: "bundle-of-" + genome, Genome: genome, At: time.Now(), By: "test"}))
+	h.write("pod.genome.hcl", fmt.Sprintf("command = [\"sleep\"]\nenvironment = { RELEASE = %q }\n", release))
+	h.succeed("publish", "pod")
+	p, err := h.fleet.Published(h.t.Context(), "pod")
+	h.must(err)
+	return p.Genome
 }
 
 // fewest watches how many cells take work, until the function it returns is
@@ -43,8 +53,8 @@ func (h *house) fewest() func() (least, most int) {
 	return func() (int, int) { cancel(); <-done; return least, most }
 }
 
-// renewed waits until three cells, all of the genome "one", are what everything agrees on.
-func (h *house) renewed() []string {
+// renewed waits until three cells, all of a genome, are what everything agrees on.
+func (h *house) renewed(genome string) []string {
 	h.t.Helper()
 	var names []string
 	testkit.Await(h.t, 2*time.Minute, func(ctx context.Context) error {
@@ -57,7 +67,7 @@ func (h *house) renewed() []string {
 			return err
 		}
 		for _, m := range members {
-			if m.Genome != "one" {
+			if m.Genome != genome {
 				return fmt.Errorf("%s is of genome %q\n%s", m.Name, m.Genome, h.logs())
 			}
 			names = append(names, m.Name)
@@ -73,55 +83,64 @@ func (h *house) renewed() []string {
 func TestRenewal(t *testing.T) {
 	needServers(t)
 	t.Parallel()
-	h := newHouse(t, houseOptions{Initial: 3, Min: 3, Max: 5, Policy: `drain { timeout = "1s" }`})
+	o := publishing
+	o.Min, o.Max = 3, 5
+	h := newHouse(t, o)
 	h.apply()
 	h.settled(3, time.Minute)
 	stop := h.fewest()
-	h.publish("one")
-	names := h.renewed()
+	one := h.publish("one")
+	names := h.renewed(one)
 	if least, most := stop(); least < 3 || most > 4 {
 		t.Errorf("there were %d to %d cells, want 3 or 4 at any time", least, most)
+	}
+	wantTree := "pod-4, generation 1, born .* ago, genome " + short(one) + ", passing: 3 of 3 cells are of another genome than the one published"
+	if out := h.succeed("status", "-lineage"); !regexp.MustCompile(wantTree).MatchString(out) {
+		t.Errorf("the lineage doesn't have %q:\n%s", wantTree, out)
 	}
 	main := filepath.Join(h.module(), "main.tf")
 	whole, err := os.ReadFile(main)
 	h.must(err)
 	h.write("pod/main.tf", strings.Replace(string(whole), `"sleep"`, `"/nowhere/to/be/found"`, 1))
 	stop = h.fewest()
-	h.publish("broken")
+	broken := h.publish("broken")
 	var halt *fleet.Halt
 	testkit.Await(t, 2*time.Minute, func(ctx context.Context) error {
 		record, _, err := h.fleet.Record(ctx, "pod")
 		if err != nil {
 			return err
 		}
-		if halt = record.Halt; halt == nil || halt.Genome != "broken" {
+		if halt = record.Halt; halt == nil || halt.Genome != broken {
 			return fmt.Errorf("not halted: %+v\n%s", record, h.logs())
 		}
 		return nil
 	})
 	h.settled(3, time.Minute)
-	if after := h.renewed(); fmt.Sprint(after) != fmt.Sprint(names) {
+	if after := h.renewed(one); fmt.Sprint(after) != fmt.Sprint(names) {
 		t.Errorf("the cells are %v, were %v", after, names)
 	}
 	if least, _ := stop(); least < 3 {
 		t.Errorf("there were only %d cells", least)
 	}
 	out := h.succeed("status")
-	for _, want := range []string{"3 of 3 cells are of another genome than broken", "the renewal is stopped: pod-", "publish another genome, or the one before"} {
+	for _, want := range []string{"3 of 3 cells are of another genome than " + short(broken), "the renewal is stopped: pod-", "publish another genome, or the one before"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("status doesn't say %q:\n%s", want, out)
 		}
 	}
+	// The way back, as publish told it.
+	p, err := h.fleet.Published(t.Context(), "pod")
+	h.must(err)
 	h.write("pod/main.tf", string(whole))
-	h.publish("one")
+	h.succeed("publish", "-digest", p.Before, "pod")
 	testkit.Await(t, time.Minute, func(ctx context.Context) error {
 		record, _, err := h.fleet.Record(ctx, "pod")
-		if err == nil && (record.Halt != nil || record.Genome != "one") {
+		if err == nil && (record.Halt != nil || record.Genome != one) {
 			err = fmt.Errorf("halt %+v of %s", record.Halt, record.Genome)
 		}
 		return err
 	})
-	if after := h.renewed(); fmt.Sprint(after) != fmt.Sprint(names) {
+	if after := h.renewed(one); fmt.Sprint(after) != fmt.Sprint(names) {
 		t.Errorf("after the way back the cells are %v, were %v", after, names)
 	}
 	h.succeed("pause")
@@ -133,12 +152,13 @@ func TestRenewal(t *testing.T) {
 func TestRenewalWithoutRoom(t *testing.T) {
 	needServers(t)
 	t.Parallel()
-	h := newHouse(t, houseOptions{Initial: 3, Min: 2, Max: 3, Policy: `drain { timeout = "1s" }`})
+	o := publishing
+	o.Min, o.Max = 2, 3
+	h := newHouse(t, o)
 	h.apply()
 	h.settled(3, time.Minute)
 	stop := h.fewest()
-	h.publish("one")
-	h.renewed()
+	h.renewed(h.publish("one"))
 	if least, most := stop(); least < 2 || most > 3 {
 		t.Errorf("there were %d to %d cells, want 2 or 3 at any time", least, most)
 	}

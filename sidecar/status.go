@@ -24,14 +24,31 @@ var statusCommand = command{
 		s.definePolicy(fs)
 		asJSON := fs.Bool("json", false, "print JSON, for programs")
 		terms := fs.Bool("terms", false, "print every term of the last decision")
+		tree := fs.Bool("lineage", false, "print which cell's leader ordered which cell, and why, as a tree")
 		return func(ctx context.Context, std stdio, args []string) error {
 			name, err := atMostOne(args)
 			if err != nil {
 				return err
 			}
+			if *tree && (*asJSON || *terms) {
+				return misused("-lineage goes with neither -json nor -terms")
+			}
+			if *tree {
+				return s.lineage(ctx, std, name)
+			}
 			return s.status(ctx, std, name, *asJSON, *terms)
 		}
 	},
+}
+
+func (s *settings) lineage(ctx context.Context, std stdio, name string) error {
+	return s.withClient(std, func(p *policy.Policy, c *fleet.Client) error {
+		services, err := chosen(p, name)
+		if err != nil {
+			return err
+		}
+		return lineage(ctx, std.Out, c, services, time.Now())
+	})
 }
 
 func (s *settings) status(ctx context.Context, std stdio, name string, asJSON, terms bool) error {

@@ -39,6 +39,7 @@ var validateCommand = command{
 // them are errors.
 type findings struct {
 	out    io.Writer
+	quiet  bool // says only what is wrong
 	errors int
 }
 
@@ -50,14 +51,18 @@ func (f *findings) fail(format string, args ...any) {
 }
 
 func (f *findings) line(kind, format string, args ...any) {
+	if f.quiet && kind == "ok" {
+		return
+	}
 	// A report that can't be printed still ends in the right exit code.
 	_, _ = fmt.Fprintf(f.out, "%-8s %s\n", kind, strings.ReplaceAll(fmt.Sprintf(format, args...), "\n", "\n         "))
 }
 
-// module fails for each error in a root module, at its line where it has one.
-func (f *findings) module(service string, diags hcl.Diagnostics) {
+// file fails for each error in a file that the policy names, at its line where it
+// has one.
+func (f *findings) file(service, field string, diags hcl.Diagnostics) {
 	for _, d := range diags {
-		at := "terraform.dir"
+		at := field
 		if d.Subject != nil {
 			at = fmt.Sprintf("%s:%d", d.Subject.Filename, d.Subject.Start.Line)
 		}
@@ -89,12 +94,16 @@ func (s *settings) validate(ctx context.Context, std stdio, live bool) error {
 	if err != nil {
 		return err
 	}
+	n.policyFile = filepath.Base(s.path())
 	f := &findings{out: std.Out}
 	f.fine("%s: %s", s.path(), plural(len(p.Services), "service"))
 	var sound []*policy.Service // their root modules have no error
 	for _, service := range p.Services {
 		before := f.errors
 		n.validateModule(f, service)
+		if service.Genome != "" {
+			n.validateGenome(ctx, f, service)
+		}
 		if f.errors == before {
 			sound = append(sound, service)
 		}
@@ -117,7 +126,7 @@ func (n *leading) validateModule(f *findings, s *policy.Service) {
 	dir, before := n.resolve(t.Dir), f.errors
 	m, diags := act.Inspect(dir)
 	if diags.HasErrors() {
-		f.module(s.Name, diags)
+		f.file(s.Name, "terraform.dir", diags)
 		return
 	}
 	if _, ok := m.Variables[t.Variable]; !ok {

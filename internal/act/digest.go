@@ -28,42 +28,58 @@ const (
 // is hidden (but for the dependency lock file), logs and our own variable file
 // are left out.
 func digest(dir string, calls map[string]string) (string, error) {
-	d := &digester{root: dir, sum: sha256.New(), seen: make(map[string]bool)}
-	for _, sub := range localModules(dir, calls) {
-		if err := d.tree(sub); err != nil {
+	files, err := moduleFiles(dir, calls)
+	if err != nil {
+		return "", fmt.Errorf("digest root module %s: %w", dir, err)
+	}
+	d := &digester{root: dir, sum: sha256.New()}
+	for _, path := range files {
+		if err := d.file(path); err != nil {
 			return "", fmt.Errorf("digest root module %s: %w", dir, err)
 		}
 	}
 	return hex.EncodeToString(d.sum.Sum(nil)), nil
 }
 
+// Files lists the files that the module's digest is made of, those of the local
+// modules it calls included: what it takes to plan and apply it elsewhere.
+func (m Module) Files() ([]string, error) { return moduleFiles(m.Dir, m.Calls) }
+
+func moduleFiles(dir string, calls map[string]string) ([]string, error) {
+	var files []string
+	seen := map[string]bool{} // local modules may lie in one another
+	for _, sub := range localModules(dir, calls) {
+		err := filepath.WalkDir(sub, func(path string, e fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			if e.IsDir() {
+				if path != sub && (strings.HasPrefix(e.Name(), ".") || e.Name() == "terraform.tfstate.d") {
+					return filepath.SkipDir
+				}
+				return nil
+			}
+			if leftOut(e.Name()) || seen[path] {
+				return nil
+			}
+			seen[path] = true
+			files = append(files, path)
+			if len(files) > mostFiles {
+				return fmt.Errorf("it holds more than %d files: keep working data elsewhere", mostFiles)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}
+
 type digester struct {
 	root  string
 	sum   hash.Hash
-	seen  map[string]bool // files, as local modules may lie in one another
 	bytes int64
-}
-
-func (d *digester) tree(dir string) error {
-	return filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if e.IsDir() {
-			if path != dir && (strings.HasPrefix(e.Name(), ".") || e.Name() == "terraform.tfstate.d") {
-				return filepath.SkipDir
-			}
-			return nil
-		}
-		if leftOut(e.Name()) || d.seen[path] {
-			return nil
-		}
-		d.seen[path] = true
-		if len(d.seen) > mostFiles {
-			return fmt.Errorf("it holds more than %d files: keep working data elsewhere", mostFiles)
-		}
-		return d.file(path)
-	})
 }
 
 func leftOut(name string) bool {

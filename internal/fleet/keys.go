@@ -17,6 +17,8 @@ const (
 	keyApplying   = "applying"
 	keyLeaving    = "leaving"
 	keyTombstones = "tombstones"
+	keyPublished  = "published"
+	keyBirths     = "births"
 )
 
 var (

@@ -85,6 +85,7 @@ func (c *Cell) Run(ctx context.Context) error {
 	g.Go(func() error { c.measure(ctx); return nil })
 	g.Go(func() error { c.watchMark(ctx); return nil })
 	g.Go(func() error { c.tellDrain(ctx); return nil })
+	g.Go(func() error { c.remember(ctx); return nil })
 	_ = g.Wait() // they end with ctx, and say what goes wrong in the log
 	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
@@ -92,6 +93,20 @@ func (c *Cell) Run(ctx context.Context) error {
 		c.Log.Warn("could not deregister; the leader will", "cell", c.Identity.Name, "error", err)
 	}
 	return ctx.Err()
+}
+
+// remember writes down the cell's birth, once it is over.
+func (c *Cell) remember(ctx context.Context) {
+	for pause(ctx, time.Second) == nil {
+		if ok, _ := c.App.Well(); !ok {
+			continue
+		}
+		err := c.Fleet.Remember(ctx, c.Identity)
+		if err == nil {
+			return
+		}
+		c.Log.Debug("could not write down the birth; trying again", "cell", c.Identity.Name, "error", err)
+	}
 }
 
 // How often the application's health is looked at: closely until the cell is

@@ -72,6 +72,9 @@ func (l *Leader) Apply(ctx context.Context) (Outcome, error) {
 		return Outcome{}, err
 	}
 	defer l.saveMemory(ctx, true)
+	if err := l.takePublished(ctx, v); err != nil {
+		return Outcome{}, err
+	}
 	s, o := l.once(ctx, v)
 	if o.Held != "" {
 		return o, nil

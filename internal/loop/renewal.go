@@ -88,10 +88,10 @@ func (l *Leader) renew(w *wish, v view) string {
 	if l.roster().keepsNames() {
 		return fmt.Sprintf("%d cells are of another genome and keep their names: renew each by hand with terraform apply -replace", len(mutants))
 	}
+	w.Renew = min(pace, len(mutants))
 	if l.halted() {
 		return fmt.Sprintf("the renewal is stopped: %s; publish another genome, or the one before", l.record.Halt.Reason)
 	}
-	w.Renew = min(pace, len(mutants))
 	staying := without(l.cells(), w.Leaving)
 	more := len(staying) - w.Desired
 	full := w.Held >= w.Max

@@ -13,8 +13,8 @@ import (
 const sweepEvery = time.Hour
 
 // sweep takes away what no longer means anything in Consul: registrations of
-// earlier lives, those of silent cells that the record no longer has, and
-// tombstones that nobody can ask for any more. A cell that is heard but that the
+// earlier lives, those of silent cells that the record no longer has,
+// tombstones that nobody can ask for any more, and births of long ago. A cell that is heard but that the
 // record doesn't have is somebody's: it is told of and left alone.
 func (l *Leader) sweep(ctx context.Context, v view) {
 	l.forgetTheGone(v)
@@ -37,6 +37,9 @@ func (l *Leader) sweep(ctx context.Context, v view) {
 	}
 	if _, err := l.lease.SweepTombstones(ctx); err != nil {
 		l.Log.Warn("could not remove old tombstones", "error", err)
+	}
+	if _, err := l.lease.SweepBirths(ctx, l.cells()); err != nil {
+		l.Log.Warn("could not forget old births", "error", err)
 	}
 	l.sweptAt = v.at
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -11,10 +12,17 @@ func check(d *decoder, p *Policy) {
 	if p.Kafka != nil {
 		d.kafka(p.Kafka)
 	}
+	if strings.Contains(p.Bundle, "://") {
+		d.refuse("No directory", &p.Bundle, "is %q, and this version stores bundles in a directory. Name one that every cell can reach, such as a mounted share.", p.Bundle)
+	}
 	d.tellApart(p)
 	d.graph(p)
 	for _, s := range p.Services {
 		d.service(s)
+		if s.Genome != "" && p.Bundle == "" {
+			d.refuse("No store", &s.Genome, "is %q, but the policy doesn't say where bundles are stored. "+
+				`Add bundle = "bundles" at the top of the file.`, s.Genome)
+		}
 		if s.KafkaLag != nil && p.Kafka == nil {
 			d.add("No queue", d.at(s.KafkaLag), "service %q is scaled by kafka_lag, but the policy has no block kafka. "+
 				`Add kafka { brokers = ["host:9092"] } at the top of the file.`, s.Name)

@@ -31,6 +31,10 @@ import (
 
 // Policy is what one file says.
 type Policy struct {
+	// Bundle is the folder where bundles are stored: what is published for a
+	// service, by its digest. It is relative to the policy, and may be a share.
+	Bundle string `policy:"bundle"`
+
 	Consul   Consul     `policy:"consul"`
 	Kafka    *Kafka     `policy:"kafka"`
 	Services []*Service `policy:"service,required"`

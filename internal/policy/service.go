@@ -31,6 +31,10 @@ type Service struct {
 	// then unknown.
 	Members string `policy:"members" default:"consul" one:"consul|state"`
 
+	// Genome is the file that says what a cell is made of, relative to the policy;
+	// with it the service can be published. It needs `bundle`.
+	Genome string `policy:"genome"`
+
 	Terraform   Terraform   `policy:"terraform,required"`
 	KafkaLag    *KafkaLag   `policy:"kafka_lag"`
 	Requests    *Requests   `policy:"requests"`

@@ -1,4 +1,6 @@
 # Every block, most fields.
+bundle = "bundles"
+
 consul {
   addresses   = ["consul-1.example:8501", "[::1]:8501"]
   scheme      = "https"
@@ -30,6 +32,8 @@ kafka {
 }
 
 service "api" {
+  genome = "api.genome.hcl"
+
   min   = 2
   max   = 20
   beat  = "2s"

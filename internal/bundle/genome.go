@@ -1,0 +1,47 @@
+package bundle
+
+// Genome is everything that makes a cell, its sources resolved to their digests.
+type Genome struct {
+	Format  int    `json:"format"`
+	Service string `json:"service"`
+	// Command is the application, which the sidecar runs.
+	Command []string `json:"command,omitempty"`
+	// User is who it runs as; empty for root.
+	User string `json:"user,omitempty"`
+	// Environment is added to that of the cell.
+	Environment map[string]string `json:"environment,omitempty"`
+	Directories []Directory       `json:"directories,omitempty"`
+	Files       []File            `json:"files,omitempty"`
+	// Run are commands, in their order, after the files are there.
+	Run []Command `json:"run,omitempty"`
+	// Units are started before the cell is.
+	Units []string `json:"units,omitempty"`
+}
+
+// Directory is one that the cell needs.
+type Directory struct {
+	Path  string `json:"path"`
+	Mode  string `json:"mode"`
+	Owner string `json:"owner,omitempty"`
+}
+
+// File is one that the cell needs; its content is a blob.
+type File struct {
+	Path   string `json:"path"`
+	Mode   string `json:"mode"`
+	Owner  string `json:"owner,omitempty"`
+	SHA256 string `json:"sha256"`
+	Size   int64  `json:"size"`
+}
+
+// Command is one that is run once; no shell reads it. Where Unless ends with 0
+// it isn't run.
+type Command struct {
+	Command []string `json:"command"`
+	Unless  []string `json:"unless,omitempty"`
+	Timeout string   `json:"timeout"`
+}
+
+// Digest names the genome: of two cells with the same one, either can take the
+// other's place.
+func (g Genome) Digest() string { return digestOf(g) }

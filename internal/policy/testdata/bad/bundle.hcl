@@ -1,0 +1,8 @@
+bundle = "s3://somewhere/bundles"
+
+service "a" {
+  min    = 1
+  max    = 2
+  genome = "a.genome.hcl"
+  terraform { dir = "a" }
+}

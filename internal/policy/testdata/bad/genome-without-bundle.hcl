@@ -1,0 +1,6 @@
+service "a" {
+  min    = 1
+  max    = 2
+  genome = "a.genome.hcl"
+  terraform { dir = "a" }
+}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"path/filepath"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/bundle"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
+)
+
+var publishCommand = command{
+	name: "publish", args: "[SERVICE]",
+	summary: "store policy, root module and genome as one bundle, and have cells renewed to it",
+	note:    "Without a service all that have a genome are published. The leader renews cells of another genome, as renew in the policy says.",
+	flags: func(fs *flag.FlagSet) func(context.Context, stdio, []string) error {
+		var s settings
+		s.definePolicy(fs)
+		s.defineLog(fs, "warn")
+		dry := fs.Bool("dry-run", false, "check everything and say what would be published")
+		digest := fs.String("digest", "", "publish the bundle of this `digest` again, which the store holds")
+		return func(ctx context.Context, std stdio, args []string) error {
+			name, err := atMostOne(args)
+			if err != nil {
+				return err
+			}
+			return s.publish(ctx, std, name, *digest, *dry)
+		}
+	},
+}
+
+func (s *settings) publish(ctx context.Context, std stdio, name, digest string, dry bool) error {
+	p, err := s.load(std)
+	if err != nil {
+		return err
+	}
+	services, err := published(p, name)
+	if err != nil {
+		return err
+	}
+	if digest != "" && len(services) != 1 {
+		return misused("name the service that the bundle is of")
+	}
+	log, err := s.logger(std.Err)
+	if err != nil {
+		return err
+	}
+	dir, err := s.dir()
+	if err != nil {
+		return err
+	}
+	c, err := connect(p, log)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	n, err := newLeading(p, dir, c, prometheus.NewRegistry(), log)
+	if err != nil {
+		return err
+	}
+	n.policyFile = filepath.Base(s.path())
+	store, err := bundle.OpenStore(n.resolve(p.Bundle))
+	if err != nil {
+		return err
+	}
+	u := &publisher{leading: n, std: std, store: store, dry: dry}
+	if digest != "" {
+		return u.again(ctx, services[0], digest)
+	}
+	return u.all(ctx, services)
+}
+
+// published are the services that can be published.
+func published(p *policy.Policy, name string) ([]*policy.Service, error) {
+	all, err := chosen(p, name)
+	if err != nil {
+		return nil, err
+	}
+	var with []*policy.Service
+	for _, service := range all {
+		if service.Genome != "" {
+			with = append(with, service)
+		}
+	}
+	switch {
+	case len(with) > 0:
+		return with, nil
+	case name != "":
+		return nil, fmt.Errorf("%s has no genome: write what its cells are made of, and name the file as genome in the policy", name)
+	}
+	return nil, errors.New("no service has a genome: write what its cells are made of, and name the file as genome in the policy")
+}
+
+// publisher publishes services one after the other, once all of them are sound.
+type publisher struct {
+	*leading
+	std   stdio
+	store *bundle.Store
+	dry   bool
+}
+
+func (u *publisher) all(ctx context.Context, services []*policy.Service) error {
+	f := &findings{out: u.std.Err, quiet: true}
+	var built []*bundle.Bundle
+	for _, service := range services {
+		u.validateModule(f, service)
+		if b := u.validateGenome(ctx, f, service); b != nil {
+			built = append(built, b)
+		}
+	}
+	if f.errors > 0 {
+		return fmt.Errorf("%s to mend; nothing was published", plural(f.errors, "error"))
+	}
+	for i, b := range built {
+		if err := u.one(ctx, services[i], b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// validateGenome makes the bundle of a service from the files that lie here, nil
+// where something is wrong with it.
+func (n *leading) validateGenome(ctx context.Context, f *findings, s *policy.Service) *bundle.Bundle {
+	b, err := n.bundle(ctx, s)
+	wrong, ok := errors.AsType[*bundle.GenomeError](err)
+	switch {
+	case ok:
+		f.file(s.Name, "genome", wrong.Diags)
+	case err != nil:
+		f.fail("%s: %v", s.Name, err)
+	default:
+		f.fine("%s: genome %s, %s", s.Name, short(b.Manifest.Genome), plural(len(b.Genome.Files), "file"))
+		return b
+	}
+	return nil
+}
+
+func (n *leading) bundle(ctx context.Context, s *policy.Service) (*bundle.Bundle, error) {
+	m, diags := act.Inspect(n.resolve(s.Terraform.Dir))
+	if diags.HasErrors() {
+		return nil, fmt.Errorf("read the root module of %s: %w", s.Name, diags)
+	}
+	files, err := m.Files()
+	if err != nil {
+		return nil, fmt.Errorf("read the root module of %s: %w", s.Name, err)
+	}
+	return bundle.Build(ctx, bundle.Source{
+		Service: s.Name, Policy: n.resolve(n.policyFile), Module: m.Dir, Files: files, Genome: n.resolve(s.Genome),
+	})
+}
+
+// one stores a bundle and publishes it.
+func (u *publisher) one(ctx context.Context, s *policy.Service, b *bundle.Bundle) error {
+	if u.dry {
+		say(u.std.Out, "%s: bundle %s of %s, genome %s (not published: -dry-run)", s.Name, b.Digest(), plural(len(b.Blobs()), "file"), short(b.Genome.Digest()))
+		return nil
+	}
+	stored, err := u.store.Put(ctx, b)
+	if err != nil {
+		return err
+	}
+	say(u.std.Out, "%s: stored %s, %d of them new (%d bytes)", s.Name, plural(stored.Files, "file"), stored.New, stored.Bytes)
+	return u.announce(ctx, s, b.Digest(), b.Manifest.Genome)
+}
+
+// again publishes a bundle that was published before.
+func (u *publisher) again(ctx context.Context, s *policy.Service, digest string) error {
+	m, err := u.store.Manifest(ctx, digest)
+	if err != nil {
+		return err
+	}
+	if m.Service != s.Name {
+		return fmt.Errorf("bundle %s is one of %s, not of %s", digest, m.Service, s.Name)
+	}
+	if u.dry {
+		say(u.std.Out, "%s: bundle %s, genome %s (not published: -dry-run)", s.Name, digest, short(m.Genome))
+		return nil
+	}
+	return u.announce(ctx, s, digest, m.Genome)
+}
+
+// announce says in Consul what is published, and on the terminal what follows.
+func (u *publisher) announce(ctx context.Context, s *policy.Service, digest, genome string) error {
+	p, err := u.fleet.Publish(ctx, s.Name, fleet.Published{Bundle: digest, Genome: genome, By: whoAmI()})
+	if err != nil {
+		return err
+	}
+	say(u.std.Out, "%s: published bundle %s, genome %s", s.Name, digest, short(genome))
+	if s.Renew.AtOnce > 0 {
+		say(u.std.Out, "Its leader renews cells of another genome, %d at a time; homeostat status %s shows how far it is.", s.Renew.AtOnce, s.Name)
+	}
+	if p.Before != "" {
+		say(u.std.Out, "The way back: homeostat publish -digest %s %s", p.Before, s.Name)
+	}
+	return nil
+}
