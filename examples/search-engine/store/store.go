@@ -70,20 +70,24 @@ func point(ctx context.Context, c *pgx.ConnConfig, locate Locate) error {
 	return nil
 }
 
+// tablesLock is the number of the lock that is held while the tables are made.
+const tablesLock = 727365
+
 // prepare makes the tables where they are missing. Whether they are is asked
 // first, since CREATE INDEX IF NOT EXISTS locks the table even if it exists.
+//
+// Cells start side by side; one makes the tables, the others wait. They look
+// again in a transaction that begins with the lock held: in one that waited for
+// it, PostgreSQL may still answer from what it knew before.
 func prepare(ctx context.Context, conn *pgx.Conn) error {
-	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		var exists bool
-		const query = "SELECT to_regclass('links') IS NOT NULL"
-		if err := tx.QueryRow(ctx, query).Scan(&exists); err != nil || exists {
-			return err
-		}
-		// Cells start side by side; one makes the tables, the others wait.
-		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(727365)"); err != nil {
-			return err
-		}
-		if err := tx.QueryRow(ctx, query).Scan(&exists); err != nil || exists {
+	if exist, err := tablesExist(ctx, conn); err != nil || exist {
+		return err
+	}
+	if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock($1)", tablesLock); err != nil {
+		return fmt.Errorf("wait for whoever makes the tables: %w", err)
+	}
+	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if exist, err := tablesExist(ctx, tx); err != nil || exist {
 			return err
 		}
 		if _, err := tx.Exec(ctx, schema); err != nil {
@@ -91,6 +95,25 @@ func prepare(ctx context.Context, conn *pgx.Conn) error {
 		}
 		return nil
 	})
+	if err != nil {
+		return err // the connection is closed, and the lock ends with it
+	}
+	if _, err := conn.Exec(ctx, "SELECT pg_advisory_unlock($1)", tablesLock); err != nil {
+		return fmt.Errorf("let others look at the tables: %w", err)
+	}
+	return nil
+}
+
+// querier is a connection or a transaction.
+type querier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+func tablesExist(ctx context.Context, q querier) (exist bool, err error) {
+	if err := q.QueryRow(ctx, "SELECT to_regclass('links') IS NOT NULL").Scan(&exist); err != nil {
+		return false, fmt.Errorf("look for the tables: %w", err)
+	}
+	return exist, nil
 }
 
 // Close ends the connections.
