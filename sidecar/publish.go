@@ -109,7 +109,10 @@ func (u *publisher) all(ctx context.Context, services []*policy.Service) error {
 	f := &findings{out: u.std.Err, quiet: true}
 	var built []*bundle.Bundle
 	for _, service := range services {
-		u.validateModule(f, service)
+		before := f.errors
+		if u.validateModule(f, service); f.errors > before {
+			continue
+		}
 		if b := u.validateGenome(ctx, f, service); b != nil {
 			built = append(built, b)
 		}

@@ -101,7 +101,7 @@ func (s *settings) validate(ctx context.Context, std stdio, live bool) error {
 	for _, service := range p.Services {
 		before := f.errors
 		n.validateModule(f, service)
-		if service.Genome != "" {
+		if service.Genome != "" && f.errors == before {
 			n.validateGenome(ctx, f, service)
 		}
 		if f.errors == before {
