@@ -85,8 +85,12 @@ func (p *Processes) Hold(ctx context.Context, service, name string) (*Held, erro
 		return nil, err
 	}
 	h := &Held{Processes: p, service: service, name: name, dir: p.Folder(service, name)}
-	for {
+	for vanished := 0; ; {
 		ok, err := h.tryLock()
+		if errors.Is(err, errVanished) && vanished < vanishedMax {
+			vanished++
+			ok, err = false, nil
+		}
 		if err != nil {
 			return nil, fmt.Errorf("lock cell %s/%s: %w", service, name, err)
 		}
@@ -99,12 +103,19 @@ func (p *Processes) Hold(ctx context.Context, service, name string) (*Held, erro
 	}
 }
 
+// errVanished says that the folder went while it was being made, as the last cell
+// of the service did. Somewhere where no folder can be made looks the same, so
+// it is tried again only vanishedMax times.
+var errVanished = errors.New("the folder went while it was being made")
+
+const vanishedMax = 20
+
 // tryLock is false when somebody else has the lock, or took the folder away
 // between opening and locking.
 func (h *Held) tryLock() (bool, error) {
 	err := os.MkdirAll(h.dir, 0o700)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil // the last cell of the service went while it was made
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) {
+		return false, fmt.Errorf("%w: %w", errVanished, err)
 	}
 	if err != nil {
 		return false, err
@@ -112,7 +123,7 @@ func (h *Held) tryLock() (bool, error) {
 	path := filepath.Join(h.dir, "lock")
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+		return false, fmt.Errorf("%w: %w", errVanished, err)
 	}
 	if err != nil {
 		return false, err
