@@ -101,6 +101,11 @@ func (r *Root) StateCells(ctx context.Context) (Desired, guard.Shape, error) {
 		if err != nil {
 			return Desired{}, guard.Shape{}, fmt.Errorf("find the cells in the state: %w", err)
 		}
+		// The plan has waited for whoever held the state's lock, and may have made
+		// the cells meanwhile.
+		if resources, err = r.resources(ctx); err != nil {
+			return Desired{}, guard.Shape{}, fmt.Errorf("find the cells in the state: %w", err)
+		}
 		d := r.desired(rough, resources)
 		shape, err := r.Learn(ctx, d)
 		return d, shape, err
