@@ -163,6 +163,30 @@ func TestLeadersOwnCellGoes(t *testing.T) {
 	})
 }
 
+// TestCellsByTheStateAlone kills a cell whose health nobody may judge: the next
+// plan's refresh misses it, which is proof enough to make it anew.
+func TestCellsByTheStateAlone(t *testing.T) {
+	h := faulty(t, houseOptions{Module: "# written below\n", Policy: `
+  members = "state"
+  drain { timeout = "0s" }
+`})
+	h.write("pod/main.tf", fmt.Sprintf(countedCells, h.consul.Addr(), filepath.Join(h.dir, "cells"), filepath.Join(h.dir, "cell.sh")))
+	h.apply()
+	h.succeed("pin", "pod", "3")
+	h.counts(3, "cell")
+	first := h.lives()
+	victim := h.followers()[0]
+	h.killCell(victim)
+	h.succeed("pin", "pod", "4")
+	h.counts(4, "cell")
+	h.await("four cells live, one of them anew", func(context.Context) error {
+		if now := h.lives(); len(now) != 4 || now[victim] == first[victim] {
+			return fmt.Errorf("passing %v, before %v", now, first)
+		}
+		return nil
+	})
+}
+
 // TestLeadersOwnCellIsUnwell has the only cell's application fail for good while
 // its sidecar leads. Nobody else can lead, so the newcomer is born first; then
 // the leader hands over, and the newcomer takes its cell away.

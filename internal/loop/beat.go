@@ -277,7 +277,7 @@ func (l *Leader) wish(ctx context.Context, v view) (wish, string) {
 // judge asks the death watch, unless health can't be known.
 func (l *Leader) judge(ctx context.Context, v view) verdict {
 	if l.Service.Members == policy.MembersState {
-		return verdict{}
+		return l.missed()
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.Service.Beat)
 	defer cancel()
@@ -285,6 +285,18 @@ func (l *Leader) judge(ctx context.Context, v view) verdict {
 	judged := l.deaths.judge(v.at, signs, v.proven, replacePace(len(signs)))
 	l.mourn(judged)
 	return judged
+}
+
+// missed is the verdict where health can't be known: dead are the cells that
+// Terraform's refresh doesn't find.
+func (l *Leader) missed() verdict {
+	gone := intersect(l.cells(), l.gone)
+	v := verdict{Dead: gone[:min(len(gone), replacePace(len(l.held)))], Why: map[string]string{}}
+	for _, name := range v.Dead {
+		v.Why[name] = "Terraform's refresh doesn't find it"
+	}
+	l.mourn(v)
+	return v
 }
 
 // mourn tells of the silent in each beat, and of the dead once.
