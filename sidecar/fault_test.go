@@ -28,10 +28,11 @@ import (
 const patience = 2 * time.Minute
 
 // script is a cell's first process. What it does wrong is told by the file
-// "fault" in the house: each test of births names it there, and takes it away.
+// "fault" in the house, or one for the cell: each test of births names it there,
+// and takes it away.
 const script = `#!/bin/sh
 export OUTBREAK='%[1]s/outbreak'
-case "$(cat '%[1]s/fault' 2>/dev/null)" in
+case "$(cat "%[1]s/fault-of-$HOMEOSTAT_CELL" 2>/dev/null || cat '%[1]s/fault' 2>/dev/null)" in
 quota)  echo "the quota is used up: Request cancelled, Plugin did not respond" >&2; exit 3 ;;
 exits)  exec '%[2]s' run -policy '%[1]s/homeostat.hcl' -- false ;;
 port)   exec '%[2]s' run -policy '%[1]s/homeostat.hcl' -port "$(cat '%[1]s/port')" -- sleep 100000 ;;

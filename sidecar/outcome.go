@@ -60,8 +60,12 @@ func (n *leading) printOutcome(ctx context.Context, w io.Writer, service string,
 }
 
 func printSteps(b *strings.Builder, o loop.Outcome, t tense) {
-	if o.Nothing() {
+	switch {
+	case o.Nothing():
 		b.WriteString("  Nothing to do.\n")
+		return
+	case o.Still():
+		b.WriteString("  No cell changes, but what depends on them:\n")
 		return
 	}
 	for _, s := range steps {

@@ -1,6 +1,7 @@
 package act
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -61,6 +62,12 @@ func (b *Book) Landed(k guard.Key, at time.Time) (time.Duration, bool) {
 
 // Withdrawn forgets a cell that was taken back before it landed.
 func (b *Book) Withdrawn(k guard.Key) { delete(b.Open, k) }
+
+// Only forgets all open births but these: whether an order was written down or
+// not can be lost, and one that nobody orders any more never lands.
+func (b *Book) Only(ordered []guard.Key) {
+	maps.DeleteFunc(b.Open, func(k guard.Key, _ time.Time) bool { return !slices.Contains(ordered, k) })
+}
 
 // Failed notes that a birth failed, with its cause in a few stable words, by
 // which failures are found alike. jitter in [0,1) comes from outside and makes

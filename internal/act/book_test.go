@@ -134,3 +134,14 @@ func TestBookSurvivesJSON(t *testing.T) {
 		t.Errorf("an empty book is %s, %v", empty, err)
 	}
 }
+
+func TestOnlyWhatIsOrderedIsOpen(t *testing.T) {
+	var b Book
+	for _, k := range keys("1", "2", "3") {
+		b.Ordered(k, time.Unix(0, 0))
+	}
+	b.Only(keys("2", "4"))
+	if _, open := b.Open["2"]; len(b.Open) != 1 || !open {
+		t.Errorf("open: %v, want 2 alone", b.Open)
+	}
+}

@@ -27,9 +27,9 @@ type Plan struct {
 	Changes  []guard.Change
 	Drift    []guard.Refusal // someone else's changes, left out of the plan by -target
 	Targeted bool
-	// Owed is set where lost cells were left out, and with them what depends on
-	// all cells: a later plan must make up for that.
-	Owed bool
+	// Partial is set where lost cells were left out, and with them what depends
+	// on all cells: a later plan must make up for that.
+	Partial bool
 	// Gone and Broken are kept cells that the refresh found gone, or a part of.
 	Gone, Broken []guard.Key
 
@@ -80,9 +80,10 @@ func (p *Plan) make(ctx context.Context, d Desired) error {
 		return nil
 	}
 	mayLeave := len(p.Verdict.Foreign) == 0 || p.root.cfg.OnForeignChange == ForeignTarget
-	if p.Verdict.Elsewhere && mayLeave && (p.order.Size() > 0 || p.order.Owed) && len(p.Verdict.Targets) > 0 {
+	if p.Verdict.Elsewhere && mayLeave && len(p.Verdict.Targets) > 0 {
 		p.Drift, p.Gone, p.Broken = p.Verdict.Foreign, p.kept(p.Verdict.Gone), p.kept(p.Verdict.Broken)
-		p.Targeted, p.Owed = true, len(p.Verdict.Foreign) < len(p.Verdict.Refused)
+		p.Targeted = true
+		p.Partial = len(p.shape.Dependents) > 0 && len(p.Verdict.Foreign) < len(p.Verdict.Refused)
 		req.targets = p.Verdict.Targets
 		if err := p.judge(ctx, req); err != nil {
 			return err

@@ -85,7 +85,7 @@ func TestBareCount(t *testing.T) {
 	m.stand("-var", "desired_count=2")
 	s := learn(t, r, count(2))
 	want := guard.Shape{
-		Digest: s.Digest, Patterns: []string{"terraform_data.cell[*]"}, Removals: true,
+		Digest: s.Digest, Patterns: []string{"terraform_data.cell[*]"}, Count: 2, Removals: true,
 		Dependents: []guard.Dependent{{Address: "terraform_data.targets", Kinds: []string{"update"}, Attributes: []string{"input", "output"}}},
 	}
 	if diff := cmp.Diff(want, s); diff != "" {
@@ -217,7 +217,7 @@ func TestLostCellsAreMendedOneByOne(t *testing.T) {
 			}
 		}
 		slices.Sort(changed)
-		if p.Targeted != c.targeted || p.Owed != c.targeted || len(p.Drift) > 0 || !slices.Equal(changed, c.addresses) {
+		if p.Targeted != c.targeted || p.Partial != c.targeted || len(p.Drift) > 0 || !slices.Equal(changed, c.addresses) {
 			t.Errorf("replacing %v: targeted %t, drift %v, changed %v", c.order.Replace, p.Targeted, p.Drift, changed)
 		}
 	}

@@ -24,8 +24,6 @@ type Record struct {
 	Names []string `json:"names,omitempty"`
 	// Next is the number in the name of the next new cell; it only rises.
 	Next int `json:"next"`
-	// Owed is set while what depends on all cells waits for a plan of its own.
-	Owed bool `json:"owed,omitempty"`
 	// Bundle is the digest of policy, root module and genome, Genome that of the
 	// genome alone. A cell of another genome is a mutant, and is renewed.
 	Bundle string `json:"bundle,omitempty"`

@@ -41,10 +41,6 @@ type Order struct {
 	Remove  []Key // cells to be destroyed
 	Replace []Key // cells to be destroyed and made again under the same key
 	Lost    []Key // those of Keep that aren't heard and will be ordered anew or come back
-	// Owed says that an earlier order left out what depends on all cells, which
-	// may be made up for now: what exists above a number of cells comes or goes
-	// although this order doesn't cross that number.
-	Owed bool
 }
 
 // Size is the number of cells the order changes.

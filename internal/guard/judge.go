@@ -307,12 +307,14 @@ func (j *judgement) dependent(d Dependent, c parsed) string {
 		}
 		return ""
 	case kindCreate:
-		rises := d.Edge != nil && (j.order.Owed || j.order.Before() <= *d.Edge) && *d.Edge < j.order.After()
-		if rises || slices.Contains(d.Kinds, kindReplace) {
+		// An earlier order may have crossed the edge and failed before this was made;
+		// but what somebody destroyed isn't made again by an order that crosses none.
+		due := d.Edge != nil && *d.Edge < j.order.After() && (j.order.Before() <= *d.Edge || j.drifted[c.at.String()] != kindDelete)
+		if due || slices.Contains(d.Kinds, kindReplace) {
 			return "" // a replacement cut between its halves is finished by a creation
 		}
 	case kindDelete:
-		if d.Edge != nil && j.order.After() <= *d.Edge && (j.order.Owed || *d.Edge < j.order.Before()) {
+		if d.Edge != nil && j.order.After() <= *d.Edge {
 			return ""
 		}
 	}

@@ -64,8 +64,6 @@ func TestJudge(t *testing.T) {
 	down := Order{Keep: keysOf("0"), Remove: keysOf("1")}
 	again := Order{Keep: keysOf("0"), Replace: keysOf("1")}
 	still := Order{Keep: keysOf("0", "1")}
-	owed := still
-	owed.Owed = true
 	silent := up
 	silent.Lost = keysOf("0")
 	drift := func(kind string, parts int) []Change {
@@ -75,6 +73,7 @@ func TestJudge(t *testing.T) {
 		}
 		return list
 	}
+	destroyed := with(ch("delete", "t.balancer[0]"), func(c *Change) { c.Drift = true })
 	drifted, onePartGone := drift("update", 2), drift("delete", 1)
 	tainted := func(c Change) Change { return with(c, func(c *Change) { c.Reason = "tainted" }) }
 	for _, c := range []struct {
@@ -121,8 +120,9 @@ func TestJudge(t *testing.T) {
 		{name: "a kept cell is silent and drifted", order: silent, changes: join(cell("create", "2"), drifted, cell("replace", "0")), want: "keeps cell", elsewhere: true},
 		{name: "a kept cell is heard and drifted", order: up, changes: join(cell("create", "2"), drifted, cell("replace", "0")), want: "keeps cell"},
 		{name: "one part is gone, the other changes with it", order: up, changes: join(cell("create", "2"), onePartGone, cell("create", "0")[:1], cell("update", "0")[1:]), want: "found it gone", elsewhere: true},
-		{name: "the balancer comes too late, as it is owed", order: owed, changes: []Change{ch("create", "t.balancer[0]")}},
-		{name: "the balancer goes though it is due, and is owed", order: owed, changes: []Change{ch("delete", "t.balancer[0]")}, want: "t.balancer[0]: delete", elsewhere: true},
+		{name: "the balancer comes in a plan of its own, after an apply that failed", order: still, changes: []Change{ch("create", "t.balancer[0]")}},
+		{name: "the balancer goes though there are cells", order: still, changes: []Change{ch("delete", "t.balancer[0]")}, want: "t.balancer[0]: delete", elsewhere: true},
+		{name: "the balancer goes in a plan of its own", changes: []Change{ch("delete", "t.balancer[0]")}},
 		{name: "something else is created", order: up, changes: join(cell("create", "2"), []Change{ch("create", "t.other")}), want: "t.other: create: it is outside", elsewhere: true},
 		{name: "something else is destroyed", order: up, changes: join(cell("create", "2"), []Change{ch("delete", "t.other")}), want: "t.other: delete", elsewhere: true},
 		{name: "something else is replaced", order: up, changes: join(cell("create", "2"), []Change{ch("replace", "t.other")}), want: "t.other: replace", elsewhere: true},
@@ -135,7 +135,9 @@ func TestJudge(t *testing.T) {
 		{name: "the balancer goes with the last", order: Order{Remove: keysOf("0")}, changes: join(cell("delete", "0"), []Change{ch("delete", "t.balancer[0]")})},
 		{name: "the balancer goes too early", order: down, changes: join(cell("delete", "1"), []Change{ch("delete", "t.balancer[0]")}), want: "t.balancer[0]: delete", elsewhere: true},
 
-		{name: "the balancer comes too late", order: up, changes: join(cell("create", "2"), []Change{ch("create", "t.balancer[0]")}), want: "t.balancer[0]: create", elsewhere: true},
+		{name: "the balancer comes late", order: up, changes: join(cell("create", "2"), []Change{ch("create", "t.balancer[0]")})},
+		{name: "somebody destroyed the balancer", order: up, changes: join(cell("create", "2"), []Change{destroyed, ch("create", "t.balancer[0]")}), want: "t.balancer[0]: create", elsewhere: true},
+		{name: "somebody destroyed the balancer before the first cell", order: Order{Add: keysOf("0")}, changes: join(cell("create", "0"), []Change{destroyed, ch("create", "t.balancer[0]")})},
 
 		{name: "may change", order: up, changes: join(cell("create", "2"), []Change{ch("update", "t.other"), ch("update", "module.m[3].t.x")}), limits: Limits{MayChange: []string{"t.other", "module.m"}}},
 		{name: "may change a living cell's tags", order: up, changes: join(cell("create", "2"), cell("update", "0")[:1]), limits: Limits{MayChange: []string{"module.cell[*].t.a"}}},

@@ -81,7 +81,7 @@ func Learn(base []Key, up Key, upChanges []Change, down Key, downChanges []Chang
 	if len(l.refused) > 0 {
 		return Shape{}, &ShapeError{l.refused}
 	}
-	s := Shape{Removals: down != "", Named: !up.index()}
+	s := Shape{Removals: down != "", Named: !up.index(), Count: len(base)}
 	for _, p := range l.m.patterns {
 		s.Patterns = append(s.Patterns, p.String())
 	}

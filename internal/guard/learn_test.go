@@ -69,6 +69,7 @@ func TestLearn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			c.want.Count = len(c.base)
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Error("(-want +got)\n" + diff)
 			}
@@ -140,5 +141,34 @@ func TestKeySets(t *testing.T) {
 	want := [][]Key{keysOf("0", "1"), keysOf("0", "1", "2"), keysOf("eu")}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error("(-want +got)\n" + diff)
+	}
+}
+
+// What was learned at one number of cells is kept at another.
+func TestShapeWith(t *testing.T) {
+	edge := 2
+	below := Shape{Digest: "d", Patterns: []string{"t.a[*]"}, Count: 2, Removals: true, Dependents: []Dependent{
+		{Address: "t.balancer[0]", Edge: &edge},
+		{Address: "t.targets", Kinds: []string{"update"}, Attributes: []string{"input"}},
+	}}
+	above := Shape{Digest: "d", Patterns: []string{"t.a[*]"}, Count: 5, Dependents: []Dependent{
+		{Address: "t.balancer[0]", Kinds: []string{"update"}, Attributes: []string{"input"}},
+		{Address: "t.alarm", Kinds: []string{"replace"}},
+	}}
+	want := Shape{Digest: "d", Patterns: []string{"t.a[*]"}, Count: 5, Removals: true, Dependents: []Dependent{
+		{Address: "t.alarm", Kinds: []string{"replace"}},
+		{Address: "t.balancer[0]", Kinds: []string{"update"}, Attributes: []string{"input"}, Edge: &edge},
+		{Address: "t.targets", Kinds: []string{"update"}, Attributes: []string{"input"}},
+	}}
+	if diff := cmp.Diff(want, above.With(below)); diff != "" {
+		t.Error("(-want +got)\n" + diff)
+	}
+	for name, other := range map[string]Shape{
+		"another module": {Digest: "e", Patterns: below.Patterns, Dependents: below.Dependents},
+		"other cells":    {Digest: "d", Patterns: []string{"t.b[*]"}, Dependents: below.Dependents},
+	} {
+		if diff := cmp.Diff(above, above.With(other)); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", name, diff)
+		}
 	}
 }

@@ -1,6 +1,10 @@
 package guard
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // Shape is what an order looks like in a plan, learned by Learn. It is
 // serialised into the service's record.
@@ -15,6 +19,9 @@ type Shape struct {
 	Patterns []string `json:"patterns"`
 	// Dependents are what else changes when cells come and go.
 	Dependents []Dependent `json:"dependents,omitempty"`
+	// Count is how many cells there were when it was learned. What depends on the
+	// cells may change otherwise at other numbers.
+	Count int `json:"count,omitempty"`
 	// Removals says that a removal was planned too. It can't be while there are
 	// no cells; then learn again once there are.
 	Removals bool `json:"removals"`
@@ -29,9 +36,43 @@ type Dependent struct {
 	// is not the order's. Nil if it was learned without the whole plan.
 	Attributes []string `json:"attributes,omitempty"`
 	// Edge is set for what exists only above a number of cells, such as a load
-	// balancer that comes with the first: it is made when their number rises
-	// above Edge and destroyed when it falls to Edge or below.
+	// balancer that comes with the first: it is there while they are more than
+	// Edge.
 	Edge *int `json:"edge,omitempty"`
+}
+
+// With adds what was learned before of the same root module, at another number of
+// cells.
+func (s Shape) With(earlier Shape) Shape {
+	if s.Digest != earlier.Digest || !slices.Equal(s.Patterns, earlier.Patterns) {
+		return s
+	}
+	s.Removals = s.Removals || earlier.Removals
+	s.Dependents = slices.Clone(s.Dependents)
+	for _, d := range earlier.Dependents {
+		i := slices.IndexFunc(s.Dependents, func(known Dependent) bool { return known.Address == d.Address })
+		if i < 0 {
+			s.Dependents = append(s.Dependents, d)
+			continue
+		}
+		s.Dependents[i] = s.Dependents[i].with(d)
+	}
+	slices.SortFunc(s.Dependents, func(a, b Dependent) int { return strings.Compare(a.Address, b.Address) })
+	return s
+}
+
+func (d Dependent) with(earlier Dependent) Dependent {
+	d.Kinds = union(d.Kinds, earlier.Kinds)
+	d.Attributes = union(d.Attributes, earlier.Attributes)
+	if d.Edge == nil {
+		d.Edge = earlier.Edge
+	}
+	return d
+}
+
+// union is both lists without doubles, sorted; nil if both are.
+func union(a, b []string) []string {
+	return slices.Compact(slices.Sorted(slices.Values(slices.Concat(a, b))))
 }
 
 // CellKey tells whether an address is part of a cell, and of which.

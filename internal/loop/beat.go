@@ -185,22 +185,17 @@ func (l *Leader) revises() bool {
 // idle does what is to be done where nothing is ordered. It returns what is
 // wrong, if anything is.
 func (l *Leader) idle(ctx context.Context, v view) string {
-	if !l.record.Owed {
-		l.failures = 0
-	}
+	l.failures = 0
 	l.sweep(ctx, v)
 	l.saveMemory(ctx, false)
 	path, changed, err := l.Root.WriteVariables(l.desired())
 	if err != nil {
 		return err.Error()
 	}
-	if l.record.Owed && len(l.deaths.silent()) == 0 {
-		return l.carryOn(ctx, l.pending())
-	}
 	if changed {
 		l.Log.Warn("the variable file didn't say what the record says: put right", "file", path, "count", l.record.Count)
 	}
-	return ""
+	return l.pay(ctx)
 }
 
 // keepRecord makes sure that Consul holds the record: it may have been made

@@ -1,7 +1,9 @@
 package loop
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -12,6 +14,7 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
 )
 
 // How long the leader waits before it tries again what failed before anything
@@ -37,13 +40,23 @@ func (l *Leader) landed(ctx context.Context, r result) {
 	l.gone, l.obstructed = r.gone, r.obstructed
 	l.failed = append(l.failed, without(r.broken, l.failed)...)
 	if r.shape != nil {
-		l.shape = *r.shape
+		l.takeShape(*r.shape)
 	}
+	l.owe(r)
 	if r.err == nil {
 		l.carriedOut(ctx, r)
 		return
 	}
 	l.notCarriedOut(ctx, r)
+}
+
+// takeShape takes over what was learned of an order, and has the record say it:
+// the next leader may find things half done, from which less can be learned.
+func (l *Leader) takeShape(shape guard.Shape) {
+	l.shape = shape
+	if text, err := json.Marshal(shape); err == nil && !bytes.Equal(text, l.record.Shape) {
+		l.record.Shape, l.unwritten = text, true
+	}
 }
 
 // carriedOut closes an order whose apply succeeded.
@@ -57,13 +70,6 @@ func (l *Leader) carriedOut(ctx context.Context, r result) {
 		l.born(r, n)
 	}
 	l.close(ctx, r)
-	if r.order.ID == "" && l.record.Owed && !r.owed {
-		next := l.record
-		next.Owed = false
-		if err := l.putRecord(ctx, next); err != nil {
-			l.Log.Warn("could not write down that nothing is owed any more", "error", err)
-		}
-	}
 }
 
 // born writes a birth that landed into the book.
@@ -83,10 +89,14 @@ func (l *Leader) born(r result, n fleet.Newborn) {
 // notCarriedOut sorts out what an order that failed has left: births that
 // failed for good lose their names, and the next try waits.
 func (l *Leader) notCarriedOut(ctx context.Context, r result) {
-	l.explain(r)
 	if r.heldKnown {
 		l.held = r.held
 	}
+	if r.payment {
+		l.unpaid(r)
+		return
+	}
+	l.explain(r)
 	if errors.Is(r.err, errModuleChanged) {
 		l.prepared = false
 		return
@@ -162,8 +172,6 @@ func (l *Leader) close(ctx context.Context, r result) {
 	}
 	next := l.record
 	next.Orders = nil
-	// Of an apply that nobody saw the end of it may be so; one that failed pays nothing.
-	next.Owed = r.owed || r.what == "" || l.record.Owed && r.err != nil
 	if len(left) > 0 {
 		again := r.order
 		again.Add, again.Replace, again.Remove = nil, nil, left

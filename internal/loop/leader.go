@@ -65,6 +65,7 @@ type Leader struct {
 	trouble  string          // what was in the way of the last try
 	drift    []guard.Refusal // what the last plan left alone outside the cells
 	renewal  string          // what is in the way of renewing cells
+	debt     debt            // what depends on the cells and may not be as they are
 }
 
 // Process says which process leads, for the note that lets another break the

@@ -28,9 +28,14 @@ type Outcome struct {
 	Held string
 }
 
+// Still reports whether no cell comes, goes or changes.
+func (o Outcome) Still() bool {
+	return len(o.Add)+len(o.Remove)+len(o.Replace)+len(o.Drain)+len(o.Keep) == 0
+}
+
 // Nothing reports whether there is nothing to do.
 func (o Outcome) Nothing() bool {
-	return len(o.Add)+len(o.Remove)+len(o.Replace)+len(o.Drain)+len(o.Keep) == 0
+	return o.Still() && !slices.ContainsFunc(o.Changes, guard.Change.Effective)
 }
 
 // Plan is one beat without acting: what would be decided, with every term, and
@@ -42,10 +47,12 @@ func (l *Leader) Plan(ctx context.Context) (Outcome, error) {
 		return Outcome{}, err
 	}
 	s, o := l.once(ctx, v)
-	if !s.orders() {
+	if !s.orders() && !l.debt.due {
 		return o, nil
 	}
-	l.record.Names, l.record.Count = s.Names, len(s.Names)
+	if s.orders() {
+		l.record.Names, l.record.Count = s.Names, len(s.Names)
+	}
 	order := l.pending()
 	for _, name := range s.Replace {
 		order.Keep = slices.DeleteFunc(order.Keep, func(k guard.Key) bool { return k == l.roster().key(name) })
@@ -90,8 +97,8 @@ func (l *Leader) Apply(ctx context.Context) (Outcome, error) {
 			o.Held = why
 			return o, nil
 		}
-		if err := l.await(ctx); err != nil {
-			return o, err
+		if r := l.await(ctx); r.err != nil {
+			return o, r.err
 		}
 	}
 	if found {
@@ -107,19 +114,27 @@ func (l *Leader) Apply(ctx context.Context) (Outcome, error) {
 		return o, err
 	}
 	if !s.orders() {
-		return o, nil
+		return l.payNow(ctx, o)
 	}
 	if err := l.place(ctx, s, o.Reason); err != nil {
 		return o, err
 	}
-	return o, l.await(ctx)
+	return o.with(l.await(ctx))
 }
 
 // await takes the worker's result.
-func (l *Leader) await(ctx context.Context) error {
+func (l *Leader) await(ctx context.Context) result {
 	r := <-l.results
 	l.landed(ctx, r)
-	return r.err
+	return r
+}
+
+// with says in the outcome what an apply has done.
+func (o Outcome) with(r result) (Outcome, error) {
+	if r.err == nil {
+		o.Changes, o.Drift = r.changes, r.drift
+	}
+	return o, r.err
 }
 
 // firstLook gets ready and looks twice, a beat apart.

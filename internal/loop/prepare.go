@@ -1,7 +1,6 @@
 package loop
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -172,6 +171,15 @@ func (l *Leader) halfBorn() []string {
 	return out
 }
 
+// births are the keys of the cells that the record orders to be born.
+func (l *Leader) births() []guard.Key {
+	var names []string
+	for _, o := range l.record.Orders {
+		names = append(names, newbornNames(o.Add)...)
+	}
+	return l.roster().keys(names)
+}
+
 // takeOver makes the preparation the leader's own.
 func (l *Leader) takeOver(r result) {
 	if r.err != nil {
@@ -184,16 +192,16 @@ func (l *Leader) takeOver(r result) {
 	p := r.prepared
 	// A name is never used twice, not even when Consul has forgotten it.
 	p.record.Next = max(p.record.Next, l.record.Next)
-	l.Root, l.record, l.index, l.shape, l.held = p.root, p.record, p.index, p.shape, p.held
+	l.Root, l.record, l.index, l.held = p.root, p.record, p.index, p.held
+	l.takeShape(p.shape)
 	if p.root.Module().Named {
 		l.failed = l.halfBorn()
 	}
 	if l.memory.savedAt.IsZero() {
 		l.memory = p.memory
 	}
-	if shape, err := json.Marshal(p.shape); err == nil && !bytes.Equal(shape, l.record.Shape) {
-		l.record.Shape, l.unwritten = shape, true
-	}
+	l.debt.due = len(l.shape.Dependents) > 0
+	l.memory.Book.Only(l.births())
 	l.prepared, l.stale = true, false
 	// Failures are counted on until an order succeeds or none is left: a provider
 	// that dies in each apply is prepared for again and again.

@@ -1,0 +1,74 @@
+package loop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
+)
+
+// payMax is the longest pause between two tries to pay a debt. What is in the
+// way is often somebody else's change, which only a person takes back.
+const payMax = 15 * time.Minute
+
+// debt is what depends on all cells, such as a load balancer's list of targets,
+// where it may not be as the cells are: an apply failed or was cut, left it out
+// for the sake of lost cells, or this leader hasn't looked yet. It is paid by a
+// plan without an order, once nothing else is to be done. It has a pace of its
+// own, so that one that can't be paid holds up nothing.
+type debt struct {
+	due      bool
+	failures int // in a row
+	retry    time.Time
+	trouble  string // what was in the way of the last try
+}
+
+// owe notes what an apply has left to do outside the cells, if anything there
+// depends on them.
+func (l *Leader) owe(r result) {
+	if r.err == nil && !r.partial {
+		l.debt = debt{}
+		return
+	}
+	l.debt.due = len(l.shape.Dependents) > 0
+}
+
+// pay begins to pay a debt that is due. It returns what is in the way.
+func (l *Leader) pay(ctx context.Context) string {
+	switch {
+	case !l.debt.due || l.pending().Size() > 0:
+		return ""
+	case l.Now().Before(l.debt.retry):
+		return fmt.Sprintf("what depends on the cells is looked at again at %s: %s", l.debt.retry.Format(time.TimeOnly), l.debt.trouble)
+	}
+	l.carryOut(ctx)
+	return ""
+}
+
+// unpaid sets the next try after one that failed.
+func (l *Leader) unpaid(r result) {
+	l.debt.failures++
+	l.debt.retry = l.Now().Add(min(retryMin<<min(l.debt.failures-1, 10), payMax))
+	l.debt.trouble = r.err.Error()
+	l.Log.Warn("what depends on the cells may not be as they are", "error", r.err, "again", l.debt.retry.Format(time.TimeOnly))
+	if r.applied || errors.Is(r.err, act.ErrKilled) || errors.Is(r.err, act.ErrNotInitialised) || errors.Is(r.err, errModuleChanged) {
+		l.prepared = false // it looks whether the state is whole
+	}
+}
+
+// payNow pays a debt that is due and waits for it.
+func (l *Leader) payNow(ctx context.Context, o Outcome) (Outcome, error) {
+	if !l.debt.due || l.pending().Size() > 0 {
+		return o, nil
+	}
+	l.carryOut(ctx)
+	o, err := o.with(l.await(ctx))
+	var refused *act.RefusedError
+	if errors.As(err, &refused) {
+		o.Refused = refused.Verdict.Refused
+		return o, nil
+	}
+	return o, err
+}
