@@ -45,6 +45,21 @@ func TestHoldIsExclusive(t *testing.T) {
 	}
 }
 
+// A folder that can't be made is told of, and not waited for like a lock.
+func TestHoldWhereNoFolderCanBe(t *testing.T) {
+	p := store(t)
+	if err := os.MkdirAll(p.Directory(), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(t.TempDir(), "nowhere", "at all"), filepath.Join(p.Directory(), "crawler")); err != nil {
+		t.Fatal(err)
+	}
+	_, err := p.Hold(t.Context(), "crawler", "crawler-1")
+	if !errors.Is(err, errVanished) || !strings.Contains(err.Error(), "crawler") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestNames(t *testing.T) {
 	p := store(t)
 	if names, err := p.Names("crawler"); err != nil || names != nil {
