@@ -79,20 +79,43 @@ func (p *Plan) make(ctx context.Context, d Desired) error {
 	if p.Verdict.OK {
 		return nil
 	}
-	mayLeave := len(p.Verdict.Foreign) == 0 || p.root.cfg.OnForeignChange == ForeignTarget
-	if p.Verdict.Elsewhere && mayLeave && len(p.Verdict.Targets) > 0 {
-		p.Drift, p.Gone, p.Broken = p.Verdict.Foreign, p.kept(p.Verdict.Gone), p.kept(p.Verdict.Broken)
-		p.Targeted = true
-		p.Partial = len(p.shape.Dependents) > 0 && len(p.Verdict.Foreign) < len(p.Verdict.Refused)
-		req.targets = p.Verdict.Targets
+	first := p.Verdict
+	for _, targets := range [][]string{first.Targets, p.cells()} {
+		if !p.mayLeave() || len(targets) == 0 || slices.Equal(targets, req.targets) {
+			continue
+		}
+		p.Targeted, req.targets = true, targets
 		if err := p.judge(ctx, req); err != nil {
 			return err
 		}
+		if p.Verdict.OK {
+			p.Drift, p.Gone, p.Broken = first.Foreign, p.kept(first.Gone), p.kept(first.Broken)
+			p.Partial = !p.whole(targets)
+			return nil
+		}
 	}
-	if !p.Verdict.OK {
-		return &RefusedError{Verdict: p.Verdict}
+	return &RefusedError{Verdict: p.Verdict}
+}
+
+// mayLeave reports whether all that is refused may be left out of the plan.
+func (p *Plan) mayLeave() bool {
+	return p.Verdict.Elsewhere && (len(p.Verdict.Foreign) == 0 || p.root.cfg.OnForeignChange == ForeignTarget)
+}
+
+// cells are the addresses of the cells that the order changes. A dependent that
+// may change can be planned together with one that may not.
+func (p *Plan) cells() []string {
+	var all []string
+	for _, k := range slices.Concat(p.order.Add, p.order.Remove, p.order.Replace) {
+		all = append(all, p.shape.Addresses(k)...)
 	}
-	return nil
+	slices.Sort(all)
+	return all
+}
+
+// whole reports whether all dependents are among the targets.
+func (p *Plan) whole(targets []string) bool {
+	return !slices.ContainsFunc(p.shape.Dependents, func(d guard.Dependent) bool { return !slices.Contains(targets, d.Address) })
 }
 
 // kept are those of the keys that the order keeps.

@@ -121,8 +121,8 @@ func (j *judgement) missing(k Key, addr string, gone bool) {
 	}
 }
 
-// targets lists the order's cells, and their dependents unless a cell is lost:
-// a dependent is planned with all the cells that it depends on.
+// targets lists the order's cells, and those dependents that aren't refused; none
+// where a cell is lost, since a dependent is planned with all that it depends on.
 func (j *judgement) targets(s Shape) []string {
 	var list []string
 	for k, role := range j.roles {
@@ -135,7 +135,9 @@ func (j *judgement) targets(s Shape) []string {
 		return list
 	}
 	for _, d := range s.Dependents {
-		list = append(list, d.Address)
+		if !slices.ContainsFunc(j.v.Refused, func(r Refusal) bool { return SameAddress(r.Address, d.Address) }) {
+			list = append(list, d.Address)
+		}
 	}
 	slices.Sort(list)
 	return slices.Compact(list)

@@ -293,8 +293,12 @@ func (j *judgement) foreign(c parsed) {
 
 // dependent says why a dependent's change is not the order's, or "".
 func (j *judgement) dependent(d Dependent, c parsed) string {
+	exists := d.Edge != nil && *d.Edge < j.order.After()
 	switch c.kind {
 	case kindUpdate, kindReplace:
+		if c.kind == kindReplace && c.tainted() && exists {
+			return "" // its making was cut short, as that of a cell can be
+		}
 		if !slices.Contains(d.Kinds, c.kind) {
 			return fmt.Sprintf("it changes with the cells, but not by %s", c.kind)
 		}
@@ -309,7 +313,7 @@ func (j *judgement) dependent(d Dependent, c parsed) string {
 	case kindCreate:
 		// An earlier order may have crossed the edge and failed before this was made;
 		// but what somebody destroyed isn't made again by an order that crosses none.
-		due := d.Edge != nil && *d.Edge < j.order.After() && (j.order.Before() <= *d.Edge || j.drifted[c.at.String()] != kindDelete)
+		due := exists && (j.order.Before() <= *d.Edge || j.drifted[c.at.String()] != kindDelete)
 		if due || slices.Contains(d.Kinds, kindReplace) {
 			return "" // a replacement cut between its halves is finished by a creation
 		}

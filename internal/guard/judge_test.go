@@ -139,6 +139,10 @@ func TestJudge(t *testing.T) {
 		{name: "somebody destroyed the balancer", order: up, changes: join(cell("create", "2"), []Change{destroyed, ch("create", "t.balancer[0]")}), want: "t.balancer[0]: create", elsewhere: true},
 		{name: "somebody destroyed the balancer before the first cell", order: Order{Add: keysOf("0")}, changes: join(cell("create", "0"), []Change{destroyed, ch("create", "t.balancer[0]")})},
 
+		{name: "the balancer was half made", order: up, changes: join(cell("create", "2"), []Change{tainted(ch("replace", "t.balancer[0]"))})},
+		{name: "the balancer would be replaced", order: up, changes: join(cell("create", "2"), []Change{ch("replace", "t.balancer[0]")}), want: "not by replace", elsewhere: true},
+		{name: "the targets were half made", order: up, changes: join(cell("create", "2"), []Change{tainted(ch("replace", "t.targets"))}), want: "not by replace", elsewhere: true},
+
 		{name: "may change", order: up, changes: join(cell("create", "2"), []Change{ch("update", "t.other"), ch("update", "module.m[3].t.x")}), limits: Limits{MayChange: []string{"t.other", "module.m"}}},
 		{name: "may change a living cell's tags", order: up, changes: join(cell("create", "2"), cell("update", "0")[:1]), limits: Limits{MayChange: []string{"module.cell[*].t.a"}}},
 		{name: "may change doesn't mean destroy", order: up, changes: join(cell("create", "2"), []Change{ch("replace", "t.other")}), limits: Limits{MayChange: []string{"t.other"}}, want: "t.other: replace", elsewhere: true},
@@ -243,6 +247,13 @@ func TestTargets(t *testing.T) {
 	v := Judge(twoParts, Order{Keep: keysOf("0"), Add: keysOf("2"), Remove: keysOf("1")}, nil, Limits{})
 	want := []string{"module.cell[1].t.a", "module.cell[1].t.b", "module.cell[2].t.a", "module.cell[2].t.b", "t.balancer[0]", "t.digest", "t.targets"}
 	if !slices.Equal(v.Targets, want) {
+		t.Errorf("targets %v, want %v", v.Targets, want)
+	}
+
+	// What is refused is left out.
+	up := Order{Keep: keysOf("0"), Add: keysOf("2")}
+	v = Judge(twoParts, up, join(cell("create", "2"), []Change{ch("delete", "t.targets")}), Limits{})
+	if want := []string{"module.cell[2].t.a", "module.cell[2].t.b", "t.balancer[0]", "t.digest"}; !slices.Equal(v.Targets, want) {
 		t.Errorf("targets %v, want %v", v.Targets, want)
 	}
 

@@ -2,6 +2,7 @@ package guard
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -58,6 +59,11 @@ func TestLearn(t *testing.T) {
 			Shape{Removals: true, Patterns: []string{"module.cell[*].t.a", "module.cell[*].t.b"}, Dependents: []Dependent{{Address: "t.quorum", Edge: &one}}},
 		},
 		{
+			"what was half made before", keysOf("0"), "1", "0",
+			join(cell("create", "1"), []Change{with(ch("replace", "t.balancer"), func(c *Change) { c.Reason = "tainted" })}), cell("delete", "0"),
+			Shape{Removals: true, Patterns: []string{"module.cell[*].t.a", "module.cell[*].t.b"}},
+		},
+		{
 			"reads, no-ops, drift and renames", keysOf("0"), "1", "0",
 			join(cell("create", "1"), []Change{ch("read", "data.t.x"), ch("no-op", "t.y"), drift("update", "t.z"), with(ch("no-op", "t.new"), func(c *Change) { c.PreviousAddress = "t.old" })}),
 			cell("delete", "0"),
@@ -74,7 +80,8 @@ func TestLearn(t *testing.T) {
 				t.Error("(-want +got)\n" + diff)
 			}
 			keepAll := Order{Keep: c.base, Add: []Key{c.up}}
-			if v := Judge(got, keepAll, c.ups, Limits{}); !v.OK {
+			halfMade := slices.ContainsFunc(c.ups, Change.tainted)
+			if v := Judge(got, keepAll, c.ups, Limits{}); v.OK == halfMade {
 				t.Errorf("what was learned is refused: %s", v.Reason())
 			}
 		})

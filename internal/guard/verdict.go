@@ -30,8 +30,9 @@ type Verdict struct {
 	Elsewhere bool
 	Foreign   []Refusal
 	// Targets are the addresses of the order's cells and of the dependents
-	// learned with them, as -target takes them; without the dependents while
-	// cells are lost, which -target would take along with them.
+	// learned with them, as -target takes them; without those dependents that are
+	// refused, and without any while cells are lost, which -target would take
+	// along with them.
 	Targets []string
 	// NeedFullPlan says that the JSON stream can't tell; JudgeFull must be
 	// asked with the whole plan. Doubts say why.

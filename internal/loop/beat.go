@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -283,9 +284,9 @@ func (l *Leader) judge(ctx context.Context, v view) verdict {
 }
 
 // missed is the verdict where health can't be known: dead are the cells that
-// Terraform's refresh doesn't find.
+// Terraform's last refresh didn't find.
 func (l *Leader) missed() verdict {
-	gone := intersect(l.cells(), l.gone)
+	gone := intersect(slices.Sorted(maps.Keys(l.held)), l.missing)
 	v := verdict{Dead: gone[:min(len(gone), replacePace(len(l.held)))], Why: map[string]string{}}
 	for _, name := range v.Dead {
 		v.Why[name] = "Terraform's refresh doesn't find it"

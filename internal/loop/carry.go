@@ -31,6 +31,10 @@ type result struct {
 	heldKnown bool
 	// gone are cells that the refresh missed, broken those it missed a part of.
 	gone, broken []string
+	// refreshed: Terraform looked which cells there are, so that gone says all.
+	refreshed bool
+	// strange is what no lesson has explained.
+	strange []guard.Refusal
 	// partial: what depends on all cells was left for a later plan.
 	partial bool
 	// obstructed: the plan would change cells that the order keeps.
@@ -50,13 +54,14 @@ type carry struct {
 	shape   guard.Shape
 	roster  roster
 	record  fleet.Order
+	strange map[string]bool // what lessons before have not explained
 }
 
 // run carries the order out. Each run of Terraform has the policy's time limit,
 // each question to Consul its own.
 func (c *carry) run(ctx context.Context) result {
 	began := c.leader.Now()
-	r := result{what: "order", order: c.record, payment: c.order.Size() == 0, born: map[string]time.Time{}}
+	r := result{what: "order", order: c.record, payment: c.record.ID == "" && c.order.Size() == 0, born: map[string]time.Time{}}
 	r.err = c.prove(ctx)
 	if r.err == nil {
 		r.err = c.leader.withStateLock(ctx, c.leader.Root, c.record.ID, func(s *stateLock) error { return c.apply(ctx, s, &r) })
@@ -147,40 +152,74 @@ func (c *carry) readShape(ctx context.Context, r *result) error {
 	if module.Digest != c.shape.Digest {
 		return errModuleChanged
 	}
-	if c.shape.Removals || c.base.Count == 0 {
+	if c.shape.Removals || c.base.Count == 0 || c.shape.Count == c.base.Count {
 		return nil
 	}
 	return c.learn(ctx, r)
 }
 
-// learn learns what an order changes at the present number of cells.
+// errLearned says that it was learned anew what an order changes. The record is
+// to say so before the order is carried out: who finds it half done can't learn
+// the same.
+var errLearned = errors.New("it was learned anew what an order changes")
+
+// learn learns what an order changes at the present number of cells. It returns
+// errLearned where it could.
 func (c *carry) learn(ctx context.Context, r *result) error {
 	shape, err := c.leader.Root.Learn(ctx, c.base)
 	if err != nil {
 		return err
 	}
 	shape = shape.With(c.shape)
-	c.shape, r.shape = shape, &shape
-	return nil
+	r.shape = &shape
+	return errLearned
 }
 
 // plan plans the order. Where the guard takes something for another's change
 // that may only be unknown, since the shape was learned at another number of
 // cells, it is learned anew: a load balancer may be there from the third on.
+// What no lesson has explained is another's from then on.
 func (c *carry) plan(ctx context.Context, r *result) (*act.Plan, error) {
 	plan, err := c.leader.Root.Plan(ctx, c.desired, c.order, c.shape)
-	var refused *act.RefusedError
-	foreign := errors.As(err, &refused) && len(refused.Verdict.Foreign) > 0 || err == nil && len(plan.Drift) > 0
-	if !foreign || c.shape.Count == c.base.Count || c.order.Size() == 0 {
+	foreign := r.looked(plan, err)
+	if c.order.Size() == 0 || !slices.ContainsFunc(foreign, c.isNew) {
 		return plan, err
 	}
-	if err == nil {
+	if c.shape.Count == c.base.Count {
+		r.strange = foreign
+		return plan, err
+	}
+	lesson := c.learn(ctx, r)
+	if !errors.Is(lesson, errLearned) {
+		c.leader.Log.Warn("could not learn what an order changes at this number of cells", "cells", c.base.Count, "error", lesson)
+		r.strange = foreign
+		return plan, err
+	}
+	if plan != nil {
 		c.discard(plan)
 	}
-	if learned := c.learn(ctx, r); learned != nil {
-		return nil, errors.Join(err, learned)
+	return nil, lesson
+}
+
+// isNew reports whether no lesson has tried yet to explain the change.
+func (c *carry) isNew(f guard.Refusal) bool { return !c.strange[strangeness(f)] }
+
+// strangeness is by what changes of others are told apart.
+func strangeness(f guard.Refusal) string { return f.Address + "\x00" + f.Action }
+
+// looked takes over what a plan, or one refused, has found, and returns what in
+// it is another's.
+func (r *result) looked(plan *act.Plan, err error) []guard.Refusal {
+	var refused *act.RefusedError
+	switch {
+	case errors.As(err, &refused):
+		r.refreshed = true
+		return refused.Verdict.Foreign
+	case err == nil:
+		r.refreshed = true
+		return plan.Drift
 	}
-	return c.leader.Root.Plan(ctx, c.desired, c.order, c.shape)
+	return nil
 }
 
 func (c *carry) discard(plan *act.Plan) {

@@ -49,6 +49,7 @@ func (l *Leader) pay(ctx context.Context) string {
 
 // unpaid sets the next try after one that failed.
 func (l *Leader) unpaid(r result) {
+	l.countRefusals(r)
 	l.debt.failures++
 	l.debt.retry = l.Now().Add(min(retryMin<<min(l.debt.failures-1, 10), payMax))
 	l.debt.trouble = r.err.Error()
@@ -64,11 +65,5 @@ func (l *Leader) payNow(ctx context.Context, o Outcome) (Outcome, error) {
 		return o, nil
 	}
 	l.carryOut(ctx)
-	o, err := o.with(l.await(ctx))
-	var refused *act.RefusedError
-	if errors.As(err, &refused) {
-		o.Refused = refused.Verdict.Refused
-		return o, nil
-	}
-	return o, err
+	return o.with(l.await(ctx))
 }

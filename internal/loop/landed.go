@@ -31,17 +31,24 @@ func (l *Leader) landed(ctx context.Context, r result) {
 		l.takeOver(r)
 		return
 	}
+	if errors.Is(r.err, errLearned) {
+		l.takeShape(*r.shape)
+		return
+	}
 	l.Metrics.applies.WithLabelValues(l.Service.Name, outcome(r)).Inc()
 	l.Metrics.applySeconds.WithLabelValues(l.Service.Name, outcome(r)).Observe(r.took.Seconds())
 	l.drift = r.drift
 	for _, d := range r.drift {
 		l.Log.Warn("drift outside the cells, left alone", "address", d.Address, "action", d.Action, "why", d.Why)
 	}
-	l.gone, l.obstructed = r.gone, r.obstructed
-	l.failed = append(l.failed, without(r.broken, l.failed)...)
-	if r.shape != nil {
-		l.takeShape(*r.shape)
+	for _, f := range r.strange {
+		l.strange[strangeness(f)] = true
 	}
+	l.gone, l.obstructed = r.gone, r.obstructed
+	if r.refreshed {
+		l.missing = r.gone
+	}
+	l.failed = append(l.failed, without(r.broken, l.failed)...)
 	l.owe(r)
 	if r.err == nil {
 		l.carriedOut(ctx, r)
@@ -53,6 +60,9 @@ func (l *Leader) landed(ctx context.Context, r result) {
 // takeShape takes over what was learned of an order, and has the record say it:
 // the next leader may find things half done, from which less can be learned.
 func (l *Leader) takeShape(shape guard.Shape) {
+	if shape.Digest != l.shape.Digest {
+		clear(l.strange)
+	}
 	l.shape = shape
 	if text, err := json.Marshal(shape); err == nil && !bytes.Equal(text, l.record.Shape) {
 		l.record.Shape, l.unwritten = text, true
@@ -191,7 +201,7 @@ func (l *Leader) explain(r result) {
 	var locked *act.LockedError
 	switch {
 	case errors.As(r.err, &refused):
-		l.Metrics.refusals.WithLabelValues(l.Service.Name).Add(float64(len(refused.Verdict.Refused)))
+		l.countRefusals(r)
 		for _, f := range refused.Verdict.Refused {
 			l.Log.Error("the plan was refused", "address", f.Address, "action", f.Action, "why", f.Why)
 		}
@@ -201,6 +211,13 @@ func (l *Leader) explain(r result) {
 		l.Log.Error("the order was not carried out", "order", r.order.ID, "error", r.err)
 	}
 	l.trouble = fmt.Sprintf("order %s: %v", r.order.ID, r.err)
+}
+
+func (l *Leader) countRefusals(r result) {
+	var refused *act.RefusedError
+	if errors.As(r.err, &refused) {
+		l.Metrics.refusals.WithLabelValues(l.Service.Name).Add(float64(len(refused.Verdict.Refused)))
+	}
 }
 
 // cause is what failures are compared by: Terraform's own summaries, which name

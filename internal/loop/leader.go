@@ -38,6 +38,9 @@ type Leader struct {
 	shape     guard.Shape
 	held      map[string]heldCell
 
+	// missing are those of gone that no order has made up for yet.
+	missing []string
+
 	// failed are cells whose birth failed for good, gone are those that a
 	// refresh missed, lastSeen is how each cell was registered last.
 	failed, gone []string
@@ -65,6 +68,7 @@ type Leader struct {
 	trouble  string          // what was in the way of the last try
 	drift    []guard.Refusal // what the last plan left alone outside the cells
 	renewal  string          // what is in the way of renewing cells
+	strange  map[string]bool // changes of others that no lesson has explained
 	debt     debt            // what depends on the cells and may not be as they are
 }
 
@@ -119,6 +123,7 @@ func NewLeader(cfg LeaderConfig, lease *fleet.Lease) *Leader {
 		held:         map[string]heldCell{},
 		lastSeen:     map[string]fleet.Member{},
 		strangers:    map[string]bool{},
+		strange:      map[string]bool{},
 		eyes:         newEyes(cfg.Service),
 		deaths:       deathWatch{After: cfg.Service.Replace.After, MassHold: cfg.Service.Replace.MassHold},
 		results:      make(chan result, 1),

@@ -35,7 +35,7 @@ func (o Outcome) Still() bool {
 
 // Nothing reports whether there is nothing to do.
 func (o Outcome) Nothing() bool {
-	return o.Still() && !slices.ContainsFunc(o.Changes, guard.Change.Effective)
+	return o.Still() && len(o.Refused) == 0 && !slices.ContainsFunc(o.Changes, guard.Change.Effective)
 }
 
 // Plan is one beat without acting: what would be decided, with every term, and
@@ -114,7 +114,10 @@ func (l *Leader) Apply(ctx context.Context) (Outcome, error) {
 		return o, err
 	}
 	if !s.orders() {
-		return l.payNow(ctx, o)
+		if o, err = l.payNow(ctx, o); len(l.missing) == 0 {
+			return o, err
+		}
+		s, o = l.once(ctx, v) // the plan has missed cells
 	}
 	if err := l.place(ctx, s, o.Reason); err != nil {
 		return o, err
@@ -122,17 +125,31 @@ func (l *Leader) Apply(ctx context.Context) (Outcome, error) {
 	return o.with(l.await(ctx))
 }
 
-// await takes the worker's result.
+// await takes the worker's result. Where the worker had to learn first, the
+// record says so and the order is begun again.
 func (l *Leader) await(ctx context.Context) result {
 	r := <-l.results
+	l.landed(ctx, r)
+	if !errors.Is(r.err, errLearned) {
+		return r
+	}
+	if r.err = l.keepRecord(ctx); r.err != nil {
+		return r
+	}
+	l.carryOut(ctx)
+	r = <-l.results
 	l.landed(ctx, r)
 	return r
 }
 
 // with says in the outcome what an apply has done.
 func (o Outcome) with(r result) (Outcome, error) {
-	if r.err == nil {
+	var refused *act.RefusedError
+	switch {
+	case r.err == nil:
 		o.Changes, o.Drift = r.changes, r.drift
+	case errors.As(r.err, &refused):
+		o.Refused = refused.Verdict.Refused
 	}
 	return o, r.err
 }

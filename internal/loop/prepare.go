@@ -193,7 +193,7 @@ func (l *Leader) takeOver(r result) {
 	// A name is never used twice, not even when Consul has forgotten it.
 	p.record.Next = max(p.record.Next, l.record.Next)
 	l.Root, l.record, l.index, l.held = p.root, p.record, p.index, p.held
-	l.takeShape(p.shape)
+	l.takeShape(p.shape.With(l.shape))
 	if p.root.Module().Named {
 		l.failed = l.halfBorn()
 	}

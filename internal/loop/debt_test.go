@@ -1,0 +1,47 @@
+package loop
+
+import (
+	"errors"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
+)
+
+// A debt that can't be paid is tried more and more seldom, and holds up nothing.
+func TestDebtPace(t *testing.T) {
+	now := time.Unix(1000, 0)
+	l := NewLeader(LeaderConfig{
+		Service: &policy.Service{Name: "pod"}, Now: func() time.Time { return now },
+		Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry(), time.Now),
+	}, nil)
+	l.prepared = true
+	l.owe(result{err: errors.New("the birth failed")})
+	if l.debt.due {
+		t.Error("something is due though nothing depends on the cells")
+	}
+	l.shape.Dependents = []guard.Dependent{{Address: "t.targets"}}
+	for _, seconds := range []int{5, 10, 20, 40, 80, 160, 320, 640, 900, 900} {
+		r := result{err: errors.New("somebody else's change")}
+		l.owe(r)
+		l.unpaid(r)
+		if got := l.debt.retry.Sub(now); !l.debt.due || got != time.Duration(seconds)*time.Second {
+			t.Errorf("tried again after %s, want %ds", got, seconds)
+		}
+	}
+	if why := l.waiting(); why != "" || !l.prepared {
+		t.Errorf("it holds up orders: %q, prepared %t", why, l.prepared)
+	}
+	l.owe(result{partial: true})
+	if l.debt.failures == 0 {
+		t.Error("an order that left the debt as it was began its pace anew")
+	}
+	l.owe(result{})
+	if l.debt != (debt{}) {
+		t.Errorf("after an apply of all: %+v", l.debt)
+	}
+}
