@@ -15,7 +15,7 @@ import (
 )
 
 // dependents are what operators have beside their cells: something that exists
-// above a number of them, and a list of all of them. To make one fails while the
+// above a number of them, and lists of all of them. To make one fails while the
 // file fault-of-balancer or fault-of-targets is there.
 const dependents = `
 locals { names = sort(module.cells.names) }
@@ -29,6 +29,7 @@ resource "terraform_data" "targets" {
   input            = local.names
   provisioner "local-exec" { command = "test ! -e '%[1]s/fault-of-targets'" }
 }
+resource "terraform_data" "zone" { input = local.names }
 `
 
 // dependingHouse lays out a house of n cells with such dependents.
@@ -123,6 +124,30 @@ func TestDependentsHalfMade(t *testing.T) {
 	h.dependentsAreAsTheCells(3)
 }
 
+// TestDependentsDestroyed has a person destroy one of them. It is theirs to make
+// again: orders go on without it, with the other.
+func TestDependentsDestroyed(t *testing.T) {
+	h := dependingHouse(t, 3)
+	if out, code := h.run(h.terraform, "destroy", "-no-color", "-auto-approve", "-lock-timeout=1m", "-target", "terraform_data.zone"); code != 0 {
+		t.Fatalf("exit %d\n%s", code, out)
+	}
+	for _, n := range []int{4, 5} {
+		h.succeed("pin", "pod", fmt.Sprint(n))
+		h.settled(n, patience)
+		names := slices.Sorted(slices.Values(h.record().Names))
+		h.await("the others", func(context.Context) error {
+			return errors.Join(h.inputIs("balancer", names), h.inputIs("targets", names))
+		})
+	}
+	h.hears("what depends on the cells may not be as they are")
+	h.reads("what depends on the cells is looked at again")
+	if n := h.instances("zone"); n != 0 {
+		t.Errorf("the state holds %d of what a person destroyed", n)
+	}
+	h.apply()
+	h.dependentsAreAsTheCells(5)
+}
+
 // TestDependentsFromTheThirdOn has the shape of an order learned at one cell,
 // where nothing tells that a balancer comes with the third and changes above.
 func TestDependentsFromTheThirdOn(t *testing.T) {
@@ -182,16 +207,17 @@ func (h *house) record() fleet.Record {
 }
 
 // dependentsAreAsTheCells waits until n cells are what everything agrees on, and
-// balancer and targets say the same.
+// what depends on them says the same.
 func (h *house) dependentsAreAsTheCells(n int) {
 	h.t.Helper()
 	h.settled(n, patience)
 	names := slices.Sorted(slices.Values(h.record().Names))
 	h.await("what depends on the cells", func(context.Context) error {
-		if n < 3 {
-			return h.inputIs("targets", names)
+		var balancer error
+		if n > 2 {
+			balancer = h.inputIs("balancer", names)
 		}
-		return errors.Join(h.inputIs("balancer", names), h.inputIs("targets", names))
+		return errors.Join(balancer, h.inputIs("targets", names), h.inputIs("zone", names))
 	})
 }
 

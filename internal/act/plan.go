@@ -94,6 +94,8 @@ func (p *Plan) make(ctx context.Context, d Desired) error {
 			return nil
 		}
 	}
+	// A plan for some has not looked at the others.
+	p.Verdict.Gone, p.Verdict.Broken = first.Gone, first.Broken
 	return &RefusedError{Verdict: p.Verdict}
 }
 

@@ -61,7 +61,7 @@ func TestLearn(t *testing.T) {
 		{
 			"what was half made before", keysOf("0"), "1", "0",
 			join(cell("create", "1"), []Change{with(ch("replace", "t.balancer"), func(c *Change) { c.Reason = "tainted" })}), cell("delete", "0"),
-			Shape{Removals: true, Patterns: []string{"module.cell[*].t.a", "module.cell[*].t.b"}},
+			Shape{Removals: true, Patterns: []string{"module.cell[*].t.a", "module.cell[*].t.b"}, Dependents: []Dependent{{Address: "t.balancer"}}},
 		},
 		{
 			"reads, no-ops, drift and renames", keysOf("0"), "1", "0",

@@ -284,9 +284,9 @@ func (l *Leader) judge(ctx context.Context, v view) verdict {
 }
 
 // missed is the verdict where health can't be known: dead are the cells that
-// Terraform's last refresh didn't find.
+// Terraform's refresh has just not found.
 func (l *Leader) missed() verdict {
-	gone := intersect(slices.Sorted(maps.Keys(l.held)), l.missing)
+	gone := intersect(slices.Sorted(maps.Keys(l.held)), l.gone)
 	v := verdict{Dead: gone[:min(len(gone), replacePace(len(l.held)))], Why: map[string]string{}}
 	for _, name := range v.Dead {
 		v.Why[name] = "Terraform's refresh doesn't find it"

@@ -31,10 +31,8 @@ type result struct {
 	heldKnown bool
 	// gone are cells that the refresh missed, broken those it missed a part of.
 	gone, broken []string
-	// refreshed: Terraform looked which cells there are, so that gone says all.
-	refreshed bool
-	// strange is what no lesson has explained.
-	strange []guard.Refusal
+	// strange are changes that no lesson has explained.
+	strange []strangeChange
 	// partial: what depends on all cells was left for a later plan.
 	partial bool
 	// obstructed: the plan would change cells that the order keeps.
@@ -54,7 +52,7 @@ type carry struct {
 	shape   guard.Shape
 	roster  roster
 	record  fleet.Order
-	strange map[string]bool // what lessons before have not explained
+	strange map[strangeChange]bool // what lessons before have not explained
 }
 
 // run carries the order out. Each run of Terraform has the policy's time limit,
@@ -181,8 +179,8 @@ func (c *carry) learn(ctx context.Context, r *result) error {
 // What no lesson has explained is another's from then on.
 func (c *carry) plan(ctx context.Context, r *result) (*act.Plan, error) {
 	plan, err := c.leader.Root.Plan(ctx, c.desired, c.order, c.shape)
-	foreign := r.looked(plan, err)
-	if c.order.Size() == 0 || !slices.ContainsFunc(foreign, c.isNew) {
+	foreign := c.foreign(plan, err)
+	if c.order.Size() == 0 || !slices.ContainsFunc(foreign, func(s strangeChange) bool { return !c.strange[s] }) {
 		return plan, err
 	}
 	if c.shape.Count == c.base.Count {
@@ -192,7 +190,10 @@ func (c *carry) plan(ctx context.Context, r *result) (*act.Plan, error) {
 	lesson := c.learn(ctx, r)
 	if !errors.Is(lesson, errLearned) {
 		c.leader.Log.Warn("could not learn what an order changes at this number of cells", "cells", c.base.Count, "error", lesson)
-		r.strange = foreign
+		var unshaped *guard.ShapeError
+		if errors.As(lesson, &unshaped) {
+			r.strange = foreign
+		}
 		return plan, err
 	}
 	if plan != nil {
@@ -201,25 +202,27 @@ func (c *carry) plan(ctx context.Context, r *result) (*act.Plan, error) {
 	return nil, lesson
 }
 
-// isNew reports whether no lesson has tried yet to explain the change.
-func (c *carry) isNew(f guard.Refusal) bool { return !c.strange[strangeness(f)] }
+// strangeChange is a change of another's, as a plan at a number of cells held it.
+type strangeChange struct {
+	cells           int
+	address, action string
+}
 
-// strangeness is by what changes of others are told apart.
-func strangeness(f guard.Refusal) string { return f.Address + "\x00" + f.Action }
-
-// looked takes over what a plan, or one refused, has found, and returns what in
-// it is another's.
-func (r *result) looked(plan *act.Plan, err error) []guard.Refusal {
+// foreign returns what a plan, or one refused, holds of others' changes.
+func (c *carry) foreign(plan *act.Plan, err error) []strangeChange {
+	var list []guard.Refusal
 	var refused *act.RefusedError
 	switch {
 	case errors.As(err, &refused):
-		r.refreshed = true
-		return refused.Verdict.Foreign
+		list = refused.Verdict.Foreign
 	case err == nil:
-		r.refreshed = true
-		return plan.Drift
+		list = plan.Drift
 	}
-	return nil
+	var all []strangeChange
+	for _, f := range list {
+		all = append(all, strangeChange{cells: c.base.Count, address: f.Address, action: f.Action})
+	}
+	return all
 }
 
 func (c *carry) discard(plan *act.Plan) {

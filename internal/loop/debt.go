@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 )
 
 // payMax is the longest pause between two tries to pay a debt. What is in the
@@ -17,7 +18,8 @@ const payMax = 15 * time.Minute
 // where it may not be as the cells are: an apply failed or was cut, left it out
 // for the sake of lost cells, or this leader hasn't looked yet. It is paid by a
 // plan without an order, once nothing else is to be done. It has a pace of its
-// own, so that one that can't be paid holds up nothing.
+// own, so that one that can't be paid holds up nothing. Where health isn't judged
+// that plan also shows which cells are gone.
 type debt struct {
 	due      bool
 	failures int // in a row
@@ -32,8 +34,17 @@ func (l *Leader) owe(r result) {
 		l.debt = debt{}
 		return
 	}
-	l.debt.due = len(l.shape.Dependents) > 0
+	l.debt.due = l.mayLag()
 }
+
+// mayLag reports whether there can be anything that only a plan shows.
+func (l *Leader) mayLag() bool {
+	return len(l.shape.Dependents) > 0 || l.Service.Members == policy.MembersState
+}
+
+// errPartial says that a plan for what depends on the cells had to leave out a
+// part of that.
+var errPartial = errors.New("the rest was left out: see the drift, which is another's change")
 
 // pay begins to pay a debt that is due. It returns what is in the way.
 func (l *Leader) pay(ctx context.Context) string {
@@ -48,20 +59,19 @@ func (l *Leader) pay(ctx context.Context) string {
 }
 
 // unpaid sets the next try after one that failed.
-func (l *Leader) unpaid(r result) {
-	l.countRefusals(r)
+func (l *Leader) unpaid(why error) {
 	l.debt.failures++
 	l.debt.retry = l.Now().Add(min(retryMin<<min(l.debt.failures-1, 10), payMax))
-	l.debt.trouble = r.err.Error()
-	l.Log.Warn("what depends on the cells may not be as they are", "error", r.err, "again", l.debt.retry.Format(time.TimeOnly))
-	if r.applied || errors.Is(r.err, act.ErrKilled) || errors.Is(r.err, act.ErrNotInitialised) || errors.Is(r.err, errModuleChanged) {
-		l.prepared = false // it looks whether the state is whole
-	}
+	l.debt.trouble = why.Error()
+	l.Log.Warn("what depends on the cells may not be as they are", "error", why, "again", l.debt.retry.Format(time.TimeOnly))
 }
+
+// unready are errors after which the leader gets ready again.
+var unready = []error{act.ErrKilled, act.ErrNotInitialised, errModuleChanged}
 
 // payNow pays a debt that is due and waits for it.
 func (l *Leader) payNow(ctx context.Context, o Outcome) (Outcome, error) {
-	if !l.debt.due || l.pending().Size() > 0 {
+	if !l.debt.due || l.pending().Size() > 0 || o.Held != "" {
 		return o, nil
 	}
 	l.carryOut(ctx)

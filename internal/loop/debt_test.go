@@ -28,7 +28,7 @@ func TestDebtPace(t *testing.T) {
 	for _, seconds := range []int{5, 10, 20, 40, 80, 160, 320, 640, 900, 900} {
 		r := result{err: errors.New("somebody else's change")}
 		l.owe(r)
-		l.unpaid(r)
+		l.unpaid(r.err)
 		if got := l.debt.retry.Sub(now); !l.debt.due || got != time.Duration(seconds)*time.Second {
 			t.Errorf("tried again after %s, want %ds", got, seconds)
 		}
@@ -39,6 +39,11 @@ func TestDebtPace(t *testing.T) {
 	l.owe(result{partial: true})
 	if l.debt.failures == 0 {
 		t.Error("an order that left the debt as it was began its pace anew")
+	}
+	// A plan that could pay a part isn't made again at once.
+	l.landed(t.Context(), result{payment: true, partial: true})
+	if got := l.debt.retry.Sub(now); !l.debt.due || got != payMax {
+		t.Errorf("after a part was paid: tried again after %s", got)
 	}
 	l.owe(result{})
 	if l.debt != (debt{}) {

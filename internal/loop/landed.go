@@ -41,13 +41,10 @@ func (l *Leader) landed(ctx context.Context, r result) {
 	for _, d := range r.drift {
 		l.Log.Warn("drift outside the cells, left alone", "address", d.Address, "action", d.Action, "why", d.Why)
 	}
-	for _, f := range r.strange {
-		l.strange[strangeness(f)] = true
+	for _, change := range r.strange {
+		l.strange[change] = true
 	}
 	l.gone, l.obstructed = r.gone, r.obstructed
-	if r.refreshed {
-		l.missing = r.gone
-	}
 	l.failed = append(l.failed, without(r.broken, l.failed)...)
 	l.owe(r)
 	if r.err == nil {
@@ -72,6 +69,9 @@ func (l *Leader) takeShape(shape guard.Shape) {
 // carriedOut closes an order whose apply succeeded.
 func (l *Leader) carriedOut(ctx context.Context, r result) {
 	l.failures, l.retry = 0, time.Time{}
+	if r.payment && l.debt.due {
+		l.unpaid(errPartial)
+	}
 	l.held = map[string]heldCell{}
 	for _, name := range l.cells() {
 		l.held[name] = heldCell{}
@@ -103,7 +103,10 @@ func (l *Leader) notCarriedOut(ctx context.Context, r result) {
 		l.held = r.held
 	}
 	if r.payment {
-		l.unpaid(r)
+		l.countRefusals(r)
+		l.unpaid(r.err)
+		// The preparation looks whether the state is whole.
+		l.prepared = l.prepared && !r.applied && !slices.ContainsFunc(unready, func(err error) bool { return errors.Is(r.err, err) })
 		return
 	}
 	l.explain(r)

@@ -38,9 +38,6 @@ type Leader struct {
 	shape     guard.Shape
 	held      map[string]heldCell
 
-	// missing are those of gone that no order has made up for yet.
-	missing []string
-
 	// failed are cells whose birth failed for good, gone are those that a
 	// refresh missed, lastSeen is how each cell was registered last.
 	failed, gone []string
@@ -61,15 +58,15 @@ type Leader struct {
 	last    balance.Decision
 	told    report
 
-	busy     string          // what the worker does, or nothing
-	results  chan result     // of the worker
-	failures int             // tries in a row that failed before anything changed
-	retry    time.Time       // nothing is tried before this instant
-	trouble  string          // what was in the way of the last try
-	drift    []guard.Refusal // what the last plan left alone outside the cells
-	renewal  string          // what is in the way of renewing cells
-	strange  map[string]bool // changes of others that no lesson has explained
-	debt     debt            // what depends on the cells and may not be as they are
+	busy     string                 // what the worker does, or nothing
+	results  chan result            // of the worker
+	failures int                    // tries in a row that failed before anything changed
+	retry    time.Time              // nothing is tried before this instant
+	trouble  string                 // what was in the way of the last try
+	drift    []guard.Refusal        // what the last plan left alone outside the cells
+	renewal  string                 // what is in the way of renewing cells
+	strange  map[strangeChange]bool // changes of others that no lesson has explained
+	debt     debt                   // what depends on the cells and may not be as they are
 }
 
 // Process says which process leads, for the note that lets another break the
@@ -123,7 +120,7 @@ func NewLeader(cfg LeaderConfig, lease *fleet.Lease) *Leader {
 		held:         map[string]heldCell{},
 		lastSeen:     map[string]fleet.Member{},
 		strangers:    map[string]bool{},
-		strange:      map[string]bool{},
+		strange:      map[strangeChange]bool{},
 		eyes:         newEyes(cfg.Service),
 		deaths:       deathWatch{After: cfg.Service.Replace.After, MassHold: cfg.Service.Replace.MassHold},
 		results:      make(chan result, 1),

@@ -114,10 +114,16 @@ func (l *Leader) Apply(ctx context.Context) (Outcome, error) {
 		return o, err
 	}
 	if !s.orders() {
-		if o, err = l.payNow(ctx, o); len(l.missing) == 0 {
+		if o, err = l.payNow(ctx, o); len(l.gone) == 0 {
 			return o, err
 		}
-		s, o = l.once(ctx, v) // the plan has missed cells
+		missed := o
+		if s, o = l.once(ctx, v); !s.orders() || o.Held != "" {
+			return missed, err
+		}
+		if err := l.mark(ctx, s, v); err != nil {
+			return o, err
+		}
 	}
 	if err := l.place(ctx, s, o.Reason); err != nil {
 		return o, err

@@ -38,7 +38,7 @@ func (l *Leader) place(ctx context.Context, s step, reason string) error {
 	for _, name := range dropped(earlier, next.Orders[0].Add) {
 		l.memory.Book.Withdrawn(l.roster().key(name)) // or it would count as on its way for ever
 	}
-	l.failed, l.missing = without(l.failed, s.Remove, s.Replace), without(l.missing, s.Remove, s.Replace)
+	l.failed = without(l.failed, s.Remove, s.Replace)
 	for _, n := range next.Orders[0].Add {
 		l.memory.Book.Ordered(l.roster().key(n.Name), now)
 	}

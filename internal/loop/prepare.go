@@ -200,7 +200,7 @@ func (l *Leader) takeOver(r result) {
 	if l.memory.savedAt.IsZero() {
 		l.memory = p.memory
 	}
-	l.debt.due = len(l.shape.Dependents) > 0
+	l.debt.due = l.mayLag()
 	l.memory.Book.Only(l.births())
 	l.prepared, l.stale = true, false
 	// Failures are counted on until an order succeeds or none is left: a provider
