@@ -100,7 +100,7 @@ func (s *settings) drain(ctx context.Context, member fleet.Member, limit time.Du
 	if limit == 0 || member.Vitals == "" {
 		return nil
 	}
-	sidecar := newSidecar(member.Vitals, member.ID())
+	sidecar := newSidecar(member.Vitals, member.ID(), s.peers)
 	err := sidecar.drain(ctx, limit)
 	if ctx.Err() != nil {
 		return fmt.Errorf("drain: %w", context.Cause(ctx))

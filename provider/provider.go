@@ -27,6 +27,7 @@ func New(version string) func() provider.Provider {
 type providerModel struct {
 	Consul         types.Object `tfsdk:"consul"`
 	StateDirectory types.String `tfsdk:"state_directory"`
+	PeersKeyFile   types.String `tfsdk:"peers_key_file"`
 }
 
 // consulModel is the provider's consul attribute.
@@ -62,6 +63,13 @@ func (p *homeostatProvider) Schema(_ context.Context, _ provider.SchemaRequest, 
 			"state_directory": schema.StringAttribute{
 				MarkdownDescription: "Where the cells born on this host have their folders with record and log, an absolute path. Keep it the same for as long as the cells live. " +
 					"Default: the environment variable `HOMEOSTAT_STATE_DIRECTORY`, else `$XDG_STATE_HOME/homeostat/cells`, else `~/.local/state/homeostat/cells`.",
+				Optional:   true,
+				Validators: []validator.String{absolutePath{}},
+			},
+			"peers_key_file": schema.StringAttribute{
+				MarkdownDescription: "A file with the key that sidecars share, an absolute path: the one that the policy names as `peers.key_file`. " +
+					"With it requests to sidecars and orders to leave are signed, and only signed answers are believed. " +
+					"Default: the environment variable `HOMEOSTAT_PEERS_KEY_FILE`, which a leader sets for its own applies.",
 				Optional:   true,
 				Validators: []validator.String{absolutePath{}},
 			},
@@ -130,6 +138,8 @@ func (m providerModel) unknown() string {
 	switch {
 	case m.StateDirectory.IsUnknown():
 		return "state_directory"
+	case m.PeersKeyFile.IsUnknown():
+		return "peers_key_file"
 	case m.Consul.IsUnknown():
 		return "consul"
 	}

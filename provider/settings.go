@@ -15,11 +15,16 @@ import (
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/peer"
 )
+
+// peersKeyFile names the peers' key file where the provider's block doesn't.
+const peersKeyFile = "HOMEOSTAT_PEERS_KEY_FILE"
 
 // settings is what the provider's block gives to resources and data sources.
 type settings struct {
 	fleet  *fleet.Client
+	peers  *peer.Keys // nil: sidecars are asked without a signature
 	births *birth.Processes
 	agents []agent
 	roll   *roll
@@ -34,6 +39,13 @@ func newSettings(ctx context.Context, m providerModel, log *slog.Logger) (*setti
 		return nil, err
 	}
 	cfg.Log = log
+	var keys *peer.Keys
+	if file := cmp.Or(m.PeersKeyFile.ValueString(), os.Getenv(peersKeyFile)); file != "" {
+		if keys, err = peer.ReadKeys(file, log); err != nil {
+			return nil, err
+		}
+		cfg.Peers = keys
+	}
 	client, err := fleet.New(cfg)
 	if err != nil {
 		return nil, err
@@ -54,7 +66,7 @@ func newSettings(ctx context.Context, m providerModel, log *slog.Logger) (*setti
 	if err != nil {
 		return nil, err
 	}
-	return &settings{fleet: client, births: births, agents: agents, roll: newRoll(client.Members)}, nil
+	return &settings{fleet: client, peers: keys, births: births, agents: agents, roll: newRoll(client.Members)}, nil
 }
 
 // fleetConfig reads the consul attribute; what it leaves out is Consul's own

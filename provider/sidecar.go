@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/peer"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/reading"
 )
 
@@ -48,9 +49,12 @@ type sidecar struct {
 }
 
 // newSidecar takes the sidecar's base URL and the cell's id, "name.incarnation".
-func newSidecar(base, cell string) *sidecar {
+// Without keys its answers are taken as they come.
+func newSidecar(base, cell string, keys *peer.Keys) *sidecar {
 	return &sidecar{base: strings.TrimRight(base, "/"), cell: cell, client: &http.Client{
-		Timeout: sidecarTimeout, Transport: &http.Transport{DisableKeepAlives: true},
+		Timeout: sidecarTimeout, Transport: keys.Transport(&http.Transport{DisableKeepAlives: true}),
+		// A redirect leads away from the cell that was asked.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
 

@@ -80,7 +80,7 @@ func TestDrain(t *testing.T) {
 			fake := &fakeSidecar{vitals: c.vitals, asked: make(chan struct{})}
 			server := httptest.NewServer(fake)
 			defer server.Close()
-			err := newSidecar(server.URL+"/", "pod-1.i1").drain(t.Context(), c.limit)
+			err := newSidecar(server.URL+"/", "pod-1.i1", nil).drain(t.Context(), c.limit)
 			if (err == nil) != (c.want == "") || err != nil && strings.ReplaceAll(err.Error(), server.URL, "URL") != c.want {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
@@ -100,7 +100,7 @@ func TestDrainInterrupted(t *testing.T) {
 		<-fake.asked
 		cancel()
 	}()
-	if err := newSidecar(server.URL, "pod-1.i1").drain(ctx, time.Hour); !errors.Is(err, context.Canceled) {
+	if err := newSidecar(server.URL, "pod-1.i1", nil).drain(ctx, time.Hour); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want canceled", err)
 	}
 	if want := []string{"PUT", "DELETE"}; !slices.Equal(fake.calls, want) {
@@ -121,7 +121,7 @@ func TestSidecarFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewServer(c.handler)
 			defer server.Close()
-			if err := newSidecar(server.URL, "pod-1.i1").drain(t.Context(), time.Minute); err == nil || !strings.Contains(err.Error(), c.want) {
+			if err := newSidecar(server.URL, "pod-1.i1", nil).drain(t.Context(), time.Minute); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})

@@ -129,7 +129,7 @@ service "pod" {
 	if diags.HasErrors() {
 		q.t.Fatal(diags)
 	}
-	src, done, err := sources(p, p.Services[0], birth.Host{})
+	src, done, err := sources(p, p.Services[0], birth.Host{}, nil)
 	if err != nil {
 		q.t.Fatal(err)
 	}

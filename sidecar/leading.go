@@ -17,6 +17,7 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/loop"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/peer"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 )
 
@@ -26,6 +27,7 @@ type leading struct {
 	dir        string // of the policy file
 	policyFile string // its name there; for those who make bundles
 	fleet      *fleet.Client
+	peers      *peer.Keys // nil: siblings are asked without a signature
 	holder     fleet.Holder
 	generation int
 	host       birth.Host
@@ -49,7 +51,7 @@ func newLeading(p *policy.Policy, dir string, c *fleet.Client, reg prometheus.Re
 // leader makes the leader of one service. The function returned lets go of
 // what it holds open.
 func (n *leading) leader(s *policy.Service, lease *fleet.Lease, yield func([]fleet.Member) bool) (*loop.Leader, func(), error) {
-	src, closeSources, err := sources(n.policy, s, n.host)
+	src, closeSources, err := sources(n.policy, s, n.host, n.peers)
 	if err != nil {
 		return nil, nil, fmt.Errorf("lead %s: %w", s.Name, err)
 	}
@@ -90,7 +92,7 @@ func (n *leading) open(s *policy.Service) (*act.Root, error) {
 	return act.Open(act.Config{
 		Dir: n.resolve(t.Dir), DataDir: data, Variable: t.Variable, Binary: t.Binary, Workspace: t.Workspace,
 		Parallelism: t.Parallelism, Timeout: t.Timeout, LockTimeout: t.LockTimeout,
-		VarFiles: t.VarFiles, EphemeralVars: t.EphemeralVars, BackendConfig: t.BackendConfig, Env: t.Env,
+		VarFiles: t.VarFiles, EphemeralVars: t.EphemeralVars, BackendConfig: t.BackendConfig, Env: n.terraformEnv(s),
 		MayChange: t.MayChange, OnForeignChange: t.OnForeignChange,
 		Limits: guard.Limits{Destroys: s.Limits.DestroysPerApply},
 		Log:    n.log.With("service", s.Name),

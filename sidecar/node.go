@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -15,6 +16,7 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/loop"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/peer"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 )
 
@@ -26,7 +28,7 @@ type node struct {
 	listener net.Listener
 	cell     *loop.Cell   // nil for a leader alone
 	app      *application // nil for a leader alone
-	failed   chan error   // the application can't be run at all
+	ended    chan error   // the application can't be run at all, or the cell has left
 }
 
 // newNode checks everything that can be checked before anything is started.
@@ -53,16 +55,24 @@ func (s *settings) newNode(std stdio, o runOptions) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := connect(p, log)
+	keys, err := peerKeys(p, dir, log)
 	if err != nil {
 		return nil, err
 	}
-	n := &node{service: service, registry: newRegistry(), failed: make(chan error, 1)}
+	c, err := connect(p, keys, log)
+	if err != nil {
+		return nil, err
+	}
+	n := &node{service: service, registry: newRegistry(), ended: make(chan error, 2)}
 	if n.leading, err = newLeading(p, dir, c, n.registry, log); err != nil {
 		return nil, err
 	}
+	n.leading.peers = keys
 	if n.listener, err = net.Listen("tcp", o.listen); err != nil {
 		return nil, fmt.Errorf("listen for vitals: %w", err)
+	}
+	if err := checkListen(n.listener.Addr(), keys); err != nil {
+		return nil, errors.Join(err, n.listener.Close())
 	}
 	if o.cell == "" {
 		return n, nil
@@ -143,6 +153,14 @@ func (n *node) stander(s *policy.Service, guest bool) *loop.Stander {
 			return n.leading.lead(ctx, s, lease, yield)
 		},
 	}
+}
+
+// verifier guards what only peers may ask; nil where there is no key.
+func (n *node) verifier() *peer.Verifier {
+	if n.leading.peers == nil {
+		return nil
+	}
+	return peer.NewVerifier(n.leading.peers, time.Now)
 }
 
 func (n *node) close() { n.leading.fleet.Close() }

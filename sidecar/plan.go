@@ -91,18 +91,23 @@ func (s *settings) withLeading(std stdio, name string, f func(*leading, *policy.
 	if err != nil {
 		return err
 	}
-	c, err := connect(p, log)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
 	dir, err := s.dir()
 	if err != nil {
 		return err
 	}
+	keys, err := peerKeys(p, dir, log)
+	if err != nil {
+		return err
+	}
+	c, err := connect(p, keys, log)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
 	n, err := newLeading(p, dir, c, prometheus.NewRegistry(), log)
 	if err != nil {
 		return err
 	}
+	n.peers = keys
 	return f(n, service)
 }

@@ -55,7 +55,7 @@ func (s *settings) publish(ctx context.Context, std stdio, name, digest string, 
 	if err != nil {
 		return err
 	}
-	c, err := connect(p, log)
+	c, err := connect(p, nil, log)
 	if err != nil {
 		return err
 	}

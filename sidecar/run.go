@@ -70,8 +70,8 @@ func (s *settings) run(ctx context.Context, std stdio, o runOptions) error {
 	n.leading.log.Info("sidecar begins", "version", version, "service", n.service.Name, "cell", o.cell, "listen", n.listener.Addr().String())
 
 	server := &http.Server{
-		Handler:           loop.Handler(n.cell, promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{})),
-		ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute,
+		Handler:           loop.Handler(n.cell, promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{}), n.verifier().Wrap),
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, IdleTimeout: time.Minute,
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(n.listener) }()
@@ -81,14 +81,17 @@ func (s *settings) run(ctx context.Context, std stdio, o runOptions) error {
 		}
 	}()
 
-	stopCell := n.startCell(ctx)
 	stopLeading := n.startLeading(ctx, hup, func() (*policy.Policy, error) { return s.load(std) })
+	stopCell := n.startCell(ctx, stopLeading)
 	select {
 	case <-ctx.Done():
 		n.leading.log.Info("asked to end: letting what runs end first")
 	case err = <-served:
 		err = fmt.Errorf("serve vitals on %s: %w", n.listener.Addr(), err)
-	case err = <-n.failed:
+	case err = <-n.ended:
+		if errors.Is(err, loop.ErrLeft) {
+			err = nil
+		}
 	}
 	stopLeading()
 	stopCell()

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/peer"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 )
 
@@ -88,15 +89,20 @@ func (s *settings) logger(w io.Writer) (*slog.Logger, error) {
 	}
 }
 
-// connect makes the Consul client that a policy describes.
-func connect(p *policy.Policy, log *slog.Logger) (*fleet.Client, error) {
+// connect makes the Consul client that a policy describes; without keys it
+// neither signs nor proves orders to leave.
+func connect(p *policy.Policy, keys *peer.Keys, log *slog.Logger) (*fleet.Client, error) {
 	c := p.Consul
-	return fleet.New(fleet.Config{
+	cfg := fleet.Config{
 		Addresses: c.Addresses, Scheme: c.Scheme, Datacenter: c.Datacenter,
 		TokenFile: c.TokenFile, CAFile: c.CAFile, CertFile: c.CertFile, KeyFile: c.KeyFile,
 		Prefix: c.Prefix, Timeout: c.Timeout, SessionTTL: c.SessionTTL, LockDelay: c.LockDelay,
 		Log: log,
-	})
+	}
+	if keys != nil { // A nil *peer.Keys would be a signer.
+		cfg.Peers = keys
+	}
+	return fleet.New(cfg)
 }
 
 // withClient runs f with the policy and a Consul client as it describes it.
@@ -105,7 +111,7 @@ func (s *settings) withClient(std stdio, f func(*policy.Policy, *fleet.Client) e
 	if err != nil {
 		return err
 	}
-	c, err := connect(p, nil)
+	c, err := connect(p, nil, nil)
 	if err != nil {
 		return err
 	}

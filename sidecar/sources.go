@@ -15,15 +15,16 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/loop"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/peer"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/sense"
 )
 
 // sources wires what a leader looks at for one service. The function returned
 // lets go of connections.
-func sources(p *policy.Policy, s *policy.Service, host birth.Host) (loop.Sources, func(), error) {
+func sources(p *policy.Policy, s *policy.Service, host birth.Host, keys *peer.Keys) (loop.Sources, func(), error) {
 	siblings := sense.NewSiblings(sense.SiblingsConfig{
-		Timeout: max(s.Beat/2, 500*time.Millisecond), MaxAge: 3 * s.Beat,
+		Timeout: max(s.Beat/2, 500*time.Millisecond), MaxAge: 3 * s.Beat, Sign: keys.Transport,
 	})
 	src := loop.Sources{
 		Vitals:     siblings.Gather,

@@ -3,47 +3,65 @@ package main
 import (
 	"context"
 	"sync"
-	"time"
 )
 
 // startCell starts the application and keeps the cell registered. The function
-// returned drains the cell, stops the application and deregisters.
-func (n *node) startCell(ctx context.Context) (stop func()) {
+// returned drains the cell, stops the application and deregisters. A cell that
+// leaves by order stops leading before it stops the application.
+func (n *node) startCell(ctx context.Context, stopLeading func()) (stop func()) {
 	if n.cell == nil {
 		return func() {}
 	}
 	// What keeps the cell alive doesn't end with the signal: it ends in order.
 	background := context.WithoutCancel(ctx)
-	appCtx, stopApp := context.WithCancel(background)
+	stopApp := func() error { return nil }
+	if n.cell.Resumes(ctx) {
+		n.leading.log.Info("the cell goes on leaving: its application is not started again")
+	} else {
+		stopApp = n.startApp(background)
+	}
+	n.cell.Stop = func(context.Context) error {
+		stopLeading()
+		return stopApp()
+	}
 	cellCtx, stopCell := context.WithCancel(background)
-	var app, cell sync.WaitGroup
-	app.Go(func() {
-		if err := n.app.Run(appCtx); err != nil && appCtx.Err() == nil {
-			n.failed <- err
-		}
-	})
+	var cell sync.WaitGroup
 	cell.Go(func() {
 		if err := n.cell.Run(cellCtx); err != nil && cellCtx.Err() == nil {
-			n.failed <- err
+			n.ended <- err
 		}
 	})
 	return func() {
 		n.drain(background)
-		stopApp()
-		app.Wait()
+		if err := stopApp(); err != nil {
+			n.leading.log.Error("the application was not ended whole", "error", err)
+		}
 		stopCell()
 		cell.Wait()
 	}
 }
 
-// drain lets the application finish what it has in hand, for the time the
-// policy allows. An application that isn't well has nothing to finish.
-func (n *node) drain(ctx context.Context) {
-	if ok, _ := n.app.Well(); !ok {
-		return
+// startApp runs the application. The function returned ends it, and says
+// whether anything is left of it; it may be called again.
+func (n *node) startApp(ctx context.Context) (stop func() error) {
+	ctx, cancel := context.WithCancel(ctx)
+	var app sync.WaitGroup
+	var err error
+	app.Go(func() {
+		if err = n.app.Run(ctx); err != nil && ctx.Err() == nil {
+			n.ended <- err
+		}
+	})
+	return func() error {
+		cancel()
+		app.Wait()
+		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, n.service.Drain.Timeout)
-	defer cancel()
+}
+
+// drain lets the application finish what it has in hand, for the time the
+// policy allows.
+func (n *node) drain(ctx context.Context) {
 	n.cell.Ask("the sidecar was asked to end")
-	n.cell.AwaitIdle(ctx, n.service.Health.Timeout+5*time.Second, 50*time.Millisecond)
+	n.cell.FinishWork(ctx, n.service.Drain.Timeout)
 }

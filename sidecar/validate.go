@@ -85,7 +85,7 @@ func (s *settings) validate(ctx context.Context, std stdio, live bool) error {
 	if err != nil {
 		return err
 	}
-	c, err := connect(p, log)
+	c, err := connect(p, nil, log)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,13 @@ func (n *leading) validateLive(ctx context.Context, f *findings, sound []*policy
 	} else {
 		f.fine("consul: %s", strings.Join(n.fleet.Addresses(), ", "))
 	}
+	if n.policy.Peers != nil {
+		if _, err := peerKeys(n.policy, n.dir, n.log); err != nil {
+			f.fail("peers: %v", err)
+		} else {
+			f.fine("peers: the key in %s", keyFile(n.policy, n.dir))
+		}
+	}
 	for _, s := range n.policy.Services {
 		n.validateTopic(ctx, f, s)
 	}

@@ -71,6 +71,9 @@ type Config struct {
 	// LockDelay is how long Consul keeps a lock shut after its holder's session
 	// was lost.
 	LockDelay time.Duration
+	// Peers signs leave orders and what is answered to them, and then none is
+	// taken that isn't signed; nil where there is no key.
+	Peers Signer
 	// Log takes what happens in the background; nil discards it.
 	Log *slog.Logger
 	// Now is the clock for what is written down, such as when a lock was taken;

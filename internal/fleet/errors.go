@@ -28,6 +28,11 @@ var (
 	ErrConflict = errors.New("the record changed since it was read")
 	// ErrNewerFormat says that a newer version of Homeostat wrote the value.
 	ErrNewerFormat = errors.New("written by a newer version of homeostat; update this one")
+	// ErrForged says that a leave order, or an answer to one, isn't signed with a
+	// key of the peers.
+	ErrForged = errors.New("it isn't signed with a key of the peers")
+	// ErrNotLeft says that a cell could not carry out the order to leave.
+	ErrNotLeft = errors.New("the cell could not leave")
 	// ErrTooLarge says that a value is more than Consul takes.
 	ErrTooLarge = errors.New("too large for Consul's KV")
 )

@@ -17,6 +17,8 @@ const (
 	keyApplying   = "applying"
 	keyLeaving    = "leaving"
 	keyTombstones = "tombstones"
+	keyLeave      = "leave"
+	keyLeft       = "left"
 	keyPublished  = "published"
 	keyBirths     = "births"
 )

@@ -31,6 +31,14 @@ type CellConfig struct {
 	Identity fleet.Cell
 	Fleet    *fleet.Client
 	App      Application
+	// Stop lets go of what the sidecar does beside the cell, such as leading, and
+	// ends the application, in order that the cell can leave. It may be called
+	// again.
+	Stop func(context.Context) error
+	// Leave removes from the machine what the cell's birth has installed. It may
+	// be called again after it was cut or failed. Nil: the cell can't leave by
+	// order.
+	Leave func(context.Context) error
 	// Version names the application's version, for what is learned of it.
 	Version string
 	Log     *slog.Logger
@@ -46,9 +54,11 @@ type Cell struct {
 	mu       sync.Mutex
 	vitals   sense.Vitals
 	draining string // why, or nothing
+	since    time.Time
 	// ordered is set while the leader's mark stands, asked while somebody
-	// asked this sidecar itself to drain.
-	ordered, asked string
+	// asked this sidecar itself to drain, leaving once the cell leaves by order.
+	ordered, asked, leaving string
+	order                   *fleet.LeaveOrder // that is carried out
 	// told is whether the application was told to drain, since toldAt. During a
 	// call and after one that failed it may have heard it or not: unsure.
 	told, unsure bool
@@ -78,19 +88,27 @@ func NewCell(cfg CellConfig) *Cell {
 	}
 }
 
-// Run keeps the cell registered until ctx ends; then it deregisters it.
+// Run keeps the cell registered until ctx ends, or the cell has left by order;
+// then it deregisters it. It returns ErrLeft of a cell that has left.
 func (c *Cell) Run(ctx context.Context) error {
+	running, stop := context.WithCancel(ctx)
+	defer stop()
 	var g errgroup.Group
-	g.Go(func() error { c.pushHealth(ctx); return nil })
-	g.Go(func() error { c.measure(ctx); return nil })
-	g.Go(func() error { c.watchMark(ctx); return nil })
-	g.Go(func() error { c.tellDrain(ctx); return nil })
-	g.Go(func() error { c.remember(ctx); return nil })
-	_ = g.Wait() // they end with ctx, and say what goes wrong in the log
+	g.Go(func() error { c.pushHealth(running); return nil })
+	g.Go(func() error { c.measure(running); return nil })
+	g.Go(func() error { c.watchMark(running); return nil })
+	g.Go(func() error { c.tellDrain(running); return nil })
+	g.Go(func() error { c.remember(running); return nil })
+	left := c.followOrders(running)
+	stop()
+	_ = g.Wait() // they end with their context, and say what goes wrong in the log
 	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	if err := c.Fleet.Deregister(bye, c.Identity.ID()); err != nil {
 		c.Log.Warn("could not deregister; the leader will", "cell", c.Identity.Name, "error", err)
+	}
+	if left {
+		return c.lastWord(ctx)
 	}
 	return ctx.Err()
 }

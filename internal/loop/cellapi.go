@@ -13,23 +13,26 @@ import (
 // a port that was given to another cell since must not drain that one.
 const DrainPath = "/v1/drain"
 
-// Handler serves the sidecar's own HTTP interface: its vitals, the drain, and
-// whatever metrics handler it is given. Cell is nil for a leader without one.
-func Handler(cell *Cell, metrics http.Handler) http.Handler {
+// Handler serves the sidecar's own HTTP interface: its vitals and the drain
+// behind the guard, and whatever metrics handler it is given. Cell is nil for a
+// leader without one.
+func Handler(cell *Cell, metrics http.Handler, guard func(http.Handler) http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", metrics)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	if cell == nil {
 		return mux
 	}
-	mux.HandleFunc("GET "+sense.VitalsPath, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		// A reader that has gone away is no concern of the cell's.
-		_ = json.NewEncoder(w).Encode(cell.Vitals())
-	})
-	mux.HandleFunc("PUT "+DrainPath, cell.askedTo("asked for over HTTP"))
-	mux.HandleFunc("DELETE "+DrainPath, cell.askedTo(""))
+	mux.Handle("GET "+sense.VitalsPath, guard(http.HandlerFunc(cell.showVitals)))
+	mux.Handle("PUT "+DrainPath, guard(cell.askedTo("asked for over HTTP")))
+	mux.Handle("DELETE "+DrainPath, guard(cell.askedTo("")))
 	return mux
+}
+
+func (c *Cell) showVitals(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	// A reader that has gone away is no concern of the cell's.
+	_ = json.NewEncoder(w).Encode(c.Vitals())
 }
 
 // askedTo begins a drain for a reason, or takes it back without one.

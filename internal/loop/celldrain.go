@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -45,11 +46,9 @@ func (c *Cell) drain(change func()) {
 	defer c.mu.Unlock()
 	before := c.draining
 	change()
-	c.draining = c.ordered
-	if c.draining == "" {
-		c.draining = c.asked
-	}
+	c.draining = cmp.Or(c.leaving, c.ordered, c.asked)
 	if begin := c.draining != ""; begin != (before != "") {
+		c.since = c.Now()
 		c.Log.Info("drain", "begin", begin, "cell", c.Identity.Name)
 	}
 	select {
@@ -106,6 +105,17 @@ func (c *Cell) isTold() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.told && !c.unsure
+}
+
+// FinishWork lets an application that was asked to drain finish what it has in
+// hand, for as long as limit. One that isn't well has nothing to finish.
+func (c *Cell) FinishWork(ctx context.Context, limit time.Duration) {
+	if ok, _ := c.App.Well(); !ok {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	c.AwaitIdle(ctx, c.Service.Health.Timeout+5*time.Second, 50*time.Millisecond)
 }
 
 // AwaitIdle returns when the application has been told to drain and is known to

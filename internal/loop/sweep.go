@@ -14,8 +14,9 @@ const sweepEvery = time.Hour
 
 // sweep takes away what no longer means anything in Consul: registrations of
 // earlier lives, those of silent cells that the record no longer has,
-// tombstones that nobody can ask for any more, and births of long ago. A cell that is heard but that the
-// record doesn't have is somebody's: it is told of and left alone.
+// tombstones and orders to leave that nobody can ask for any more, and births of
+// long ago. A cell that is heard but that the record doesn't have is somebody's:
+// it is told of and left alone.
 func (l *Leader) sweep(ctx context.Context, v view) {
 	l.forgetTheGone(v)
 	for _, m := range v.members {
@@ -37,6 +38,9 @@ func (l *Leader) sweep(ctx context.Context, v view) {
 	}
 	if _, err := l.lease.SweepTombstones(ctx); err != nil {
 		l.Log.Warn("could not remove old tombstones", "error", err)
+	}
+	if _, err := l.lease.SweepLeave(ctx); err != nil {
+		l.Log.Warn("could not remove old orders to leave", "error", err)
 	}
 	if _, err := l.lease.SweepBirths(ctx, l.cells()); err != nil {
 		l.Log.Warn("could not forget old births", "error", err)

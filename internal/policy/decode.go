@@ -240,6 +240,7 @@ func (d *decoder) explain(diags hcl.Diagnostics, t reflect.Type) {
 // secretHints answers who wrote a secret into the policy.
 var secretHints = map[string]string{
 	"token": "A policy holds no secrets: name the file that holds it with token_file, or set CONSUL_HTTP_TOKEN in the environment.",
+	"key":   "A policy holds no secrets: name the file that holds it with key_file.",
 	"password": "A policy holds no secrets: name the environment variable or the file that holds it with password_env " +
 		"or password_file.",
 }

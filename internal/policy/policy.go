@@ -37,6 +37,7 @@ type Policy struct {
 
 	Consul   Consul     `policy:"consul"`
 	Kafka    *Kafka     `policy:"kafka"`
+	Peers    *Peers     `policy:"peers"`
 	Services []*Service `policy:"service,required"`
 
 	// Digest is the SHA-256 of the file's bytes, in hexadecimal.
@@ -118,6 +119,19 @@ type KafkaSASL struct {
 	// PasswordFile is a file that holds the password; one line feed at its end
 	// is not part of it.
 	PasswordFile string `policy:"password_file"`
+}
+
+// Peers says by what sidecars, and the provider, prove to each other who they
+// are when they ask for vitals, have a cell drain, or order it to leave. A
+// sidecar that listens on loopback alone needs none.
+type Peers struct {
+	// KeyFile is a file that holds the key they share, of at least 32 bytes, the
+	// same everywhere (`openssl rand -hex 32`). Only its owner may write it, and
+	// nobody but owner and group read it. Of several lines each is a key that is
+	// accepted, and the first one signs: a new key is added as the second line
+	// everywhere, then made the first, then the old one is removed. A changed
+	// file is read again by itself.
+	KeyFile string `policy:"key_file,required"`
 }
 
 // Parse reads a policy. The file name is only used in diagnostics. With an

@@ -50,6 +50,9 @@ type SiblingsConfig struct {
 	MaxBytes int64
 	// MaxAge is how old vitals may be. Default 15 s.
 	MaxAge time.Duration
+	// Sign makes of a transport one that signs requests and proves answers; nil
+	// where that isn't asked for.
+	Sign func(http.RoundTripper) http.RoundTripper
 	// Now is the clock, time.Now if nil.
 	Now func() time.Time
 }
@@ -77,7 +80,11 @@ func NewSiblings(cfg SiblingsConfig) *Siblings {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Siblings{cfg: cfg, client: newHTTPClient(1)}
+	client := newHTTPClient(1)
+	if cfg.Sign != nil {
+		client.Transport = cfg.Sign(client.Transport)
+	}
+	return &Siblings{cfg: cfg, client: client}
 }
 
 // Gather asks all siblings and returns an entry for each, in their order. It
