@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -175,7 +176,9 @@ func TestRefusals(t *testing.T) {
 		"no MAC":             {change: field(3, ""), want: "isn't one"},
 		"cut MAC":            {change: field(3, "00"), want: "isn't that of this request"},
 		"two headers":        {change: header(func(h http.Header) { h.Add("Authorization", h.Get("Authorization")) }), want: "isn't one"},
-		"huge body":          {change: func(r *http.Request) { r.Body, r.ContentLength = io.NopCloser(strings.NewReader(strings.Repeat("x", requestLimit+1))), -1 }, want: "read the request"},
+		"huge body": {change: func(r *http.Request) {
+			r.Body, r.ContentLength = io.NopCloser(strings.NewReader(strings.Repeat("x", requestLimit+1))), -1
+		}, want: "read the request"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -264,11 +267,11 @@ func TestMemoryIsBounded(t *testing.T) {
 	m := memory{limit: 3}
 	now := noon
 	for i := range 20 {
-		if err := m.add(nonce{byte(i)}, now); (err == nil) != (i < 3) || err != nil && err != errFull {
+		if err := m.add(nonce{byte(i)}, now); (err == nil) != (i < 3) || err != nil && !errors.Is(err, errFull) {
 			t.Fatalf("%d: %v", i, err)
 		}
 	}
-	if err := m.add(nonce{1}, now); err != errReplayed {
+	if err := m.add(nonce{1}, now); !errors.Is(err, errReplayed) {
 		t.Errorf("full, it says %v of one that it knows", err)
 	}
 	for i := range 10 { // It is emptied in time, and never holds more than twice the limit.
