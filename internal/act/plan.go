@@ -94,6 +94,11 @@ func (p *Plan) make(ctx context.Context, d Desired) error {
 			return nil
 		}
 	}
+	if p.order.Size() == 0 && len(first.Targets) == 0 && p.root.cfg.OnForeignChange == ForeignTarget && len(first.Foreign) == len(first.Refused) {
+		// There is nothing of ours in it: all of it is another's.
+		p.Verdict, p.Changes, p.Drift, p.Partial = guard.Verdict{OK: true}, nil, first.Foreign, !p.whole(nil)
+		return nil
+	}
 	// A plan for some has not looked at the others.
 	p.Verdict.Gone, p.Verdict.Broken = first.Gone, first.Broken
 	return &RefusedError{Verdict: p.Verdict}

@@ -296,7 +296,7 @@ func (j *judgement) dependent(d Dependent, c parsed) string {
 	exists := d.Edge != nil && *d.Edge < j.order.After()
 	switch c.kind {
 	case kindUpdate, kindReplace:
-		if c.kind == kindReplace && c.tainted() && exists {
+		if c.kind == kindReplace && c.tainted() && (exists || d.Edge == nil) {
 			return "" // its making was cut short, as that of a cell can be
 		}
 		if !slices.Contains(d.Kinds, c.kind) {

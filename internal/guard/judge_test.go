@@ -141,7 +141,8 @@ func TestJudge(t *testing.T) {
 
 		{name: "the balancer was half made", order: up, changes: join(cell("create", "2"), []Change{tainted(ch("replace", "t.balancer[0]"))})},
 		{name: "the balancer would be replaced", order: up, changes: join(cell("create", "2"), []Change{ch("replace", "t.balancer[0]")}), want: "not by replace", elsewhere: true},
-		{name: "the targets were half made", order: up, changes: join(cell("create", "2"), []Change{tainted(ch("replace", "t.targets"))}), want: "not by replace", elsewhere: true},
+		{name: "the targets were half made", order: up, changes: join(cell("create", "2"), []Change{tainted(ch("replace", "t.targets"))})},
+		{name: "the balancer was half made and shouldn't be", order: Order{Remove: keysOf("0")}, changes: join(cell("delete", "0"), []Change{tainted(ch("replace", "t.balancer[0]"))}), want: "not by replace", elsewhere: true},
 
 		{name: "may change", order: up, changes: join(cell("create", "2"), []Change{ch("update", "t.other"), ch("update", "module.m[3].t.x")}), limits: Limits{MayChange: []string{"t.other", "module.m"}}},
 		{name: "may change a living cell's tags", order: up, changes: join(cell("create", "2"), cell("update", "0")[:1]), limits: Limits{MayChange: []string{"module.cell[*].t.a"}}},

@@ -115,9 +115,10 @@ func (l *lesson) look(c parsed, k Key, whole string, edge int) {
 	c.cell, c.part = l.m.cell(c.at)
 	switch {
 	case c.part == outside && c.tainted():
-		// Its making was cut short: every plan makes it anew, whatever else would
-		// happen to it, but it does depend on the cells.
-		l.dependent(parsed{at: c.at})
+		// Its making was cut short: every plan makes it anew. What differs with the
+		// cells is what would be updated of it otherwise.
+		c.kind = kindUpdate
+		l.dependent(c)
 	case c.part == learned && c.cell == k && c.kind == whole:
 	case c.part != outside && slices.Contains(l.base, c.cell) && c.cell != k:
 		l.refuse(c, "living cells would change whenever one comes or goes")

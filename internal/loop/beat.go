@@ -29,6 +29,7 @@ func (l *Leader) beat(ctx context.Context) error {
 		return l.yieldAtRest(ctx)
 	}
 	v := l.look(ctx)
+	l.mindPause(v)
 	obs := l.eyes.observe(v, l.books(l.surge(v)), &l.memory)
 	l.memory.Law, l.last = balance.Decide(lawConfig(l.Service), l.memory.Law, obs)
 	if err := l.yield(v); err != nil {
@@ -47,11 +48,7 @@ func (l *Leader) beat(ctx context.Context) error {
 // and in words, or nothing.
 func (l *Leader) atRest(ctx context.Context) (code, why string) {
 	if pauseFile(l.PauseFile) {
-		if l.busy == "" {
-			// Somebody may change anything meanwhile: all is read anew after it.
-			l.prepared, l.obstructed, l.failed, l.gone = false, false, nil, nil
-			l.deaths.silentSince, l.deaths.massSince = nil, time.Time{}
-		}
+		l.forget()
 		return "paused", "paused by the file " + l.PauseFile
 	}
 	if !l.prepared {
@@ -60,6 +57,25 @@ func (l *Leader) atRest(ctx context.Context) (code, why string) {
 		return "preparing", cmp.Or(l.trouble, "getting ready: reading the state and learning what an order changes")
 	}
 	return "", ""
+}
+
+// mindPause has all read anew once a pause in Consul is over.
+func (l *Leader) mindPause(v view) {
+	switch {
+	case v.paused != "":
+		l.rested = true
+	case l.rested && l.busy == "":
+		l.rested = false
+		l.forget()
+	}
+}
+
+// forget has all read anew after a pause: somebody may change anything meanwhile.
+func (l *Leader) forget() {
+	if l.busy == "" {
+		l.prepared, l.obstructed, l.failed, l.gone = false, false, nil, nil
+		l.deaths.silentSince, l.deaths.massSince = nil, time.Time{}
+	}
 }
 
 // getReadyAgain starts the preparation, or waits for its next try.
@@ -76,6 +92,8 @@ func (l *Leader) mayAct(v view) string {
 		return "Consul didn't tell pins, pauses and marks: " + v.consulErr.Error()
 	case v.paused != "":
 		return v.paused
+	case l.rested || !l.prepared:
+		return "it was paused: all is read anew"
 	case v.membersErr != nil && l.Service.Members != policy.MembersState:
 		return "members are unknown: " + v.membersErr.Error()
 	case !v.proven:

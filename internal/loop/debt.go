@@ -30,7 +30,7 @@ type debt struct {
 // owe notes what an apply has left to do outside the cells, if anything there
 // depends on them.
 func (l *Leader) owe(r result) {
-	if r.err == nil && !r.partial {
+	if r.err == nil && !r.partial && len(r.gone) == 0 {
 		l.debt = debt{}
 		return
 	}

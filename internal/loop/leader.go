@@ -66,6 +66,7 @@ type Leader struct {
 	drift    []guard.Refusal        // what the last plan left alone outside the cells
 	renewal  string                 // what is in the way of renewing cells
 	strange  map[strangeChange]bool // changes of others that no lesson has explained
+	rested   bool                   // the service was paused in Consul, and all must be read anew
 	debt     debt                   // what depends on the cells and may not be as they are
 }
 
