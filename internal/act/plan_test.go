@@ -192,6 +192,36 @@ func TestOthersChangeIsLeftOut(t *testing.T) {
 	}
 }
 
+// TestOnlyOthersChange looks without an order where nothing depends on the cells:
+// there is nothing to do, and what others changed is told of. On hold it waits.
+func TestOnlyOthersChange(t *testing.T) {
+	m := write(t, bare)
+	m.edit("input = terraform_data.cell[*].id", `input = "none"`)
+	r := m.open()
+	m.stand("-var", "desired_count=2")
+	s := learn(t, r, count(2))
+	if len(s.Dependents) > 0 {
+		t.Fatalf("something depends on the cells: %+v", s.Dependents)
+	}
+	m.edit(`default = "a"`, `default = "b"`)
+	o := guard.Order{Keep: keys("0", "1")}
+	p, err := r.Plan(t.Context(), count(2), o, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !p.Empty() || p.Partial || len(p.Drift) != 1 || p.Drift[0].Address != "terraform_data.other" {
+		t.Errorf("empty %t, partial %t, drift %v", p.Empty(), p.Partial, p.Drift)
+	}
+	if err := p.Discard(); err != nil {
+		t.Error(err)
+	}
+	hold := m.open(func(c *Config) { c.OnForeignChange = ForeignHold })
+	var refused *RefusedError
+	if _, err := hold.Plan(t.Context(), count(2), o, s); !errors.As(err, &refused) {
+		t.Errorf("on hold the plan was not refused: %v", err)
+	}
+}
+
 // TestLostCellsAreMendedOneByOne replaces two lost cells in two orders. In the
 // first, what depends on all cells is left for later, on hold too.
 func TestLostCellsAreMendedOneByOne(t *testing.T) {

@@ -3,6 +3,7 @@ package loop
 import (
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,8 +46,37 @@ func TestDebtPace(t *testing.T) {
 	if got := l.debt.retry.Sub(now); !l.debt.due || got != payMax {
 		t.Errorf("after a part was paid: tried again after %s", got)
 	}
+	l.owe(result{gone: []string{"pod-2"}})
+	if !l.debt.due {
+		t.Error("a cell that a refresh missed was forgotten")
+	}
 	l.owe(result{})
 	if l.debt != (debt{}) {
 		t.Errorf("after an apply of all: %+v", l.debt)
+	}
+}
+
+// What was seen before a pause says nothing of what is there after it: a person
+// may have made it anew meanwhile. What runs ends first.
+func TestPauseForgets(t *testing.T) {
+	l := NewLeader(LeaderConfig{Service: &policy.Service{Name: "pod"}, Now: time.Now, Log: slog.New(slog.DiscardHandler)}, nil)
+	l.prepared, l.obstructed, l.gone, l.failed = true, true, []string{"pod-1"}, []string{"pod-2"}
+	paused := view{paused: "all services are paused by ann", proven: true}
+	l.mindPause(paused)
+	if why := l.mayAct(paused); why != paused.paused || !l.prepared {
+		t.Errorf("while it is paused: %q, prepared %t", why, l.prepared)
+	}
+	l.busy = "a plan"
+	l.mindPause(view{proven: true})
+	if why := l.mayAct(view{proven: true}); !strings.Contains(why, "read anew") || len(l.gone) == 0 {
+		t.Errorf("while something runs: %q, gone %v", why, l.gone)
+	}
+	l.busy = ""
+	l.mindPause(view{proven: true})
+	if l.prepared || l.obstructed || len(l.gone)+len(l.failed) > 0 {
+		t.Errorf("after it: prepared %t, obstructed %t, gone %v, failed %v", l.prepared, l.obstructed, l.gone, l.failed)
+	}
+	if why := l.mayAct(view{proven: true}); why == "" {
+		t.Error("it acts on what it hasn't read anew")
 	}
 }
