@@ -50,6 +50,9 @@ func Build(ctx context.Context, src Source) (*Bundle, error) {
 		return nil, fmt.Errorf("bundle %s: %w", src.Service, err)
 	}
 	b.Manifest.Genome = b.add(content{text: encode(b.Genome)})
+	if err := b.Manifest.check(); err != nil {
+		return nil, fmt.Errorf("bundle %s: %w", src.Service, err)
+	}
 	return b, nil
 }
 

@@ -73,16 +73,19 @@ func (b *Bundle) Open(digest string) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open blob %s: %w", digest, err)
 	}
-	return &verifier{file: f, sum: sha256.New(), want: digest}, nil
+	return &verifier{file: f, sum: sha256.New(), left: c.size, want: digest}, nil
 }
 
 // ErrChanged says that content isn't what its digest names.
 var ErrChanged = errors.New("its content isn't what its digest names")
 
-// verifier reads a file and compares its digest at the end.
+// verifier reads a file that must be what its digest names. The last of its bytes
+// come only when it is: a store may take content for whole once it has as much as
+// was announced.
 type verifier struct {
 	file *os.File
 	sum  hash.Hash
+	left int64
 	want string
 }
 
@@ -90,8 +93,10 @@ type verifier struct {
 func (v *verifier) Read(p []byte) (int, error) {
 	n, err := v.file.Read(p)
 	v.sum.Write(p[:n])
-	if errors.Is(err, io.EOF) && hex.EncodeToString(v.sum.Sum(nil)) != v.want {
-		return n, fmt.Errorf("read %s: %w: it was changed while the bundle was made; try again", v.file.Name(), ErrChanged)
+	v.left -= int64(n)
+	ended := v.left <= 0 || errors.Is(err, io.EOF)
+	if ended && (v.left != 0 || hex.EncodeToString(v.sum.Sum(nil)) != v.want) {
+		return 0, fmt.Errorf("read %s: %w: it was changed while the bundle was made; try again", v.file.Name(), ErrChanged)
 	}
 	return n, err
 }

@@ -120,7 +120,8 @@ func TestGenome(t *testing.T) {
 }
 
 func TestStore(t *testing.T) {
-	store, err := OpenStore(t.TempDir())
+	dir := t.TempDir()
+	store, err := OpenStore(dir)
 	must(t, err)
 	src := lay(t, time.Now())
 	b := build(t, src)
@@ -137,7 +138,7 @@ func TestStore(t *testing.T) {
 	if m.Digest() != b.Digest() {
 		t.Errorf("read back %s", m.Digest())
 	}
-	blob := store.blob(m.Tree[0].SHA256)
+	blob := filepath.Join(dir, blobName(m.Tree[0].SHA256))
 	must(t, os.WriteFile(blob, []byte("cut"), 0o644))
 	if _, err := store.Manifest(t.Context(), b.Digest()); err == nil || !strings.Contains(err.Error(), "isn't whole") {
 		t.Errorf("a blob that was cut short gave %v", err)
@@ -149,7 +150,7 @@ func TestStore(t *testing.T) {
 	if _, err := store.Manifest(t.Context(), b.Digest()); err == nil {
 		t.Error("a bundle with a blob missing was taken for whole")
 	}
-	must(t, os.WriteFile(store.manifest(b.Digest()), []byte("{}"), 0o644))
+	must(t, os.WriteFile(filepath.Join(dir, manifestName(b.Digest())), []byte("{}"), 0o644))
 	if _, err := store.Manifest(t.Context(), b.Digest()); !errors.Is(err, ErrChanged) {
 		t.Errorf("another manifest under that digest gave %v", err)
 	}
@@ -161,7 +162,8 @@ func TestStore(t *testing.T) {
 // A file that is changed between the digest and the copy is not stored under the
 // digest of what it was.
 func TestFileChangesMeanwhile(t *testing.T) {
-	store, err := OpenStore(t.TempDir())
+	dir := t.TempDir()
+	store, err := OpenStore(dir)
 	must(t, err)
 	src := lay(t, time.Now())
 	b := build(t, src)
@@ -172,7 +174,7 @@ func TestFileChangesMeanwhile(t *testing.T) {
 	if _, err := store.Manifest(t.Context(), b.Digest()); !errors.Is(err, ErrNoBundle) {
 		t.Errorf("and the bundle is there: %v", err)
 	}
-	left, err := filepath.Glob(filepath.Join(store.path, "blobs", ".*"))
+	left, err := filepath.Glob(filepath.Join(dir, "blobs", ".*"))
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}

@@ -1,5 +1,12 @@
 package bundle
 
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+)
+
 // Genome is everything that makes a cell, its sources resolved to their digests.
 type Genome struct {
 	Format  int    `json:"format"`
@@ -45,3 +52,28 @@ type Command struct {
 // Digest names the genome: of two cells with the same one, either can take the
 // other's place.
 func (g Genome) Digest() string { return digestOf(g) }
+
+// ParseGenome reads a genome that must be the one of a digest.
+func ParseGenome(text []byte, digest string) (Genome, error) {
+	var g Genome
+	if digestText(text) != digest {
+		return g, fmt.Errorf("read genome %s: %w", digest, ErrChanged)
+	}
+	if err := json.Unmarshal(text, &g); err != nil {
+		return g, fmt.Errorf("read genome %s: %w", digest, err)
+	}
+	if g.Format != Format {
+		return g, fmt.Errorf("read genome %s: it has format %d and this version knows %d", digest, g.Format, Format)
+	}
+	var errs []error
+	for _, f := range g.Files {
+		errs = append(errs, CheckDigest(f.SHA256))
+		if !path.IsAbs(f.Path) || path.Clean(f.Path) != f.Path || f.Size < 0 {
+			errs = append(errs, fmt.Errorf("file %q has no absolute path or no size", f.Path))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return g, fmt.Errorf("read genome %s: %w", digest, err)
+	}
+	return g, nil
+}

@@ -74,7 +74,17 @@ func (m Manifest) check() error {
 		if !fs.ValidPath(f.Path) || f.Path == "." || f.Size < 0 || seen[f.Path] {
 			errs = append(errs, fmt.Errorf("file %q is out of the tree, twice in it, or has no size", f.Path))
 		}
+		if f.Path == manifestFile || f.Path == genomeFile {
+			errs = append(errs, fmt.Errorf("file %q would lie where a machine keeps the bundle's own %s: put it into a folder, or name it otherwise", f.Path, f.Path))
+		}
 		seen[f.Path] = true
+	}
+	for _, f := range m.Tree {
+		for i, c := range f.Path {
+			if c == '/' && seen[f.Path[:i]] {
+				errs = append(errs, fmt.Errorf("%q is a file and a folder too", f.Path[:i]))
+			}
+		}
 	}
 	if !seen[m.Policy] || !fs.ValidPath(m.Module) {
 		errs = append(errs, fmt.Errorf("policy %q or root module %q isn't in it", m.Policy, m.Module))

@@ -2,7 +2,6 @@ package policy
 
 import (
 	"path/filepath"
-	"strings"
 	"time"
 )
 
@@ -12,8 +11,8 @@ func check(d *decoder, p *Policy) {
 	if p.Kafka != nil {
 		d.kafka(p.Kafka)
 	}
-	if strings.Contains(p.Bundle, "://") {
-		d.refuse("No directory", &p.Bundle, "is %q, and this version stores bundles in a directory. Name one that every cell can reach, such as a mounted share.", p.Bundle)
+	if _, err := ParseStore(p.Bundle); err != nil {
+		d.refuse("Not a store", &p.Bundle, "%s.", err)
 	}
 	d.tellApart(p)
 	d.graph(p)

@@ -31,8 +31,11 @@ import (
 
 // Policy is what one file says.
 type Policy struct {
-	// Bundle is the folder where bundles are stored: what is published for a
-	// service, by its digest. It is relative to the policy, and may be a share.
+	// Bundle is where bundles are stored, what is published for a service, by its
+	// digest: a directory, relative to the policy, which may be a share;
+	// `https://host/path`, where such a directory is served; or
+	// `s3://bucket/prefix`, with `?endpoint=https://host` for another S3 than
+	// Amazon's and `region=`, else from the usual environment.
 	Bundle string `policy:"bundle"`
 
 	Consul   Consul     `policy:"consul"`
