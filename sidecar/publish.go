@@ -18,24 +18,36 @@ import (
 var publishCommand = command{
 	name: "publish", args: "[SERVICE]",
 	summary: "store policy, root module and genome as one bundle, and have cells renewed to it",
-	note:    "Without a service all that have a genome are published. The leader renews cells of another genome, as renew in the policy says.",
+	note: "Without a service all that have a genome are published. The leader renews cells of another genome, as renew in the policy says.\n\n" +
+		"Nothing can be put where bundle in the policy is a URL by https: -into writes what is to be served there into a folder.\n" +
+		"Copy its content there, and publish without -into: that makes sure that it is there.",
 	flags: func(fs *flag.FlagSet) func(context.Context, stdio, []string) error {
 		var s settings
 		s.definePolicy(fs)
 		s.defineLog(fs, "warn")
 		dry := fs.Bool("dry-run", false, "check everything and say what would be published")
+		into := fs.String("into", "", "write what a web server is to serve into this `folder`, and publish nothing")
 		digest := fs.String("digest", "", "publish the bundle of this `digest` again, which the store holds")
 		return func(ctx context.Context, std stdio, args []string) error {
 			name, err := atMostOne(args)
 			if err != nil {
 				return err
 			}
-			return s.publish(ctx, std, name, *digest, *dry)
+			if *into != "" && (*digest != "" || *dry) {
+				return misused("-into goes with neither -digest nor -dry-run")
+			}
+			return s.publish(ctx, std, name, publication{digest: *digest, into: *into, dry: *dry})
 		}
 	},
 }
 
-func (s *settings) publish(ctx context.Context, std stdio, name, digest string, dry bool) error {
+// publication is how it is to be published.
+type publication struct {
+	digest, into string
+	dry          bool
+}
+
+func (s *settings) publish(ctx context.Context, std stdio, name string, how publication) error {
 	p, err := s.load(std)
 	if err != nil {
 		return err
@@ -44,7 +56,7 @@ func (s *settings) publish(ctx context.Context, std stdio, name, digest string, 
 	if err != nil {
 		return err
 	}
-	if digest != "" && len(services) != 1 {
+	if how.digest != "" && len(services) != 1 {
 		return misused("name the service that the bundle is of")
 	}
 	log, err := s.logger(std.Err)
@@ -65,13 +77,18 @@ func (s *settings) publish(ctx context.Context, std stdio, name, digest string, 
 		return err
 	}
 	n.policyFile = filepath.Base(s.path())
-	store, err := bundle.OpenStore(n.resolve(p.Bundle))
+	store, err := n.store()
 	if err != nil {
 		return err
 	}
-	u := &publisher{leading: n, std: std, store: store, dry: dry}
-	if digest != "" {
-		return u.again(ctx, services[0], digest)
+	u := &publisher{leading: n, std: std, store: store, publication: how}
+	if how.into != "" {
+		if u.folder, err = folderFor(store, how.into); err != nil {
+			return err
+		}
+	}
+	if how.digest != "" {
+		return u.again(ctx, services[0], how.digest)
 	}
 	return u.all(ctx, services)
 }
@@ -100,9 +117,34 @@ func published(p *policy.Policy, name string) ([]*policy.Service, error) {
 // publisher publishes services one after the other, once all of them are sound.
 type publisher struct {
 	*leading
-	std   stdio
-	store *bundle.Store
-	dry   bool
+	publication
+	std    stdio
+	store  *bundle.Store
+	folder *bundle.Store // what is to be served is written there instead, or nil
+}
+
+// store is the store that the policy names.
+func (n *leading) store() (*bundle.Store, error) {
+	at, err := policy.ParseStore(n.policy.Bundle)
+	if err != nil {
+		return nil, fmt.Errorf("bundle of the policy %w", err)
+	}
+	if at.Folder != "" {
+		return bundle.OpenStore(n.resolve(at.Folder))
+	}
+	return bundle.OpenStore(n.policy.Bundle)
+}
+
+// folderFor is the folder for what a web server is to serve.
+func folderFor(store *bundle.Store, into string) (*bundle.Store, error) {
+	if !store.ReadOnly() {
+		return nil, misused("-into is for a store by https; what is published is put into %s by itself", store)
+	}
+	path, err := filepath.Abs(into)
+	if err != nil {
+		return nil, fmt.Errorf("find the folder %s: %w", into, err)
+	}
+	return bundle.OpenStore(path)
 }
 
 func (u *publisher) all(ctx context.Context, services []*policy.Service) error {
@@ -164,6 +206,22 @@ func (u *publisher) one(ctx context.Context, s *policy.Service, b *bundle.Bundle
 	if u.dry {
 		say(u.std.Out, "%s: bundle %s of %s, genome %s (not published: -dry-run)", s.Name, b.Digest(), plural(len(b.Blobs()), "file"), short(b.Genome.Digest()))
 		return nil
+	}
+	if u.folder != nil {
+		stored, err := u.folder.Put(ctx, b)
+		if err != nil {
+			return err
+		}
+		say(u.std.Out, "%s: bundle %s is in %s: %s, %d of them new (%d bytes)", s.Name, short(b.Digest()), u.folder, plural(stored.Files, "file"), stored.New, stored.Bytes)
+		say(u.std.Out, "Nothing is published yet. Copy what is there to %s, manifests last, then: homeostat publish %s", u.store, s.Name)
+		return nil
+	}
+	if u.store.ReadOnly() {
+		if _, err := u.store.Manifest(ctx, b.Digest()); err != nil {
+			return fmt.Errorf("%w\nNothing was published. Write it into a folder with homeostat publish -into FOLDER %s, copy what is there to %s, and publish again", err, s.Name, u.store)
+		}
+		say(u.std.Out, "%s: %s serves all of it", s.Name, u.store)
+		return u.announce(ctx, s, b.Digest(), b.Manifest.Genome)
 	}
 	stored, err := u.store.Put(ctx, b)
 	if err != nil {

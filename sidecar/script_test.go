@@ -7,6 +7,8 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,6 +52,7 @@ func TestMain(m *testing.M) {
 //	until regexp cmd    runs a command again and again until it prints it
 //	keys file           writes down all that Consul holds for this script
 //	garble key          puts something else under a key in Consul
+//	serve folder        serves a folder at http://127.0.0.1:3 of policies
 //	free service        takes the service's lock, which must be free at once,
 //	                    and gives it back
 func TestScripts(t *testing.T) {
@@ -69,6 +72,7 @@ func TestScripts(t *testing.T) {
 			"keys":   keys,
 			"free":   free,
 			"garble": garble,
+			"serve":  serve,
 		},
 	})
 }
@@ -277,4 +281,14 @@ func free(ts *testscript.TestScript, neg bool, args []string) {
 	lease, err := c.TryStand(ctx, args[0], fleet.Holder{Host: "a test", PID: os.Getpid()})
 	ts.Check(err)
 	ts.Check(lease.Release(ctx))
+}
+
+// serve serves a folder by HTTP until the script ends.
+func serve(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: serve folder")
+	}
+	server := httptest.NewServer(http.FileServer(http.Dir(ts.MkAbs(args[0]))))
+	ts.Defer(server.Close)
+	fill(ts, "http://127.0.0.1:3/", server.URL+"/")
 }

@@ -74,6 +74,7 @@ func whole(t *testing.T, c *Cached, b *Bundle) {
 }
 
 func TestFetch(t *testing.T) {
+	leavesNothing(t)
 	dir, b := stored(t)
 	cacheDir := t.TempDir()
 	c, err := open(t, dir).Fetch(t.Context(), b.Digest(), cacheDir)
@@ -197,6 +198,7 @@ func TestFetchFullDisk(t *testing.T) {
 // Several that fetch into one cache don't get into each other's way, and one that
 // waits for another can be called back.
 func TestFetchTogether(t *testing.T) {
+	leavesNothing(t)
 	dir, b := stored(t)
 	cacheDir := t.TempDir()
 	var all sync.WaitGroup

@@ -1,4 +1,4 @@
-bundle = "s3://somewhere/bundles"
+bundle = "https:///bundles"
 
 service "a" {
   min    = 1

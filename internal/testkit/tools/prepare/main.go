@@ -1,7 +1,7 @@
 // Command prepare gets what tests, the demo and developing need into the cache,
 // or finds it on the machine, and prints where each lies.
 //
-//	prepare                 what tests need: consul kafka postgres terraform
+//	prepare                 what tests need: consul kafka moto postgres terraform
 //	prepare -path NAME      only the path of one, for use in scripts
 //	prepare NAME...         the named ones; also golangci-lint, tfplugindocs
 package main
@@ -28,6 +28,7 @@ type find func(context.Context) (string, error)
 var known = map[string]find{
 	"consul":        testkit.ConsulBinary,
 	"kafka":         testkit.KafkaDirectory,
+	"moto":          testkit.MotoPython,
 	"postgres":      testkit.PostgresBinaries,
 	"terraform":     testkit.TerraformBinary,
 	"golangci-lint": testkit.LintBinary,
@@ -35,7 +36,7 @@ var known = map[string]find{
 }
 
 // forTests are the ones that tests need, the quick ones first.
-var forTests = []string{"terraform", "postgres", "kafka", "consul"}
+var forTests = []string{"terraform", "postgres", "moto", "kafka", "consul"}
 
 func main() {
 	path := flag.Bool("path", false, "print the path only")

@@ -1,0 +1,8 @@
+bundle = "s3://No_Bucket/x"
+
+service "a" {
+  min    = 1
+  max    = 2
+  genome = "a.genome.hcl"
+  terraform { dir = "a" }
+}

@@ -1,0 +1,8 @@
+bundle = "http://bundles.example.com/x"
+
+service "a" {
+  min    = 1
+  max    = 2
+  genome = "a.genome.hcl"
+  terraform { dir = "a" }
+}

@@ -1,0 +1,8 @@
+bundle = "https://bundles.example.com/?x=y"
+
+service "a" {
+  min    = 1
+  max    = 2
+  genome = "a.genome.hcl"
+  terraform { dir = "a" }
+}

@@ -1,0 +1,8 @@
+bundle = "ftp://bundles.example.com"
+
+service "a" {
+  min    = 1
+  max    = 2
+  genome = "a.genome.hcl"
+  terraform { dir = "a" }
+}
