@@ -68,6 +68,8 @@ func reference(t *testing.T) string {
 			}
 		}
 	}
+	out.WriteString("\n## At the top of the file\n\n")
+	writeTable(t, &out, reflect.TypeFor[Policy](), comments)
 	write(reflect.TypeFor[Policy](), "")
 	return out.String()
 }
