@@ -25,6 +25,8 @@ import (
 type leading struct {
 	policy     *policy.Policy
 	dir        string // of the policy file
+	home       string // of the operator's policy file, and of what no bundle holds
+	goesBy     string // the bundle that is led from, empty where nothing is published
 	policyFile string // its name there; for those who make bundles
 	fleet      *fleet.Client
 	peers      *peer.Keys // nil: siblings are asked without a signature
@@ -42,7 +44,7 @@ func newLeading(p *policy.Policy, dir string, c *fleet.Client, reg prometheus.Re
 		return nil, err
 	}
 	return &leading{
-		policy: p, dir: dir, fleet: c, host: host, log: log,
+		policy: p, dir: dir, home: dir, fleet: c, host: host, log: log,
 		holder:  fleet.Holder{Host: host.Name, PID: os.Getpid()},
 		metrics: loop.NewMetrics(reg, time.Now),
 	}, nil
@@ -61,13 +63,13 @@ func (n *leading) leader(s *policy.Service, lease *fleet.Lease, yield func([]fle
 		return nil, nil, fmt.Errorf("lead %s: %w", s.Name, err)
 	}
 	return loop.NewLeader(loop.LeaderConfig{
-		Service: s, Fleet: n.fleet, Holder: n.holder, Generation: n.generation,
+		Service: s, Bundle: n.goesBy, Fleet: n.fleet, Holder: n.holder, Generation: n.generation,
 		Open:    func() (*act.Root, error) { return n.open(s) },
 		Self:    loop.Process{Machine: n.host.Machine, Boot: n.host.Boot, Host: n.host.Name, PID: pid, Started: started},
 		Sources: src, Metrics: n.metrics, Log: n.log,
 		YieldTo:     yield,
 		Guests:      loop.HasGuests(n.policy, s.Name),
-		PauseFile:   filepath.Join(n.dir, "homeostat.paused"),
+		PauseFile:   filepath.Join(n.home, "homeostat.paused"),
 		Incarnation: incarnation,
 		Jitter:      mrand.Float64,
 		Now:         time.Now,

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -68,6 +69,7 @@ func (s *settings) newNode(std stdio, o runOptions) (*node, error) {
 		return nil, err
 	}
 	n.leading.peers = keys
+	n.leading.policyFile = filepath.Base(s.path())
 	if n.listener, err = net.Listen("tcp", o.listen); err != nil {
 		return nil, fmt.Errorf("listen for vitals: %w", err)
 	}
@@ -145,12 +147,20 @@ func (n *node) standers() []*loop.Stander {
 }
 
 func (n *node) stander(s *policy.Service, guest bool) *loop.Stander {
+	var g *leading
 	return &loop.Stander{
 		Service: s.Name, Guest: guest, Fleet: n.leading.fleet, Holder: n.leading.holder,
 		SessionTTL: n.leading.policy.Consul.SessionTTL,
 		Log:        n.leading.log, Now: time.Now,
+		Ready: func(ctx context.Context) (err error) {
+			g, err = n.leading.ground(ctx, s)
+			return err
+		},
 		Lead: func(ctx context.Context, lease *fleet.Lease, yield func([]fleet.Member) bool) error {
-			return n.leading.lead(ctx, s, lease, yield)
+			if err := g.current(ctx, s.Name); err != nil {
+				return err
+			}
+			return g.lead(ctx, g.policy.Service(s.Name), lease, yield)
 		},
 	}
 }

@@ -48,7 +48,7 @@ func checkListen(at net.Addr, keys *peer.Keys) error {
 // terraformEnv tells the provider of the peers' key, unless the policy's own
 // terraform.env does.
 func (n *leading) terraformEnv(s *policy.Service) map[string]string {
-	file := keyFile(n.policy, n.dir)
+	file := keyFile(n.policy, n.home)
 	if _, set := s.Terraform.Env[peersKeyFile]; set || file == "" {
 		return s.Terraform.Env
 	}

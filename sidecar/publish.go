@@ -188,17 +188,26 @@ func (n *leading) validateGenome(ctx context.Context, f *findings, s *policy.Ser
 }
 
 func (n *leading) bundle(ctx context.Context, s *policy.Service) (*bundle.Bundle, error) {
+	src, err := n.source(s)
+	if err != nil {
+		return nil, err
+	}
+	return bundle.Build(ctx, src)
+}
+
+// source is what a service's bundle is made from.
+func (n *leading) source(s *policy.Service) (bundle.Source, error) {
 	m, diags := act.Inspect(n.resolve(s.Terraform.Dir))
 	if diags.HasErrors() {
-		return nil, fmt.Errorf("read the root module of %s: %w", s.Name, diags)
+		return bundle.Source{}, fmt.Errorf("read the root module of %s: %w", s.Name, diags)
 	}
 	files, err := m.Files()
 	if err != nil {
-		return nil, fmt.Errorf("read the root module of %s: %w", s.Name, err)
+		return bundle.Source{}, fmt.Errorf("read the root module of %s: %w", s.Name, err)
 	}
-	return bundle.Build(ctx, bundle.Source{
+	return bundle.Source{
 		Service: s.Name, Policy: n.resolve(n.policyFile), Module: m.Dir, Files: files, Genome: n.resolve(s.Genome),
-	})
+	}, nil
 }
 
 // one stores a bundle and publishes it.

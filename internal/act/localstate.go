@@ -70,6 +70,14 @@ func mend(state *os.File, backup string) (bool, error) {
 	return true, state.Sync()
 }
 
+// LocalState is where the local backend keeps the state; empty for any other.
+func (r *Root) LocalState() string {
+	if r.module.Backend != "local" {
+		return ""
+	}
+	return r.localState()
+}
+
 // localState is where the local backend keeps the state.
 func (r *Root) localState() string {
 	path, folder := "terraform.tfstate", "terraform.tfstate.d"

@@ -56,6 +56,18 @@ func Build(ctx context.Context, src Source) (*Bundle, error) {
 	return b, nil
 }
 
+// Tree returns the manifest of what a bundle's tree would be, as the files are now,
+// with a genome that is known by its digest and need not be here. It has the digest
+// of a bundle if policy and root module are those of it.
+func Tree(ctx context.Context, src Source, genome string) (Manifest, error) {
+	b := &Bundle{content: map[string]content{}}
+	if err := b.tree(ctx, src); err != nil {
+		return Manifest{}, fmt.Errorf("bundle %s: %w", src.Service, err)
+	}
+	b.Manifest.Genome = genome
+	return b.Manifest, nil
+}
+
 // tree takes policy and root module, at their places below the folder that they
 // have in common.
 func (b *Bundle) tree(ctx context.Context, src Source) error {

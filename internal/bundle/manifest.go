@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"regexp"
+	"slices"
 )
 
 // Format is the format of manifests and genomes that this version writes and
@@ -90,4 +92,22 @@ func (m Manifest) check() error {
 		errs = append(errs, fmt.Errorf("policy %q or root module %q isn't in it", m.Policy, m.Module))
 	}
 	return errors.Join(errs...)
+}
+
+// Differences lists the files in which two trees differ.
+func (m Manifest) Differences(other Manifest) []string {
+	var paths []string
+	there := map[string]string{}
+	for _, f := range other.Tree {
+		there[f.Path] = f.SHA256
+	}
+	for _, f := range m.Tree {
+		if there[f.Path] != f.SHA256 {
+			paths = append(paths, f.Path)
+		}
+		delete(there, f.Path)
+	}
+	paths = append(paths, slices.Collect(maps.Keys(there))...)
+	slices.Sort(paths)
+	return paths
 }

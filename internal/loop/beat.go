@@ -26,9 +26,15 @@ var ErrStepDown = errors.New("the leader stepped down")
 func (l *Leader) beat(ctx context.Context) error {
 	if code, why := l.atRest(ctx); code != "" {
 		l.rest(ctx, code, why)
+		if err := l.republishedAtRest(ctx); err != nil {
+			return err
+		}
 		return l.yieldAtRest(ctx)
 	}
 	v := l.look(ctx)
+	if err := l.republished(v); err != nil {
+		return err
+	}
 	l.mindPause(v)
 	obs := l.eyes.observe(v, l.books(l.surge(v)), &l.memory)
 	l.memory.Law, l.last = balance.Decide(lawConfig(l.Service), l.memory.Law, obs)

@@ -85,6 +85,9 @@ type LeaderConfig struct {
 	Open   func() (*act.Root, error)
 	Fleet  *fleet.Client
 	Holder fleet.Holder
+	// Bundle is what the service is led from: the one published when the leader
+	// began, empty where nothing was. Another one ends it.
+	Bundle string
 	// Generation is that of the leader's own cell; its children have one more.
 	Generation int
 	Self       Process

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
+
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 )
@@ -23,6 +25,9 @@ type Stander struct {
 	Guest  bool
 	Fleet  *fleet.Client
 	Holder fleet.Holder
+	// Ready makes ready what the service is to be led from, before each standing;
+	// nil where nothing is to be made ready.
+	Ready func(ctx context.Context) error
 	// Lead leads until ctx ends, the lease is lost, or it steps down. yield is
 	// asked each beat whether a guest should give the lock back; it is nil for
 	// the service's own sidecars.
@@ -49,6 +54,9 @@ func (s *Stander) once(ctx context.Context) error {
 	if err := s.waitForTurn(ctx); err != nil {
 		return err
 	}
+	if err := s.makeReady(ctx); err != nil {
+		return err
+	}
 	lease, err := s.stand(ctx)
 	if err != nil {
 		return err
@@ -60,11 +68,39 @@ func (s *Stander) once(ctx context.Context) error {
 	if e := lease.Release(release); e != nil && !errors.Is(e, fleet.ErrFenced) {
 		s.Log.Warn("could not give the lock back; it frees itself when the session ends", "service", s.Service, "error", e)
 	}
+	if errors.Is(err, ErrRepublished) {
+		s.Log.Info("standing for the lock again", "service", s.Service, "because", err)
+		return nil
+	}
 	if errors.Is(err, ErrStepDown) {
 		s.Log.Info("no longer leading", "service", s.Service, "because", err)
 		return s.keepAway(ctx)
 	}
 	return err
+}
+
+// makeReady tries until what the service is to be led from is ready. Others lead
+// meanwhile; each new reason is told once.
+func (s *Stander) makeReady(ctx context.Context) error {
+	if s.Ready == nil {
+		return nil
+	}
+	pace := backoff.NewExponentialBackOff()
+	pace.InitialInterval, pace.MaxInterval = time.Second, max(s.SessionTTL, time.Second)
+	told := ""
+	for {
+		err := s.Ready(ctx)
+		if err == nil {
+			return nil
+		}
+		if why := err.Error(); why != told && ctx.Err() == nil {
+			s.Log.Error("not standing for the lock; trying again", "service", s.Service, "because", why)
+			told = why
+		}
+		if err := pause(ctx, pace.NextBackOff()); err != nil {
+			return err
+		}
+	}
 }
 
 // stand takes the lock. A guest only tries: when a sidecar of the service
