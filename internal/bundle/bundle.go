@@ -8,7 +8,8 @@
 // tell that it is what was asked for.
 //
 // The same files make the same bundle wherever and whenever it is built: times,
-// owners and places on the builder's machine are no part of it. It leaves out
+// owners and places on the builder's machine are no part of it. What is fetched
+// from a store lies in a cache and can be gone on with after a cut. It leaves out
 // how a genome is installed.
 package bundle
 

@@ -105,6 +105,37 @@ func TestDigest(t *testing.T) {
 	}
 }
 
+// A tree with the digest of a genome, which need not be there, has the digest of
+// its bundle, where it was made and where it is laid out.
+func TestTree(t *testing.T) {
+	src := lay(t, time.Now())
+	dir := t.TempDir()
+	b := build(t, src)
+	_, err := open(t, dir).Put(t.Context(), b)
+	must(t, err)
+	must(t, os.Remove(src.Genome))
+	here, err := Tree(t.Context(), src, b.Manifest.Genome)
+	must(t, err)
+	c, err := open(t, dir).Fetch(t.Context(), b.Digest(), t.TempDir())
+	must(t, err)
+	there := Source{Service: "pod", Policy: c.Policy(), Module: c.Module()}
+	for _, name := range []string{"pod/main.tf", "pod/sub/more.tf", "modules/cells/x.tf"} {
+		there.Files = append(there.Files, filepath.Join(c.Tree, name))
+	}
+	laid, err := Tree(t.Context(), there, b.Manifest.Genome)
+	must(t, err)
+	if here.Digest() != b.Digest() || laid.Digest() != b.Digest() {
+		t.Errorf("%s here and %s there, want %s", here.Digest(), laid.Digest(), b.Digest())
+	}
+	must(t, os.WriteFile(src.Policy, []byte("# another"), 0o644))
+	src.Files = append(src.Files[1:], filepath.Join(filepath.Dir(src.Policy), "elsewhere/unrelated"))
+	here, err = Tree(t.Context(), src, b.Manifest.Genome)
+	must(t, err)
+	if got := strings.Join(here.Differences(laid), " "); got != "elsewhere/unrelated homeostat.hcl pod/main.tf" {
+		t.Errorf("the differences are %s", got)
+	}
+}
+
 func TestGenome(t *testing.T) {
 	b := build(t, lay(t, time.Now()))
 	g := b.Genome

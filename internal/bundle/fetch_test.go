@@ -176,10 +176,9 @@ func TestFetchFaults(t *testing.T) {
 
 // A full disk is said to be one, and what came is taken up again.
 func TestFetchFullDisk(t *testing.T) {
-	dir, b := t.TempDir(), (*Bundle)(nil)
-	src := lay(t, time.Now())
+	dir, src := t.TempDir(), lay(t, time.Now())
 	must(t, os.WriteFile(filepath.Join(filepath.Dir(src.Genome), "bin/plain"), make([]byte, 3<<20), 0o644))
-	b = build(t, src)
+	b := build(t, src)
 	_, err := open(t, dir).Put(t.Context(), b)
 	must(t, err)
 	small := t.TempDir()
@@ -262,9 +261,17 @@ func says(t *testing.T, err error, texts ...string) {
 	}
 }
 
-// fast makes the waits of a test short.
+// fast makes the pauses between tries short.
 func fast(t *testing.T) {
-	wait, pause := flowWait, firstPause
-	flowWait, firstPause = 300*time.Millisecond, time.Millisecond
-	t.Cleanup(func() { flowWait, firstPause = wait, pause })
+	pause := firstPause
+	firstPause = time.Millisecond
+	t.Cleanup(func() { firstPause = pause })
+}
+
+// impatient makes the wait for a store that is too slow short, until the function
+// it returns is called.
+func impatient() (patient func()) {
+	wait := flowWait
+	flowWait = 300 * time.Millisecond
+	return func() { flowWait = wait }
 }

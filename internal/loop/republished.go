@@ -14,11 +14,11 @@ var ErrRepublished = errors.New("another bundle is published")
 // republished ends a leader whose bundle is no longer the one published, once
 // nothing of its orders runs: two versions of a policy must not take turns.
 func (l *Leader) republished(v view) error {
-	now := ""
+	now, known := "", v.consulErr == nil
 	if v.published != nil {
 		now = v.published.Bundle
 	}
-	if l.busy != "" || v.consulErr != nil || now == l.Bundle {
+	if l.busy != "" || !known || now == l.Bundle {
 		return nil
 	}
 	return fmt.Errorf("%w: %s, and this leader goes by %s", ErrRepublished, orNone(now), orNone(l.Bundle))
