@@ -1,0 +1,42 @@
+package remote
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func TestMaskHidesEverySecret(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		secret := rapid.StringMatching(`[a-zA-Z0-9"\\<>/+=]{6,40}`)
+		secrets := rapid.SliceOfN(secret, 1, 5).Draw(t, "secrets")
+		m := newMask(secrets)
+		var text strings.Builder
+		for _, s := range secrets {
+			quoted, err := json.Marshal(map[string]string{"value": s})
+			if err != nil {
+				t.Fatal(err)
+			}
+			text.WriteString("x " + s + " y " + string(quoted) + "\n")
+		}
+		got := m.apply(text.String())
+		for _, s := range secrets {
+			if strings.Contains(got, s) {
+				t.Fatalf("%q is seen in %q", s, got)
+			}
+		}
+	})
+}
+
+func TestMaskOfCutText(t *testing.T) {
+	const secret = "0123456789abcdef"
+	m := newMask([]string{secret})
+	for n := range len(secret) {
+		got := m.cut(strings.Repeat("z", 100) + secret[:n])
+		if strings.Contains(got, "0") {
+			t.Errorf("cut after %d bytes of a secret: %q", n, got)
+		}
+	}
+}

@@ -1,0 +1,89 @@
+package remote
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	_ "embed" // the scripts
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+var (
+	//go:embed digest.sh
+	digestScript string
+	//go:embed missing.sh
+	missingScript string
+)
+
+// Blob is content named by its digest.
+type Blob struct {
+	SHA256 string // hexadecimal, lower case
+	Size   int64
+}
+
+var digestPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// smallBlob is the size below which many are handled as one: starting a program
+// for each would take longer than bringing it over.
+const smallBlob = 64 << 10
+
+// Missing returns those blobs that the machine doesn't have. What it has is read
+// there and must have the digest it is named by. It takes one round trip.
+func (m *Machine) Missing(ctx context.Context, blobs []Blob) ([]Blob, error) {
+	if err := checkBlobs(blobs); err != nil || len(blobs) == 0 {
+		return nil, err
+	}
+	input := strings.NewReader(strings.Join(batches(blobs), "\n") + "\n")
+	limit := int64(1<<16 + 256*len(blobs))
+	output, err := m.script(ctx, input, limit, digestScript+missingScript, blobsDirectory)
+	if err != nil {
+		return nil, m.failed(ctx, "look for blobs", err)
+	}
+	there := make(map[string]bool)
+	for lines := bufio.NewScanner(bytes.NewReader(output)); lines.Scan(); {
+		sum, name, _ := strings.Cut(lines.Text(), " ")
+		if strings.TrimLeft(name, " *") == sum {
+			there[sum] = true
+		}
+	}
+	return slices.DeleteFunc(unique(blobs), func(b Blob) bool { return there[b.SHA256] }), nil
+}
+
+// batches are lines of digests: one of each large blob, some hundred of small ones.
+func batches(blobs []Blob) []string {
+	var lines, small []string
+	for _, b := range unique(blobs) {
+		if b.Size >= smallBlob {
+			lines = append(lines, b.SHA256)
+		} else {
+			small = append(small, b.SHA256)
+		}
+	}
+	for batch := range slices.Chunk(small, 200) {
+		lines = append(lines, strings.Join(batch, " "))
+	}
+	return lines
+}
+
+// checkBlobs refuses what is no digest, since it would become a file's name.
+func checkBlobs(blobs []Blob) error {
+	for _, b := range blobs {
+		if !digestPattern.MatchString(b.SHA256) || b.Size < 0 {
+			return fmt.Errorf("%q of %d bytes is no blob: it takes 64 hexadecimal digits and a size", b.SHA256, b.Size)
+		}
+	}
+	return nil
+}
+
+// unique returns each blob once, in the order they first come in.
+func unique(blobs []Blob) []Blob {
+	seen := make(map[string]bool)
+	return slices.DeleteFunc(slices.Clone(blobs), func(b Blob) bool {
+		again := seen[b.SHA256]
+		seen[b.SHA256] = true
+		return again
+	})
+}
