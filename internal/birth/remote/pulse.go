@@ -7,8 +7,7 @@ import (
 )
 
 const (
-	// beat is the pause between two signs of life, asked of the machine and
-	// given to its commands.
+	// beat is the pause between two signs of life that are asked of the machine.
 	beat = 4 * time.Second
 	// deadAfter is how long nothing may move on a connection.
 	deadAfter = 14 * time.Second
@@ -32,7 +31,8 @@ func (m *Machine) watch(ctx context.Context) {
 	defer ticker.Stop()
 	var asked chan struct{}
 	var lastAsked time.Time
-	moved, last := m.link.wire.moved(), time.Now()
+	var moved movement
+	last := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
@@ -43,8 +43,8 @@ func (m *Machine) watch(ctx context.Context) {
 		case <-asked:
 			asked = nil
 		case now := <-ticker.C:
-			if n := m.link.wire.moved(); n != moved {
-				moved, last = n, now
+			if moved.since(m.link.wire) {
+				last = now
 			}
 			if now.Sub(last) >= deadAfter {
 				m.fail(fmt.Errorf("the connection is dead: nothing has moved on it for %s", deadAfter))

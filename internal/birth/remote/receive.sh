@@ -18,14 +18,19 @@ fail() {
 	exit 3
 }
 
-# A shorter one was cut, and stays to be taken up.
+is() {
+	got=$($sum "$2" 2>/dev/null)
+	[ "${got%% *}" = "$1" ]
+}
+
+# A shorter one was cut, and stays to be taken up. One that is gone may have got
+# its name from another upload of the same.
 check() {
-	[ "$(stat -c %s "$1.part")" -ge "$2" ] || return 0
-	got=$($sum "$1.part")
-	if [ "${got%% *}" = "$1" ] && mv "$1.part" "$1"; then
+	size=$(stat -c %s "$1.part" 2>/dev/null)
+	if is "$1" "$1.part" && mv "$1.part" "$1" 2>/dev/null || is "$1" "$1"; then
 		say ok "$1"
 	else
-		rm -f "$1.part"
+		[ "${size:-0}" -lt "$2" ] || rm -f "$1.part"
 		say bad "$1"
 	fi
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -60,7 +61,8 @@ func (r *receiver) answers() {
 
 // reason makes an error of why the machine couldn't take a blob.
 func reason(text string) error {
-	if strings.Contains(text, "No space left on device") || strings.Contains(text, "Disk quota exceeded") {
+	full := regexp.MustCompile(`\[.* 100% .*\]$`).MatchString(text) // as df has it
+	if full || strings.Contains(text, "No space left on device") || strings.Contains(text, "Disk quota exceeded") {
 		return fmt.Errorf("%w: %s", ErrDiskFull, text)
 	}
 	return fmt.Errorf("the machine can't take a blob: %s", text)

@@ -17,6 +17,9 @@ var runScript string
 const (
 	// inputLimit bounds what a command is given to read, which is kept in memory.
 	inputLimit = 4 << 20
+	// runBeat is the pause between two signs of life to a command. It is short as the
+	// machine may wait for one more when the command has ended.
+	runBeat = time.Second
 	// silence is after how much of it the machine ends a command by itself.
 	silence = 20 * time.Second
 	// endLimit is how long the machine may take to end a command.
@@ -132,7 +135,7 @@ func (m *Machine) await(ctx context.Context, p *process) error {
 // feed gives the command its input, and then signs of life until it has ended.
 // When ctx ends, so does the input, which tells the machine to end the command.
 func feed(ctx context.Context, p *process, input []byte) {
-	ticker := time.NewTicker(beat)
+	ticker := time.NewTicker(runBeat)
 	defer ticker.Stop()
 	_, err := p.Write(input)
 	for err == nil {

@@ -40,8 +40,8 @@ func (m *Machine) Upload(ctx context.Context, blobs []Blob, open Open, progress 
 		u.total += b.Size
 	}
 	// What a cut left may be of something else. It is thrown away by the
-	// machine, and brought a second time.
-	for range 2 {
+	// machine, and brought again; so is what another upload of the same spoilt.
+	for range 3 {
 		bad, err := u.run(ctx, m, todo)
 		if err != nil || len(bad) == 0 {
 			return m.failed(ctx, "upload", err)

@@ -23,6 +23,24 @@ func (w *wire) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// moved grows as long as the other side sends something or takes something: an
-// answer may stand behind much that a slow network has not yet brought over.
-func (w *wire) moved() int64 { return w.read.Load() + w.written.Load() - w.unsent() }
+// took is how much the other side's machine has taken.
+func (w *wire) took() int64 { return w.written.Load() - w.unsent() }
+
+// movement remembers how far a connection was when it last moved.
+type movement struct{ read, took int64 }
+
+// much is how many bytes a machine has to take for that to be a sign of life: an
+// answer may stand behind what a slow network has not yet brought over. A few are
+// none, since the machine takes them though its sshd stands still.
+const much = 4 << 10
+
+// since reports whether the other side has sent something, or its machine has
+// taken much, since the last time it did.
+func (last *movement) since(w *wire) bool {
+	now := movement{read: w.read.Load(), took: w.took()}
+	if now.read == last.read && now.took-last.took < much {
+		return false
+	}
+	*last = now
+	return true
+}

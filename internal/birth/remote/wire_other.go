@@ -2,5 +2,6 @@
 
 package remote
 
-// unsent is not known here: only what the other side sends shows that it lives.
+// unsent is not known here, so all of it: only what the other side sends shows that
+// it lives.
 func (w *wire) unsent() int64 { return w.written.Load() }
