@@ -11,20 +11,23 @@ import (
 // guardianScript is the program of the guardian: it is told on its standard
 // input which process groups live, and when that pipe closes, which it does
 // however the writer ends, it kills those that are left and removes the
-// directory they worked in. Signals meant for the test are not for it.
+// directory they worked in, and the control groups of machines. Signals meant
+// for the test are not for it.
 const guardianScript = `
 trap '' HUP INT QUIT TERM
-groups=
-while read -r verb group; do
-  if [ "$verb" = watch ]; then
-    groups="$groups $group"
-  else
+groups= cgroup=
+while read -r verb what; do
+  case $verb in
+  watch) groups="$groups $what" ;;
+  sweep) cgroup=$what ;;
+  forget)
     kept=
     for g in $groups; do
-      [ "$g" = "$group" ] || kept="$kept $g"
+      [ "$g" = "$what" ] || kept="$kept $g"
     done
     groups=$kept
-  fi
+    ;;
+  esac
 done
 for group in $groups; do
   kill -s KILL -- "-$group" 2>/dev/null
@@ -35,6 +38,11 @@ for group in $groups; do
     tries=$((tries + 1))
     sleep 0.1
   done
+done
+while [ -n "$cgroup" ] && [ -d "$cgroup" ] && [ $tries -lt 100 ]; do
+  find "$cgroup" -depth -type d -exec rmdir -- {} + 2>/dev/null && break
+  tries=$((tries + 1))
+  sleep 0.1
 done
 rm -rf -- "$1"
 `
@@ -99,11 +107,11 @@ func startGuardian() (*guardian, error) {
 
 // tell sends one line. A line is far below the size up to which writes to a
 // pipe are atomic, and it stays in the pipe even if this process dies next.
-func (g *guardian) tell(verb string, group int) error {
+func (g *guardian) tell(verb string, what any) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if _, err := fmt.Fprintf(g.pipe, "%s %d\n", verb, group); err != nil {
-		return fmt.Errorf("tell the guardian to %s process group %d: %w", verb, group, err)
+	if _, err := fmt.Fprintf(g.pipe, "%s %v\n", verb, what); err != nil {
+		return fmt.Errorf("tell the guardian to %s %v: %w", verb, what, err)
 	}
 	return nil
 }

@@ -15,11 +15,14 @@ import (
 const abandonVariable = "HOMEOSTAT_TESTKIT_ABANDON"
 
 func TestMain(m *testing.M) {
-	if how := os.Getenv(abandonVariable); how != "" {
+	switch how := os.Getenv(abandonVariable); how {
+	case "":
+		Main(m)
+	case "machines", "booting":
+		panic(abandonMachines(how == "booting"))
+	default:
 		abandon(how)
-		return
 	}
-	Main(m)
 }
 
 // abandon starts a server with a child of its own, prints their process ids,

@@ -224,6 +224,28 @@ func (p *process) until(ctx context.Context, limit time.Duration, ready func(con
 	return errors.Join(fmt.Errorf("start %s: %w; end of its log:\n%s", p.name, err, p.tail()), p.kill())
 }
 
+// toEnd runs the program until it ends, and kills it when the limit is over or
+// ctx is done.
+func (p program) toEnd(ctx context.Context, limit time.Duration) error {
+	running, err := p.start()
+	if err != nil {
+		return err
+	}
+	err = Poll(ctx, limit, func(context.Context) error {
+		if !running.ended() {
+			return fmt.Errorf("run %s: it has not ended", p.name)
+		}
+		return nil
+	})
+	if err != nil {
+		return errors.Join(err, running.kill())
+	}
+	if running.status.ExitStatus() != 0 {
+		return fmt.Errorf("run %s: %s; end of its log:\n%s", p.name, running.outcome(), running.tail())
+	}
+	return nil
+}
+
 // outcome says how an ended server ended.
 func (p *process) outcome() string {
 	p.mu.Lock()

@@ -1,7 +1,8 @@
 // Command prepare gets what tests, the demo and developing need into the cache,
 // or finds it on the machine, and prints where each lies.
 //
-//	prepare                 what tests need: consul kafka moto postgres terraform
+//	prepare                 what tests need: consul kafka moto postgres terraform, and
+//	                        the file system of machines where they are possible
 //	prepare -path NAME      only the path of one, for use in scripts
 //	prepare NAME...         the named ones; also golangci-lint, tfplugindocs
 package main
@@ -29,6 +30,7 @@ var known = map[string]find{
 	"consul":        testkit.ConsulBinary,
 	"kafka":         testkit.KafkaDirectory,
 	"moto":          testkit.MotoPython,
+	"machine":       testkit.MachineRoot,
 	"postgres":      testkit.PostgresBinaries,
 	"terraform":     testkit.TerraformBinary,
 	"golangci-lint": testkit.LintBinary,
@@ -54,6 +56,12 @@ func main() {
 func prepare(ctx context.Context, names []string, pathOnly bool) error {
 	if len(names) == 0 {
 		names = forTests
+		// Tests that need machines say so where there can't be any.
+		if err := testkit.MachinesPossible(ctx); err == nil {
+			names = append(names, "machine")
+		} else if !pathOnly {
+			fmt.Printf("%-14s left out: %v\n", "machine", err)
+		}
 	}
 	var failed []error
 	for _, name := range names {
