@@ -20,7 +20,7 @@ func (c *creation) conceive(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	newborn, err := c.ordered(ctx)
+	newborn, err := ordered(ctx, c.fleet, c.spec)
 	if err != nil {
 		return nil, err
 	}
@@ -55,8 +55,8 @@ func (c *creation) conceive(ctx context.Context) ([]string, error) {
 
 // ordered is what the leader's order says of this cell; nil when there is no
 // record or the order doesn't name it, as when a person applies.
-func (c *creation) ordered(ctx context.Context) (*fleet.Newborn, error) {
-	record, _, err := c.fleet.Record(ctx, c.spec.Service)
+func ordered(ctx context.Context, client *fleet.Client, spec birth.Spec) (*fleet.Newborn, error) {
+	record, _, err := client.Record(ctx, spec.Service)
 	if errors.Is(err, fleet.ErrNoRecord) {
 		return nil, nil
 	}
@@ -65,7 +65,7 @@ func (c *creation) ordered(ctx context.Context) (*fleet.Newborn, error) {
 	}
 	for _, order := range slices.Backward(record.Orders) {
 		for _, n := range order.Add {
-			if n.Name == c.spec.Name && n.Incarnation != "" {
+			if n.Name == spec.Name && n.Incarnation != "" {
 				return &n, nil
 			}
 		}

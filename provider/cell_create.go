@@ -20,6 +20,10 @@ import (
 func (r *cellResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
 	var plan cellModel
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
+	if s := settled(r.data, plan.object(), &resp.Diagnostics); s != nil && plan.SSH != nil && !resp.Diagnostics.HasError() {
+		r.createOnMachine(ctx, req, resp, s, &plan)
+		return
+	}
 	limit, diags := plan.Timeouts.Create(ctx, defaultCreate)
 	resp.Diagnostics.Append(diags...)
 	spec, diags := plan.spec(ctx)

@@ -28,7 +28,16 @@ func (r *cellResource) Delete(ctx context.Context, req resource.DeleteRequest, r
 	resp.Diagnostics.Append(diags...)
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took longer than timeouts.delete = %v", limit))
 	defer cancel()
-	if err := s.remove(ctx, state, birthplace); err != nil {
+	var err error
+	if state.SSH != nil {
+		var warning string
+		if warning, err = s.removeFromMachine(ctx, &state); warning != "" {
+			resp.Diagnostics.AddWarning("Machine lost", warning)
+		}
+	} else {
+		err = s.remove(ctx, state, birthplace)
+	}
+	if err != nil {
 		addError(&resp.Diagnostics, "Cell not removed", problem{
 			Object: state.object(), Endpoint: s.here(), Cause: err.Error(),
 			Next: nextStep(err, "put that right and try again: the cell stays in the state, and what is done of the removal isn't done twice"),

@@ -36,6 +36,7 @@ type cellModel struct {
 	Service       types.String   `tfsdk:"service"`
 	Name          types.String   `tfsdk:"name"`
 	Process       *processModel  `tfsdk:"process"`
+	SSH           *sshModel      `tfsdk:"ssh"`
 	DataDirectory types.String   `tfsdk:"data_directory"`
 	DeleteData    types.Bool     `tfsdk:"delete_data"`
 	Drain         *drainModel    `tfsdk:"drain"`
@@ -49,6 +50,8 @@ type cellModel struct {
 	Generation    types.Int64    `tfsdk:"generation"`
 	Reason        types.String   `tfsdk:"reason"`
 	Host          types.String   `tfsdk:"host"`
+	SealedAt      types.String   `tfsdk:"sealed_at"`
+	Fingerprint   types.String   `tfsdk:"host_key_fingerprint"`
 	Status        types.String   `tfsdk:"status"`
 }
 
@@ -151,7 +154,7 @@ func (m *cellModel) tellMember(member *fleet.Member) {
 // settle makes null of what the plan left to the apply, so that the model can
 // be put into the state before the work begins.
 func (m *cellModel) settle() {
-	for _, text := range []*types.String{&m.Address, &m.Parent, &m.Reason, &m.Host, &m.Status, &m.BornAt} {
+	for _, text := range []*types.String{&m.Address, &m.Parent, &m.Reason, &m.Host, &m.Status, &m.BornAt, &m.SealedAt, &m.Fingerprint} {
 		if text.IsUnknown() {
 			*text = basetypes.NewStringNull()
 		}

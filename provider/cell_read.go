@@ -23,6 +23,10 @@ func (r *cellResource) Read(ctx context.Context, req resource.ReadRequest, resp 
 	if s == nil || resp.Diagnostics.HasError() {
 		return
 	}
+	if state.SSH != nil {
+		r.readSSH(ctx, s, &state, resp)
+		return
+	}
 	birthplace, diags := req.Private.GetKey(ctx, birthplaceKey)
 	resp.Diagnostics.Append(diags...)
 	found, err := s.find(ctx, state, birthplace)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -52,6 +53,7 @@ type houseOptions struct {
 	Command []string // of the application; sleep by default
 	Module  string   // main.tf; local cells by default
 	Initial int      // cells that a person's first apply makes
+	Address string   // another at which Consul can be reached, by which all reach it
 }
 
 // newHouse lays out policy and root module and starts Consul. Nothing of it is
@@ -60,7 +62,7 @@ func newHouse(t testing.TB, o houseOptions) *house {
 	t.Helper()
 	build := testkit.Provider(t)
 	h := &house{
-		t: t, dir: t.TempDir(), consul: testkit.Consul(t),
+		t: t, dir: t.TempDir(), consul: testkit.ConsulWith(t, testkit.ConsulOptions{Also: o.Address}),
 		program: testkit.Sidecar(t), terraform: testkit.Terraform(t), env: build.Environment(),
 	}
 	root, err := testkit.Root()
@@ -86,7 +88,7 @@ service "pod" {
   }
 %s
 }
-`, h.consul.Addr(), o.Above, cmp.Or(o.Min, 1), cmp.Or(o.Max, 8), cmp.Or(o.Beat, "500ms"), build.CLIConfig, o.Policy))
+`, h.consulAt(o.Address), o.Above, cmp.Or(o.Min, 1), cmp.Or(o.Max, 8), cmp.Or(o.Beat, "500ms"), build.CLIConfig, o.Policy))
 	h.fleet, err = fleet.New(fleet.Config{Addresses: []string{h.consul.Addr()}})
 	h.must(err)
 	t.Cleanup(h.fleet.Close)
@@ -125,6 +127,13 @@ module "cells" {
   timeouts      = { create = "30s", delete = "30s" }
 }
 `, h.consul.Addr(), filepath.Join(h.dir, "cells"), module, max(o.Initial, 1), command)
+}
+
+// consulAt is Consul's address, as those reach it that are at another of this host's.
+func (h *house) consulAt(host string) string {
+	_, port, err := net.SplitHostPort(h.consul.Addr())
+	h.must(err)
+	return net.JoinHostPort(cmp.Or(host, "127.0.0.1"), port)
 }
 
 func (h *house) policy() string { return filepath.Join(h.dir, "homeostat.hcl") }

@@ -34,6 +34,7 @@ type command struct {
 	args    string
 	summary string
 	note    string // more about it, for -h
+	hidden  bool   // programs call it, and help lists it not
 	// flags defines the command's flags and returns what runs it once they
 	// are parsed.
 	flags func(fs *flag.FlagSet) func(ctx context.Context, std stdio, args []string) error
@@ -58,7 +59,8 @@ func (e *exitCodeError) Unwrap() error { return e.err }
 func commands() []command {
 	return []command{
 		runCommand, planCommand, applyCommand, statusCommand, varsCommand,
-		pinCommand, unpinCommand, pauseCommand, resumeCommand, publishCommand, validateCommand, versionCommand,
+		pinCommand, unpinCommand, pauseCommand, resumeCommand, publishCommand, hostsCommand, validateCommand, versionCommand,
+		machineCommand,
 	}
 }
 
@@ -168,7 +170,9 @@ func (c command) help(fs *flag.FlagSet, w io.Writer) {
 func usage(w io.Writer) {
 	say(w, "homeostat keeps a service on plain machines in balance.\n\nUsage: homeostat COMMAND [flags]\n")
 	for _, c := range commands() {
-		say(w, "  %-10s %s", c.name, c.summary)
+		if !c.hidden {
+			say(w, "  %-10s %s", c.name, c.summary)
+		}
 	}
 	say(w, "\nhomeostat COMMAND -h tells a command's flags.")
 }
@@ -176,7 +180,7 @@ func usage(w io.Writer) {
 // similar suggests the command that was meant.
 func similar(name string) string {
 	for _, c := range commands() {
-		if levenshtein.Distance(name, c.name, nil) <= 2 {
+		if !c.hidden && levenshtein.Distance(name, c.name, nil) <= 2 {
 			return fmt.Sprintf("; did you mean %q?", c.name)
 		}
 	}

@@ -5,9 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -16,6 +19,7 @@ import (
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/install"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/loop"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/peer"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
@@ -27,9 +31,10 @@ type node struct {
 	service  *policy.Service
 	registry *prometheus.Registry
 	listener net.Listener
-	cell     *loop.Cell   // nil for a leader alone
-	app      *application // nil for a leader alone
-	ended    chan error   // the application can't be run at all, or the cell has left
+	cell     *loop.Cell       // nil for a leader alone
+	app      *application     // nil for a leader alone
+	machine  *install.Machine // that the cell was made of; nil for a process among others
+	ended    chan error       // the application can't be run at all, or the cell has left
 }
 
 // newNode checks everything that can be checked before anything is started.
@@ -94,11 +99,32 @@ func (n *node) makeCell(std stdio, o runOptions) error {
 	n.leading.holder.Service, n.leading.holder.Cell = n.service.Name, identity.Name
 	n.leading.holder.Incarnation, n.leading.holder.Vitals = identity.Incarnation, identity.Vitals
 	n.leading.generation = identity.Generation
-	n.cell = loop.NewCell(loop.CellConfig{
+	if n.machine, err = madeOf(identity, n.leading.log); err != nil {
+		return err
+	}
+	cfg := loop.CellConfig{
 		Service: n.service, Identity: identity, Fleet: n.leading.fleet, App: n.app,
 		Version: o.version, Log: n.leading.log, Now: time.Now,
-	})
+	}
+	if n.machine != nil {
+		cfg.Leave = n.machine.Remove
+	}
+	n.cell = loop.NewCell(cfg)
 	return nil
+}
+
+// madeOf is the machine that this very cell was made of; nil for one that is a
+// process among others.
+func madeOf(identity fleet.Cell, log *slog.Logger) (*install.Machine, error) {
+	m := install.This(log)
+	c, err := m.Claim()
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, nil // whose sidecar isn't root is none that a birth put there
+	}
+	if err != nil || c == nil || c.Service != identity.Service || c.ID() != identity.ID() {
+		return nil, err
+	}
+	return m, nil
 }
 
 // identity is who the cell is: what its birth put into the environment, and
@@ -139,11 +165,22 @@ func vitalsURL(listener net.Listener, address string) string {
 // standers are what this sidecar stands for: its own service at once, others
 // as a guest.
 func (n *node) standers() []*loop.Stander {
+	if n.machine != nil && !n.hasTerraform() {
+		n.leading.log.Info("this cell's machine has no Terraform: the cell stands for no lock, and others lead")
+		return nil
+	}
 	all := []*loop.Stander{n.stander(n.service, false)}
 	for _, s := range loop.MayLead(n.leading.policy, n.service.Name) {
 		all = append(all, n.stander(s, true))
 	}
 	return all
+}
+
+// hasTerraform reports whether the service's Terraform is on this machine. A cell
+// gets it only with a genome that means the cell to lead.
+func (n *node) hasTerraform() bool {
+	_, err := exec.LookPath(cmp.Or(n.service.Terraform.Binary, "terraform"))
+	return err == nil
 }
 
 func (n *node) stander(s *policy.Service, guest bool) *loop.Stander {

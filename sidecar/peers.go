@@ -5,19 +5,25 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"os"
 	"path/filepath"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/peer"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 )
 
-// peersKeyFile names the peers' key file to the provider.
+// peersKeyFile names the peers' key file, to the provider and on machines where it
+// lies elsewhere than the policy says.
 const peersKeyFile = "HOMEOSTAT_PEERS_KEY_FILE"
 
-// keyFile is where the policy has the peers' key; empty where it names none.
+// keyFile is where the policy has the peers' key; empty where it names none. The
+// environment tells of a machine on which it lies elsewhere.
 func keyFile(p *policy.Policy, dir string) string {
 	if p.Peers == nil {
 		return ""
+	}
+	if file := os.Getenv(peersKeyFile); file != "" {
+		return file
 	}
 	if filepath.IsAbs(p.Peers.KeyFile) {
 		return p.Peers.KeyFile

@@ -258,7 +258,7 @@ func (u *publisher) again(ctx context.Context, s *policy.Service, digest string)
 
 // announce says in Consul what is published, and on the terminal what follows.
 func (u *publisher) announce(ctx context.Context, s *policy.Service, digest, genome string) error {
-	p, err := u.fleet.Publish(ctx, s.Name, fleet.Published{Bundle: digest, Genome: genome, By: whoAmI()})
+	p, err := u.fleet.Publish(ctx, s.Name, fleet.Published{Bundle: digest, Genome: genome, Store: u.store.String(), By: whoAmI()})
 	if err != nil {
 		return err
 	}

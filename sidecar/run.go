@@ -32,7 +32,7 @@ var runCommand = command{
 		o := runOptions{}
 		fs.StringVar(&o.service, "service", os.Getenv("HOMEOSTAT_SERVICE"), "the `service` of this sidecar (default $HOMEOSTAT_SERVICE)")
 		fs.StringVar(&o.cell, "cell", os.Getenv("HOMEOSTAT_CELL"), "the cell's `name` (default $HOMEOSTAT_CELL); without one it only leads")
-		fs.StringVar(&o.address, "address", "127.0.0.1", "the `address` at which others reach the application")
+		fs.StringVar(&o.address, "address", cmp.Or(os.Getenv("HOMEOSTAT_ADDRESS"), "127.0.0.1"), "the `address` at which others reach the application")
 		fs.IntVar(&o.port, "port", envInt("HOMEOSTAT_PORT"), "the application's `port` (default $HOMEOSTAT_PORT; 0 picks a free one)")
 		fs.StringVar(&o.listen, "listen", cmp.Or(os.Getenv("HOMEOSTAT_LISTEN"), "127.0.0.1:0"), "`address` of the sidecar's own HTTP: vitals, drain, metrics")
 		fs.StringVar(&o.version, "app-version", os.Getenv("HOMEOSTAT_APP_VERSION"), "the application's `version`: what is learned of it is kept by version")
@@ -90,7 +90,7 @@ func (s *settings) run(ctx context.Context, std stdio, o runOptions) error {
 		err = fmt.Errorf("serve vitals on %s: %w", n.listener.Addr(), err)
 	case err = <-n.ended:
 		if errors.Is(err, loop.ErrLeft) {
-			err = nil
+			err = n.machine.Release()
 		}
 	}
 	stopLeading()

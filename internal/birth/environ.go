@@ -42,7 +42,7 @@ func (s Spec) environ(starter []string) []string {
 		}
 	}
 	maps.Copy(env, s.Environment)
-	maps.Copy(env, s.identity())
+	maps.Copy(env, s.Identity())
 	out := make([]string, 0, len(env))
 	for _, name := range slices.Sorted(maps.Keys(env)) {
 		out = append(out, name+"="+env[name])
@@ -54,7 +54,8 @@ func handedOn(name string) bool {
 	return name != "" && !identityVariables[name] && !starterVariables[name] && !strings.HasPrefix(name, "TF_")
 }
 
-func (s Spec) identity() map[string]string {
+// Identity is what tells a cell's sidecar who the cell is.
+func (s Spec) Identity() map[string]string {
 	env := map[string]string{
 		Marker:                  s.ID(),
 		"HOMEOSTAT_SERVICE":     s.Service,

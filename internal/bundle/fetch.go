@@ -148,3 +148,20 @@ func (f *fetcher) blobs(ctx context.Context, c *Cached) error {
 	}
 	return g.Wait()
 }
+
+// Blobs lists all that a machine needs to have to be made from the bundle, its
+// manifest and genome included, each once.
+func (c *Cached) Blobs() ([]Blob, error) {
+	var all []Blob
+	for _, digest := range []string{c.Manifest.Digest(), c.Manifest.Genome} {
+		info, err := os.Stat(c.Blob(digest))
+		if err != nil {
+			return nil, fmt.Errorf("list what a machine needs of bundle %s: %w", c.Manifest.Digest(), err)
+		}
+		all = append(all, Blob{SHA256: digest, Size: info.Size()})
+	}
+	for digest, p := range parts(c.Manifest, c.Genome) {
+		all = append(all, Blob{SHA256: digest, Size: p.size})
+	}
+	return all, nil
+}

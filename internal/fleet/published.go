@@ -16,6 +16,8 @@ type Published struct {
 	// genome alone.
 	Bundle string `json:"bundle"`
 	Genome string `json:"genome"`
+	// Store is where the bundle is, as the policy's bundle has it.
+	Store string `json:"store,omitempty"`
 	// Before is the bundle that was published before this one: the way back.
 	Before string `json:"before,omitempty"`
 	// At is when, By who published it; At is filled in.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -21,6 +22,7 @@ type ConsulOptions struct {
 	Node      string        // node name; "": "testkit"
 	Join      *ConsulServer // not nil: a client agent of that server
 	Config    string        // more configuration, in HCL
+	Also      string        // another address of this host to serve HTTP at
 }
 
 // ConsulServer is one Consul agent on loopback: a server with a data directory,
@@ -105,7 +107,7 @@ func startConsul(ctx context.Context, binary string, options ConsulOptions) (*Co
 	c.data = filepath.Join(c.directory, "consul")
 	c.program = func() program {
 		return program{
-			command:   append([]string{binary}, c.arguments(ports[2], options.Config)...),
+			command:   append([]string{binary}, c.arguments(ports[2], options.Config, options.Also)...),
 			directory: c.directory,
 		}
 	}
@@ -115,12 +117,12 @@ func startConsul(ctx context.Context, binary string, options ConsulOptions) (*Co
 	return c, nil
 }
 
-func (c *ConsulServer) arguments(rpc int, config string) []string {
+func (c *ConsulServer) arguments(rpc int, config, also string) []string {
 	args := []string{
 		"agent",
 		"-node", c.node,
 		"-data-dir", c.data,
-		"-bind", "127.0.0.1", "-client", "127.0.0.1",
+		"-bind", "127.0.0.1", "-client", strings.TrimSpace("127.0.0.1 " + also),
 		"-http-port", strconv.Itoa(c.http),
 		"-serf-lan-port", strconv.Itoa(c.serf),
 		"-server-port", strconv.Itoa(rpc),

@@ -91,3 +91,18 @@ func (m *Machine) failed(ctx context.Context, what string, err error) error {
 	}
 	return fmt.Errorf("%s on %s: %w", what, m.config.target(), m.explain(ctx, err))
 }
+
+// AwaitEnd returns when the machine has ended the connection, or ctx has ended.
+func (m *Machine) AwaitEnd(ctx context.Context) error {
+	ended := make(chan struct{})
+	go func() {
+		_ = m.link.client.Wait() // it ends with Close at the latest
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait until %s ends the connection: %w", m.config.target(), context.Cause(ctx))
+	}
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/hashicorp/terraform-plugin-log/tflog"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth/remote"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/bundle"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+)
+
+// machineBirth is one run of Create for a cell on a machine of a pool.
+type machineBirth struct {
+	*settings
+	model *cellModel
+	ssh   *sshModel
+	spec  birth.Spec
+	limit time.Duration
+	save  func() error
+
+	published *fleet.Published
+	cached    *bundle.Cached
+	host      fleet.Host
+	config    remote.Config
+	machine   *remote.Machine
+	member    *fleet.Member
+	// begun is set once the machine may hold something of the cell, shut once its
+	// door may be: then nobody gets in to clear it away.
+	begun, shut bool
+	nothingLeft bool
+}
+
+// step is one phase of a birth.
+type birthStep struct {
+	name string
+	do   func(context.Context) error
+}
+
+// run goes through the phases of a birth. Each can be repeated: a birth that was
+// cut is taken up by the next run under the same name and incarnation.
+func (b *machineBirth) run(ctx context.Context) error {
+	bounded, cancel := context.WithTimeoutCause(ctx, b.limit, fmt.Errorf("it took longer than timeouts.create = %v", b.limit))
+	defer cancel()
+	defer b.close()
+	for _, step := range []birthStep{
+		{"choose a machine", b.choose},
+		{"fetch what is published", b.fetch},
+		{"get in", b.dial},
+		{"bring what it lacks", b.bring},
+		{"install", b.install},
+		{"wait until it is passing", b.await},
+		{"shut the door", b.seal},
+	} {
+		began := time.Now()
+		if err := step.do(bounded); err != nil {
+			return b.failed(ctx, fmt.Errorf("%s: %w", step.name, err))
+		}
+		tflog.Info(ctx, "birth", map[string]any{"cell": b.spec.ID(), "phase": step.name, "seconds": time.Since(began).Seconds()})
+	}
+	b.tell()
+	return nil
+}
+
+// choose finds out which life of the cell this is to be and claims a machine for
+// it. The state says so before anything is begun there.
+func (b *machineBirth) choose(ctx context.Context) error {
+	if err := b.conceive(ctx); err != nil {
+		b.nothingLeft = true
+		return err
+	}
+	host, err := b.fleet.ClaimHost(ctx, b.ssh.pool(), fleet.Cell{Service: b.spec.Service, Name: b.spec.Name, Incarnation: b.spec.Incarnation})
+	if err != nil {
+		b.nothingLeft = true
+		return err
+	}
+	b.host = host
+	b.model.Incarnation = types.StringValue(b.spec.Incarnation)
+	b.model.ID = types.StringValue(cellID(b.spec.Service, b.spec.Name))
+	b.model.Host = types.StringValue(host.Address)
+	return b.save()
+}
+
+// conceive names the life: as the leader's order does, else as the claim of a
+// birth that was cut does, else anew.
+func (b *machineBirth) conceive(ctx context.Context) error {
+	var err error
+	if b.published, err = b.fleet.Published(ctx, b.spec.Service); err != nil {
+		return err
+	}
+	if b.published == nil {
+		return fmt.Errorf("nothing is published for %s: a machine is made from what 'homeostat publish %[1]s' has stored", b.spec.Service)
+	}
+	b.spec.Bundle, b.spec.Genome = b.published.Bundle, b.published.Genome
+	b.spec.BornAt = time.Now().Truncate(time.Millisecond)
+	member, err := b.fleet.Member(ctx, b.spec.Service, b.spec.Name)
+	if err != nil && !errors.Is(err, fleet.ErrNotFound) {
+		return err
+	}
+	newborn, err := ordered(ctx, b.fleet, b.spec)
+	if err != nil {
+		return err
+	}
+	if newborn != nil {
+		b.spec.Incarnation = newborn.Incarnation
+		b.spec.Lineage = birth.Lineage{Parent: newborn.Parent, Generation: newborn.Generation, Reason: newborn.Reason}
+	} else if b.spec.Incarnation, err = birth.NewIncarnation(time.Now(), rand.Reader); err != nil {
+		return err
+	}
+	if member != nil && member.Health != fleet.Critical && member.Incarnation != b.spec.Incarnation {
+		return fmt.Errorf("it runs already: %s is %s in Consul, registered at %s; if no state holds it, give this cell another name",
+			member.ID(), member.Health, member.Address)
+	}
+	return b.fleet.TakeUp(ctx, b.spec.Service, fleet.Cell{Name: b.spec.Name, Incarnation: b.spec.Incarnation})
+}
+
+// close ends the connection, after which the keys of this run are no more.
+func (b *machineBirth) close() {
+	if b.machine != nil {
+		_ = b.machine.Close() // it says why it was closed, which is this
+	}
+}
+
+// tell fills in who the cell is.
+func (b *machineBirth) tell() {
+	b.model.BornAt = types.StringValue(b.spec.BornAt.UTC().Format(time.RFC3339Nano))
+	if b.spec.Lineage != (birth.Lineage{}) {
+		b.model.Parent = textOrNull(b.spec.Lineage.Parent)
+		b.model.Generation = types.Int64Value(int64(b.spec.Lineage.Generation))
+		b.model.Reason = textOrNull(b.spec.Lineage.Reason)
+	}
+	b.model.tellMember(b.member)
+	b.model.Status = types.StringValue(statusRunning)
+}
+
+// endpoint names where a birth was met in a diagnostic.
+func (b *machineBirth) endpoint() string {
+	parts := []string{b.settings.endpoint()}
+	if b.host.Address != "" {
+		parts = append([]string{"machine " + b.host.Address}, parts...)
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
+	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/hashicorp/terraform-plugin-log/tflog"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+)
+
+// createOnMachine is Create for a cell on a machine of its own.
+func (r *cellResource) createOnMachine(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse, s *settings, plan *cellModel) {
+	limit, diags := plan.Timeouts.Create(ctx, defaultCreate)
+	resp.Diagnostics.Append(diags...)
+	// What is write-only stands in the configuration alone.
+	resp.Diagnostics.Append(req.Config.GetAttribute(ctx, path.Root("ssh").AtName("private_key"), &plan.SSH.PrivateKey)...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	ssh := *plan.SSH
+	plan.SSH.PrivateKey = types.StringNull()
+	b := &machineBirth{
+		settings: s, model: plan, ssh: &ssh, limit: limit,
+		spec: birth.Spec{Service: plan.Service.ValueString(), Name: plan.Name.ValueString()},
+	}
+	b.save = func() error {
+		plan.settle()
+		d := resp.State.Set(ctx, plan)
+		resp.Diagnostics.Append(d...)
+		return asError(d)
+	}
+	err := b.run(ctx)
+	if err == nil {
+		resp.Diagnostics.Append(resp.State.Set(ctx, plan)...)
+		return
+	}
+	if b.nothingLeft {
+		resp.State.RemoveResource(ctx)
+	}
+	addError(&resp.Diagnostics, "Cell not born", problem{
+		Object: plan.object(), Endpoint: b.endpoint(), Cause: err.Error(), Next: b.next(err),
+	})
+}
+
+// next says what to do about a birth that failed.
+func (b *machineBirth) next(err error) string {
+	var used *fleet.PoolUsedUpError
+	switch {
+	case errors.As(err, &used):
+		return "add machines to the pool, or see why those that are lost were: 'homeostat status' names them"
+	case errors.Is(err, context.Canceled):
+		return "apply again: the cell stands in the state as tainted, and what is on its machine is taken off first"
+	case b.shut:
+		return "look at that machine: it is used no more until 'homeostat hosts free' says so"
+	case b.nothingLeft:
+		return "put that right and apply again; nothing of this birth is left"
+	}
+	return "put that right and apply again: the cell stands in the state as tainted, and its remains are taken off first"
+}
+
+// readOnMachine finds out what has become of a cell on a machine of its own. Nobody
+// gets in there any more, so it is known by what Consul says: it is gone when it
+// has left by order, or when its machine is claimed for it no more. One that isn't
+// heard may live: whether it is dead is for its service's leader to judge.
+func (s *settings) readOnMachine(ctx context.Context, state *cellModel) (gone bool, err error) {
+	service, name, incarnation := state.Service.ValueString(), state.Name.ValueString(), state.Incarnation.ValueString()
+	member, err := s.fleet.Member(ctx, service, name)
+	if err != nil && !errors.Is(err, fleet.ErrNotFound) {
+		return false, err
+	}
+	if member != nil && member.Incarnation == incarnation {
+		state.tellMember(member)
+		return false, nil
+	}
+	answer, err := s.fleet.LeaveAnswer(ctx, service, name)
+	if err != nil {
+		return false, err
+	}
+	if answer != nil && answer.Incarnation == incarnation && answer.Phase == fleet.LeaveLeft {
+		return true, nil
+	}
+	hosts, err := s.fleet.Hosts(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, h := range hosts {
+		if h.Address == state.Host.ValueString() && h.State == fleet.HostHeld && h.Service == service && h.Cell == name {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// readSSH is Read for such a cell.
+func (r *cellResource) readSSH(ctx context.Context, s *settings, state *cellModel, resp *resource.ReadResponse) {
+	gone, err := s.readOnMachine(ctx, state)
+	switch {
+	case err != nil:
+		addError(&resp.Diagnostics, "Cell not read", problem{
+			Object: state.object(), Endpoint: s.endpoint(), Cause: err.Error(),
+			Next: "put that right and try again; nothing was changed, and the cell stays in the state",
+		})
+	case gone:
+		resp.State.RemoveResource(ctx)
+	default:
+		resp.Diagnostics.Append(resp.State.Set(ctx, state)...)
+	}
+}
+
+// removeFromMachine has a cell leave, and says in the pool what its machine can be
+// used for. A cell that doesn't answer within the time is given up with its
+// machine, and the warning returned says so.
+func (s *settings) removeFromMachine(ctx context.Context, state *cellModel) (warning string, err error) {
+	service := state.Service.ValueString()
+	cell := fleet.Cell{Service: service, Name: state.Name.ValueString(), Incarnation: state.Incarnation.ValueString()}
+	host := state.Host.ValueString()
+	if host == "" || cell.Incarnation == "" {
+		return "", nil // it was never begun
+	}
+	if state.SealedAt.IsNull() {
+		if cleared := s.clearUnsealed(ctx, state, cell); cleared == nil {
+			return "", nil
+		}
+	}
+	order := fleet.LeaveOrder{
+		Cell: cell.Name, Incarnation: cell.Incarnation, Reuse: state.SSH.Reuse.ValueBool(),
+		Reason: "removed by Terraform", By: "terraform on " + s.births.Host().Name,
+	}
+	if err := s.fleet.OrderLeave(ctx, service, order); err != nil {
+		return "", err
+	}
+	err = s.fleet.AwaitLeft(ctx, service, cell.Name, cell.Incarnation, func(a fleet.LeaveAnswer) {
+		tflog.Info(ctx, "leaving", map[string]any{"cell": cell.ID(), "phase": string(a.Phase)})
+	})
+	if errors.Is(err, fleet.ErrNotLeft) || errors.Is(ctx.Err(), context.Canceled) {
+		return "", err
+	}
+	return s.settleHost(context.WithoutCancel(ctx), state, cell, err)
+}
+
+// clearUnsealed takes a cell off a machine whose door a cut birth left open.
+func (s *settings) clearUnsealed(ctx context.Context, state *cellModel, cell fleet.Cell) error {
+	config, err := state.SSH.config(ctx, state.Host.ValueString(), cell.ID())
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, clearLimit/4)
+	defer cancel()
+	b := &machineBirth{
+		settings: s, model: state, ssh: state.SSH, config: config, begun: true,
+		spec: birth.Spec{Service: cell.Service, Name: cell.Name, Incarnation: cell.Incarnation},
+		host: fleet.Host{Address: state.Host.ValueString()},
+	}
+	return b.clear(ctx)
+}
+
+// settleHost writes down what the machine of a cell that was to leave can be used
+// for.
+func (s *settings) settleHost(ctx context.Context, state *cellModel, cell fleet.Cell, left error) (warning string, err error) {
+	host := state.Host.ValueString()
+	ctx, cancel := context.WithTimeout(ctx, clearLimit/4)
+	defer cancel()
+	tombstone := fleet.Tombstone{Cell: cell.Name, Incarnation: cell.Incarnation, By: "terraform on " + s.births.Host().Name, Reason: "removed by Terraform"}
+	if err := s.fleet.Tombstone(ctx, cell.Service, tombstone); err != nil {
+		return "", err
+	}
+	if err := s.fleet.Deregister(ctx, cell.ID()); err != nil {
+		return "", err
+	}
+	switch {
+	case left != nil:
+		warning = fmt.Sprintf("%s didn't answer the order to leave (%v). What runs on its machine %s isn't known: the machine is used no more until a person has looked.", cell.ID(), left, host)
+		return warning, s.fleet.SpendHost(ctx, host, fleet.HostLost, "its cell didn't answer the order to leave", cell)
+	case state.SSH.Reuse.ValueBool():
+		return "", s.fleet.FreeHost(ctx, host, cell)
+	}
+	return "", s.fleet.SpendHost(ctx, host, fleet.HostSpent, "its cell has left and the door stays shut", cell)
+}
