@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/hashicorp/terraform-plugin-framework-validators/resourcevalidator"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/types"
@@ -15,10 +16,21 @@ import (
 type cellResource struct{ data any }
 
 var (
-	_ resource.ResourceWithConfigure   = (*cellResource)(nil)
-	_ resource.ResourceWithModifyPlan  = (*cellResource)(nil)
-	_ resource.ResourceWithImportState = (*cellResource)(nil)
+	_ resource.ResourceWithConfigure        = (*cellResource)(nil)
+	_ resource.ResourceWithModifyPlan       = (*cellResource)(nil)
+	_ resource.ResourceWithImportState      = (*cellResource)(nil)
+	_ resource.ResourceWithConfigValidators = (*cellResource)(nil)
 )
+
+// ConfigValidators implements resource.ResourceWithConfigValidators.
+func (r *cellResource) ConfigValidators(context.Context) []resource.ConfigValidator {
+	ssh := path.MatchRoot("ssh")
+	return []resource.ConfigValidator{
+		resourcevalidator.ExactlyOneOf(path.MatchRoot("process"), ssh),
+		// On a machine of its own the genome says where data lie.
+		resourcevalidator.Conflicting(ssh, path.MatchRoot("data_directory")),
+	}
+}
 
 func newCellResource() resource.Resource { return &cellResource{} }
 

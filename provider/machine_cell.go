@@ -53,11 +53,11 @@ func (b *machineBirth) next(err error) string {
 	var used *fleet.PoolUsedUpError
 	switch {
 	case errors.As(err, &used):
-		return "add machines to the pool, or see why those that are lost were: 'homeostat status' names them"
+		return "add machines to the pool, or look at those that are lost and return them: homeostat hosts"
 	case errors.Is(err, context.Canceled):
 		return "apply again: the cell stands in the state as tainted, and what is on its machine is taken off first"
 	case b.shut:
-		return "look at that machine: it is used no more until 'homeostat hosts free' says so"
+		return "look at that machine: it is used no more until you say so: homeostat hosts " + b.host.Address
 	case b.nothingLeft:
 		return "put that right and apply again; nothing of this birth is left"
 	}

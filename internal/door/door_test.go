@@ -85,8 +85,11 @@ func (m target) login(user string, signer ssh.Signer) *ssh.Client {
 // ends waits for the end of a connection.
 func ends(t *testing.T, client *ssh.Client) {
 	t.Helper()
-	ended := make(chan error, 1)
-	go func() { ended <- client.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		_ = client.Wait() // it ends in whatever way
+		close(ended)
+	}()
 	select {
 	case <-ended:
 	case <-time.After(30 * time.Second):

@@ -133,6 +133,33 @@ func (c *Client) FreeHost(ctx context.Context, address string, cell Cell) error 
 	})
 }
 
+// ReturnHost gives a machine that is used no more back to its pool, as a person who
+// has looked at it says. One that a cell is on stays that cell's.
+func (c *Client) ReturnHost(ctx context.Context, address string) (Host, error) {
+	key, err := c.hostKey(address)
+	if err != nil {
+		return Host{}, err
+	}
+	h, index, err := get[Host](ctx, c, key)
+	switch {
+	case err != nil:
+		return Host{}, fmt.Errorf("return host %s: %w", address, err)
+	case h == nil:
+		return Host{}, fmt.Errorf("return host %s: nobody has it, or it was never of a pool: %w", address, ErrNotFound)
+	case h.State == HostHeld:
+		return *h, fmt.Errorf("return host %s: %s/%s is on it", address, h.Service, h.Cell)
+	}
+	done := false
+	err = c.call(ctx, &c.anywhere, "return host "+address, c.cfg.Timeout, func(ctx context.Context, consul *api.Client) (err error) {
+		done, _, err = consul.KV().DeleteCAS(&api.KVPair{Key: key, ModifyIndex: index}, write(ctx))
+		return err
+	})
+	if err == nil && !done {
+		err = fmt.Errorf("return host %s: %w", address, ErrConflict)
+	}
+	return *h, err
+}
+
 // SpendHost takes a host out of its pool, as spent or as lost, with the reason.
 func (c *Client) SpendHost(ctx context.Context, address, state, reason string, cell Cell) error {
 	return c.changeHost(ctx, Host{

@@ -102,7 +102,7 @@ func (d *dialer) try(ctx context.Context) (*Machine, *failure) {
 	if failed != nil {
 		return nil, failed
 	}
-	return newMachine(d.config, d.credentials, link), nil
+	return newMachine(d.config, d.credentials, link), nil //nolint:contextcheck // the connection outlives the attempt
 }
 
 // failure is why an attempt didn't get in.

@@ -238,7 +238,7 @@ func TestHostKeys(t *testing.T) {
 			if !errors.Is(err, c.want) {
 				t.Errorf("got %v, want %v", err, c.want)
 			}
-			if c.want == ErrHostKey && len(c.pinned) == 1 && c.pinned[0] != ofRSA && !(strings.Contains(err.Error(), good) && strings.Contains(err.Error(), bad)) {
+			if errors.Is(c.want, ErrHostKey) && len(c.pinned) == 1 && c.pinned[0] != ofRSA && !(strings.Contains(err.Error(), good) && strings.Contains(err.Error(), bad)) {
 				t.Errorf("it doesn't name both fingerprints: %v", err)
 			}
 		})

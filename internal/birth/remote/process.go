@@ -122,10 +122,11 @@ func (m *Machine) script(ctx context.Context, input io.Reader, limit int64, scri
 	}
 	defer p.close()
 	complaint := listen(p)
-	fed := make(chan error, 1)
+	fed := make(chan struct{})
 	go func() {
-		_, err := io.Copy(p, input)
-		fed <- errors.Join(err, p.CloseWrite())
+		defer close(fed)
+		_, _ = io.Copy(p, input) // what the command didn't want to read is no failure
+		_ = p.CloseWrite()
 	}()
 	output, err := io.ReadAll(io.LimitReader(p, limit))
 	if err == nil {
@@ -133,7 +134,7 @@ func (m *Machine) script(ctx context.Context, input io.Reader, limit int64, scri
 		err = p.err
 	}
 	p.close()
-	<-fed // what the command didn't want to read is no failure
+	<-fed
 	if said := complaint.said(); err != nil && said != "" {
 		err = fmt.Errorf("%w: %s", err, said)
 	}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
+)
+
+var hostsCommand = command{
+	name: "hosts", args: "[ADDRESS...]",
+	summary: "which machines of pools are in use, or give those back that are used no more",
+	note: "Without addresses all that are claimed are listed; those that aren't are free. A machine is spent when its cell has left and its\n" +
+		"door stays shut, and lost when its cell didn't answer the order to leave, or its door could not be shut: look at it first, and\n" +
+		"let births in again. An address is host:port.",
+	flags: func(fs *flag.FlagSet) func(context.Context, stdio, []string) error {
+		var s settings
+		s.definePolicy(fs)
+		return func(ctx context.Context, std stdio, args []string) error {
+			return s.withClient(std, func(_ *policy.Policy, c *fleet.Client) error {
+				if len(args) == 0 {
+					return listHosts(ctx, std.Out, c)
+				}
+				return returnHosts(ctx, std.Out, c, args)
+			})
+		}
+	},
+}
+
+func listHosts(ctx context.Context, w io.Writer, c *fleet.Client) error {
+	hosts, err := c.Hosts(ctx)
+	if err != nil {
+		return err
+	}
+	if len(hosts) == 0 {
+		say(w, "no machine of a pool is in use")
+		return nil
+	}
+	slices.SortFunc(hosts, func(a, b fleet.Host) int { return strings.Compare(a.Address, b.Address) })
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "MACHINE\tSTATE\tCELL\tSINCE\tWHY")
+	for _, h := range hosts {
+		fmt.Fprintf(t, "%s\t%s\t%s/%s\t%s\t%s\n", h.Address, h.State, h.Service, h.Cell, h.Since.Local().Format(time.DateTime), h.Reason)
+	}
+	return t.Flush()
+}
+
+func returnHosts(ctx context.Context, w io.Writer, c *fleet.Client, addresses []string) error {
+	for _, address := range addresses {
+		h, err := c.ReturnHost(ctx, address)
+		if err != nil {
+			return err
+		}
+		say(w, "%s is free again; it was %s by %s/%s", address, h.State, h.Service, h.Cell)
+	}
+	return nil
+}
