@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/crypto/ssh"
@@ -47,22 +48,20 @@ variable "desired_count" {
 }
 variable "cell_names" {
   type    = list(string)
-  default = ["pod-1"]
+  default = null
 }
-resource "homeostat_cell" "cell" {
-  for_each = toset(var.cell_names)
-  service  = "pod"
-  name     = each.key
-  ssh = {
-    hosts            = %s
-    user             = %q
-    %s
-    sudo_rule        = %s
-    reuse            = %t
-    secrets          = { "peers-key" = %[3]q }
-  }
-  timeouts = { create = "3m", delete = "2m" }
-  lifecycle { ignore_changes = [ssh] }
+module "cells" {
+  source           = %q
+  service          = "pod"
+  desired_count    = var.desired_count
+  cell_names       = var.cell_names
+  hosts            = %s
+  user             = %q
+  %s
+  sudo_rule        = %s
+  reuse            = %t
+  secrets          = { "peers-key" = %[3]q }
+  timeouts         = { create = "3m", delete = "2m" }
 }
 `
 
@@ -110,10 +109,26 @@ peers { key_file = "peers.key" }
 	if file := p.machines[0].SudoRule(); file != "" {
 		rule = fmt.Sprintf("%q", file)
 	}
+	root, err := testkit.Root()
+	p.must(err)
 	p.write("pod/main.tf", fmt.Sprintf(sshModule, p.consulAt(net.Gateway()), filepath.Join(p.dir, "cells"), filepath.Join(p.dir, "peers.key"),
-		pool, p.machines[0].User(), entrance, rule, o.Reuse))
+		filepath.Join(root, "modules", "ssh-cells"), pool, p.machines[0].User(), entrance, rule, o.Reuse))
 	p.publishGenome("one")
+	t.Cleanup(p.show)
 	return p
+}
+
+// show tells what the machines of a failed test say of their cells.
+func (p *pool) show() {
+	if !p.t.Failed() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	for _, m := range p.machines {
+		out, err := m.Exec(ctx, "sh", "-c", "cat /var/lib/homeostat/cell.json; systemctl status --no-pager homeostat ssh; journalctl --no-pager -n 40; ps -ef --forest")
+		p.t.Logf("machine %s: %v\n%s", m.Name(), err, out)
+	}
 }
 
 // publishGenome publishes what the machines are made of.

@@ -40,7 +40,12 @@ work() {
 	wait $command 2>/dev/null # or the shell says how it was killed
 	status=$?
 	trap '' TERM
-	kill -s TERM 0
+	# A signal that comes while a shell is just being forked can be lost, so it is
+	# sent until this script, which waits for what feeds the command, has ended.
+	while kill -0 $$; do
+		kill -s TERM 0
+		sleep 0.1
+	done <&- >/dev/null 2>&1 3<&- 4<&- &
 	exit $status
 }
 feed 2>/dev/null | work "$@"
