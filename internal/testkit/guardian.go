@@ -39,6 +39,7 @@ for group in $groups; do
     sleep 0.1
   done
 done
+tries=0 # dead servers that nobody has collected may have used them all
 while [ -n "$cgroup" ] && [ -d "$cgroup" ] && [ $tries -lt 100 ]; do
   find "$cgroup" -depth -type d -exec rmdir -- {} + 2>/dev/null && break
   tries=$((tries + 1))

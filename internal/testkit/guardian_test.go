@@ -18,8 +18,8 @@ func TestMain(m *testing.M) {
 	switch how := os.Getenv(abandonVariable); how {
 	case "":
 		Main(m)
-	case "machines", "booting":
-		panic(abandonMachines(how == "booting"))
+	case "machines", "booting", "ending":
+		panic(abandonMachines(how))
 	default:
 		abandon(how)
 	}

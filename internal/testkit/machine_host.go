@@ -1,6 +1,7 @@
 package testkit
 
 import (
+	"bytes"
 	"context"
 	_ "embed" // what machines need of the kernel
 	"errors"
@@ -48,8 +49,9 @@ func machineNeeds(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := run(ctx, "/", nil, "unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", machineProbe); err != nil {
-		return err
+	probe := exec.CommandContext(ctx, "unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", machineProbe)
+	if out, err := probe.CombinedOutput(); err != nil {
+		return fmt.Errorf("try namespaces, an overlay and a bridge: %w: %s", err, bytes.TrimSpace(out))
 	}
 	_, _, err = cgroupHere()
 	return err

@@ -110,9 +110,11 @@ func (t traces) left() error {
 	return errors.Join(left...)
 }
 
-// abandonMachines boots machines, prints their traces, and waits to be killed.
-// With early it prints those of the network before it boots any.
-func abandonMachines(early bool) error {
+// abandonMachines boots machines, prints their traces, and waits to be killed, or
+// ends with what Main ends with. Booting, it prints those of the network before
+// it boots any.
+func abandonMachines(how string) error {
+	early := how == "booting"
 	ctx := context.Background()
 	n, err := StartMachines(ctx, 2)
 	if err != nil {
@@ -138,12 +140,15 @@ func abandonMachines(early bool) error {
 			return err
 		}
 	}
+	if how == "ending" {
+		return errors.Join(dismissGuardian(), errors.New("ended as by Main"))
+	}
 	select {}
 }
 
-// A test that is killed, while machines run or at any instant of their boot,
-// leaves no process, mount, namespace, link, control group or file of them. Beside
-// it another process has a network of its own.
+// A test that ends without closing its machines, or is killed while they run or
+// at any instant of their boot, leaves no process, mount, namespace, link, control
+// group or file of them. Beside it another process has a network of its own.
 func TestNoMachineIsLeftOfAKilledTest(t *testing.T) {
 	short(t)
 	t.Parallel()
@@ -151,7 +156,7 @@ func TestNoMachineIsLeftOfAKilledTest(t *testing.T) {
 	for _, c := range []struct {
 		how   string
 		after time.Duration
-	}{{"machines", 0}, {"booting", 50 * time.Millisecond}, {"booting", 300 * time.Millisecond}, {"booting", 700 * time.Millisecond}} {
+	}{{"ending", 0}, {"machines", 0}, {"booting", 50 * time.Millisecond}, {"booting", 300 * time.Millisecond}, {"booting", 700 * time.Millisecond}} {
 		t.Run(fmt.Sprintf("%s %s", c.how, c.after), func(t *testing.T) {
 			cmd := exec.CommandContext(t.Context(), os.Args[0])
 			cmd.Env = append(os.Environ(), abandonVariable+"="+c.how)
@@ -169,15 +174,17 @@ func TestNoMachineIsLeftOfAKilledTest(t *testing.T) {
 			if there.Device == own.device() {
 				t.Errorf("two processes have one network, %s", there.Device)
 			}
-			if there.left() == nil || len(there.Namespaces) == 0 || (c.how == "machines" && len(there.Processes) < 10) {
+			if len(there.Namespaces) == 0 || (c.how == "machines" && (there.left() == nil || len(there.Processes) < 10)) {
 				t.Errorf("the machines have fewer traces than machines have: %+v", there)
 			}
 			time.Sleep(c.after) // an instant of the boot
-			if err := cmd.Process.Kill(); err != nil {
-				t.Fatal(err)
+			if c.how != "ending" {
+				if err := cmd.Process.Kill(); err != nil {
+					t.Fatal(err)
+				}
 			}
 			if err := cmd.Wait(); err == nil {
-				t.Error("the killed process ended well")
+				t.Error("the process ended well")
 			}
 			Await(t, 30*time.Second, func(context.Context) error { return there.left() })
 		})
