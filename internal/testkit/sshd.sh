@@ -23,6 +23,9 @@ else
 fi
 
 grep -q '^sshd:' /etc/passwd || echo 'sshd:x:4990:65534::/run/sshd:/usr/sbin/nologin' >>/etc/passwd
+# What this machine's root has its shell do at login isn't the small one's.
+sed -i 's|^root:.*|root:x:0:0:root:/home/root:/bin/sh|' /etc/passwd
+mkdir -m 700 /home/root
 id=5000
 for user; do
 	id=$((id + 1))

@@ -69,15 +69,12 @@ func CheckShut(tries []Try) error {
 	return nil
 }
 
-// usualAccounts are whom images of clouds put an authorized key to, which root's
-// alone doesn't show.
-var usualAccounts = []string{"debian", "ubuntu", "admin", "ec2-user"}
-
 // TryDoor tries every way in that there is after sealing, each by a connection
 // of its own, until ctx ends. old is a connection from before, on which nothing
-// new may be begun, and must not be closed yet; nil if there is none. A try is made again as long as it
-// gets no answer of sshd's: one that shuts a source out for a while, or has too
-// many connections, hangs up before it shows a host key.
+// new may be begun, and must not be closed yet; nil if there is none. A try is
+// made again, and noted in the log, as long as it gets no answer of sshd's: one
+// that shuts a source out for a while, or has too many connections, hangs up
+// before it shows a host key.
 func TryDoor(ctx context.Context, config Config, old *Machine) []Try {
 	d, err := newDoor(ctx, config, old)
 	if err != nil {
@@ -136,14 +133,6 @@ func (d *door) done() {
 	}
 }
 
-// accounts are whom a way is tried as.
-func (d *door) accounts() []string {
-	if d.config.User == "root" {
-		return append([]string{"root"}, usualAccounts...)
-	}
-	return []string{d.config.User, "root"}
-}
-
 // try makes a try until there is an answer, or ctx ends.
 func (d *door) try(ctx context.Context, w way) Try {
 	t := Try{Way: w.name, User: w.user}
@@ -154,7 +143,11 @@ func (d *door) try(ctx context.Context, w way) Try {
 	pace := growing(300*time.Millisecond, 5*time.Second)
 	for {
 		t.Outcome, t.Detail = d.once(ctx, w)
-		if t.Outcome != Failed || sleep(ctx, pace.NextBackOff()) != nil {
+		if t.Outcome != Failed {
+			return t
+		}
+		d.config.Log.Info("the door gives no answer", "way", t.Way, "user", t.User, "cause", t.Detail)
+		if sleep(ctx, pace.NextBackOff()) != nil {
 			return t
 		}
 	}

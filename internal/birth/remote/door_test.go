@@ -1,8 +1,11 @@
 package remote
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"testing"
 	"time"
@@ -54,7 +57,7 @@ func TestDoor(t *testing.T) {
 					t.Fatal(err)
 				}
 				old := dial(t, c.config)
-				tries := TryDoor(t.Context(), c.config, old)
+				tries := TryDoor(soon(t), c.config, old)
 				in := gotIn(tries)
 				for _, way := range c.open {
 					if !in[way+" as "+user] {
@@ -67,13 +70,13 @@ func TestDoor(t *testing.T) {
 				if err := errors.Join(s.Authorize(user), s.Trust()); err != nil {
 					t.Fatal(err)
 				}
-				if in := gotIn(TryDoor(t.Context(), c.config, old)); len(in) != 1 || !in["a new session on the old connection as "+user] {
+				if in := gotIn(TryDoor(soon(t), c.config, old)); len(in) != 1 || !in["a new session on the old connection as "+user] {
 					t.Errorf("without its key or authority, of which the old connection knows nothing: %v", in)
 				}
 				if out, err := s.Exec(t.Context(), "pkill", "-f", "^sshd: "+user); err != nil {
 					t.Fatal(err, out)
 				}
-				tries = TryDoor(t.Context(), c.config, old)
+				tries = TryDoor(soon(t), c.config, old)
 				if err := CheckShut(tries); err != nil {
 					t.Error(err)
 				}
@@ -94,7 +97,7 @@ func TestDoorOfOldConnectionThatDied(t *testing.T) {
 	if err := s.Authorize("root"); err != nil {
 		t.Fatal(err)
 	}
-	tries := TryDoor(t.Context(), config, old)
+	tries := TryDoor(soon(t), config, old)
 	if err := CheckShut(tries); err == nil || errors.Is(err, ErrDoorOpen) {
 		t.Errorf("a connection closed from here was taken for a refusal: %v, %v", err, tries)
 	}
@@ -131,23 +134,48 @@ func TestDoorWithoutAnswer(t *testing.T) {
 // An sshd with too many connections hangs up on all; that is waited out.
 func TestDoorOfABusySSHD(t *testing.T) {
 	noLeaks(t)
-	s := testkit.SSHD(t, testkit.SSHDOptions{Config: "MaxStartups 1:100:1\nLoginGraceTime 5"})
+	s := testkit.SSHD(t, testkit.SSHDOptions{Config: "MaxStartups 1:100:1\nLoginGraceTime 0"})
 	config := let(t, s, "root")
 	if err := s.Authorize("root"); err != nil {
 		t.Fatal(err)
 	}
-	hog, err := net.Dial("tcp", s.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer hog.Close()
-	tries := TryDoor(t.Context(), config, nil)
+	hog := holdConnection(t, s.Addr())
+	log, unanswered := attempts()
+	config.Log = log
+	done := make(chan []Try)
+	go func() { done <- TryDoor(soon(t), config, nil) }()
+	until(t, unanswered, "the door gives no answer")
+	hog.Close()
+	tries := <-done
 	if err := CheckShut(tries); err != nil {
 		t.Error(err)
 	}
 	if n := outcomes(tries); n[Refused] < 10 {
 		t.Errorf("only %d ways were refused: %v", n[Refused], tries)
 	}
+}
+
+// holdConnection opens a connection that sshd has begun to serve. One that it
+// hangs up on, as the one before isn't over yet, is told why instead.
+func holdConnection(t *testing.T, address string) net.Conn {
+	t.Helper()
+	var held net.Conn
+	testkit.Await(t, time.Minute, func(ctx context.Context) error {
+		connection, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+		if err != nil {
+			return err
+		}
+		said := make([]byte, len(protocolMark))
+		_, err = io.ReadFull(connection, said)
+		if err != nil || !bytes.Equal(said, protocolMark) {
+			connection.Close()
+			return errors.Join(fmt.Errorf("sshd says %q", said), err)
+		}
+		held = connection
+		return nil
+	})
+	t.Cleanup(func() { held.Close() })
+	return held
 }
 
 func TestCheckShut(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -13,9 +14,10 @@ import (
 // process is a command that runs on the machine.
 type process struct {
 	ssh.Channel
-	ended  chan struct{} // closed once outcome is known
-	closed chan struct{} // closed with the channel
-	err    error         // how it ended; read it after ended
+	machine *Machine
+	ended   chan struct{} // closed once outcome is known
+	closed  chan struct{} // closed with the channel
+	err     error         // how it ended; read it after ended
 }
 
 // errNoStatus says that the channel was closed before the command's exit status came.
@@ -40,7 +42,7 @@ func (m *Machine) start(ctx context.Context, line string) (*process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open a session: %w", err)
 	}
-	p := &process{Channel: channel, ended: make(chan struct{}), closed: make(chan struct{})}
+	p := &process{Channel: channel, machine: m, ended: make(chan struct{}), closed: make(chan struct{})}
 	go p.follow(requests)
 	accepted, err := channel.SendRequest("exec", true, ssh.Marshal(struct{ Command string }{line}))
 	if err == nil && !accepted {
@@ -91,10 +93,20 @@ func exitError(status int) error {
 	return &ExitError{Status: status}
 }
 
-// close ends the channel and waits until nothing of it runs here.
+// closeLimit is how long an sshd may take to confirm that a channel is closed.
+const closeLimit = 30 * time.Second
+
+// close ends the channel and waits until nothing of it runs here. An sshd that
+// doesn't confirm it, as when the command doesn't read what it was sent, costs
+// the connection.
 func (p *process) close() {
 	_ = p.Channel.Close() // the other side may have been first
-	<-p.closed
+	select {
+	case <-p.closed:
+	case <-time.After(closeLimit):
+		p.machine.fail(fmt.Errorf("sshd has not closed a channel for %s", closeLimit))
+		<-p.closed
+	}
 }
 
 // asRoot is the command line that runs a script as root. The script's arguments

@@ -7,7 +7,8 @@ import (
 )
 
 const (
-	// beat is the pause between two signs of life that are asked of the machine.
+	// beat is the pause between two signs of life, asked of the machine and
+	// given to its commands.
 	beat = 4 * time.Second
 	// deadAfter is how long nothing may move on a connection.
 	deadAfter = 14 * time.Second

@@ -23,11 +23,14 @@ is() {
 	[ "${got%% *}" = "$1" ]
 }
 
-# A shorter one was cut, and stays to be taken up. One that is gone may have got
-# its name from another upload of the same.
+# A shorter one was cut, and stays to be taken up. Another upload of the same may
+# have given it its name meanwhile, and a third may have begun it anew: so a name
+# is given by a link, which doesn't replace, and only what is wrong is replaced.
 check() {
 	size=$(stat -c %s "$1.part" 2>/dev/null)
-	if is "$1" "$1.part" && mv "$1.part" "$1" 2>/dev/null || is "$1" "$1"; then
+	if { is "$1" "$1.part" && ln "$1.part" "$1" 2>/dev/null; } || is "$1" "$1" ||
+		{ is "$1" "$1.part" && mv "$1.part" "$1" 2>/dev/null; }; then
+		rm -f "$1.part"
 		say ok "$1"
 	else
 		[ "${size:-0}" -lt "$2" ] || rm -f "$1.part"

@@ -59,10 +59,12 @@ func (r *receiver) answers() {
 	}
 }
 
+// fullDisk is a line of df, which the machine adds.
+var fullDisk = regexp.MustCompile(`\[.* 100% .*\]$`)
+
 // reason makes an error of why the machine couldn't take a blob.
 func reason(text string) error {
-	full := regexp.MustCompile(`\[.* 100% .*\]$`).MatchString(text) // as df has it
-	if full || strings.Contains(text, "No space left on device") || strings.Contains(text, "Disk quota exceeded") {
+	if fullDisk.MatchString(text) || strings.Contains(text, "No space left on device") || strings.Contains(text, "Disk quota exceeded") {
 		return fmt.Errorf("%w: %s", ErrDiskFull, text)
 	}
 	return fmt.Errorf("the machine can't take a blob: %s", text)

@@ -57,6 +57,14 @@ func fingerprint(tb testing.TB, public string) string {
 	return ssh.FingerprintSHA256(key)
 }
 
+// soon is a context that ends a test which would hang otherwise.
+func soon(tb testing.TB) context.Context {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), 2*time.Minute)
+	tb.Cleanup(cancel)
+	return ctx
+}
+
 // let makes a key that gets into the machine as the user, and the configuration
 // for it.
 func let(tb testing.TB, s *testkit.SSHDServer, user string) Config {

@@ -2,7 +2,7 @@ package remote
 
 import (
 	"context"
-	_ "embed" // the script
+	_ "embed" // the scripts
 	"errors"
 	"fmt"
 	"io"
@@ -11,15 +11,16 @@ import (
 	"time"
 )
 
-//go:embed run.sh
-var runScript string
+var (
+	//go:embed run.sh
+	runScript string
+	//go:embed watch.sh
+	watchScript string
+)
 
 const (
 	// inputLimit bounds what a command is given to read, which is kept in memory.
 	inputLimit = 4 << 20
-	// runBeat is the pause between two signs of life to a command. It is short as the
-	// machine may wait for one more when the command has ended.
-	runBeat = time.Second
 	// silence is after how much of it the machine ends a command by itself.
 	silence = 20 * time.Second
 	// endLimit is how long the machine may take to end a command.
@@ -91,7 +92,7 @@ func (m *Machine) run(ctx context.Context, command []string, stdin io.Reader, ou
 	if err != nil {
 		return err
 	}
-	arguments := append([]string{strconv.Itoa(len(input)), arrival(len(input)), seconds(silence)}, command...)
+	arguments := append([]string{watchScript, strconv.Itoa(len(input)), arrival(len(input)), seconds(silence)}, command...)
 	p, err := m.startWithin(ctx, m.asRoot(runScript, arguments...))
 	if err != nil {
 		return err
@@ -135,7 +136,7 @@ func (m *Machine) await(ctx context.Context, p *process) error {
 // feed gives the command its input, and then signs of life until it has ended.
 // When ctx ends, so does the input, which tells the machine to end the command.
 func feed(ctx context.Context, p *process, input []byte) {
-	ticker := time.NewTicker(runBeat)
+	ticker := time.NewTicker(beat)
 	defer ticker.Stop()
 	_, err := p.Write(input)
 	for err == nil {

@@ -16,39 +16,53 @@ type way struct {
 	auth   func(context.Context) ([]ssh.AuthMethod, error)
 }
 
+// usualAccounts are whom images of clouds put an authorized key to, which root's
+// alone doesn't show.
+var usualAccounts = []string{"debian", "ubuntu", "admin", "ec2-user"}
+
 // ways lists them: what birth used, what could be made of it, and what needs
 // nothing.
 func (d *door) ways() []way {
-	var ways []way
-	for i, user := range d.accounts() {
-		add := func(name, absent string, auth func(context.Context) ([]ssh.AuthMethod, error)) {
-			ways = append(ways, way{name: name, user: user, absent: absent, auth: auth})
-		}
-		add("the key", without(d.credentials.key, "key"), func(context.Context) ([]ssh.AuthMethod, error) {
-			return signers(d.credentials.key.signer)
-		})
-		add("a certificate signed now", without(d.credentials.own, "authority"), func(ctx context.Context) ([]ssh.AuthMethod, error) {
-			return d.certificate(ctx, user)
-		})
-		if i > 1 {
-			continue
-		}
-		add("the agent", d.withoutAgent(), func(context.Context) ([]ssh.AuthMethod, error) {
-			return signers(d.agent.signers...)
-		})
-		add("a certificate signed by the key", without(d.credentials.key, "key"), func(context.Context) ([]ssh.AuthMethod, error) {
-			return d.bySelf(user)
-		})
-		add("the bare key of a certificate", "", func(context.Context) ([]ssh.AuthMethod, error) { return signers(d.bare()) })
-		add("nothing", "", func(context.Context) ([]ssh.AuthMethod, error) { return nil, nil })
-		add("an empty password", "", func(context.Context) ([]ssh.AuthMethod, error) {
-			return []ssh.AuthMethod{ssh.Password("")}, nil
-		})
-		add("empty answers", "", func(context.Context) ([]ssh.AuthMethod, error) {
-			return []ssh.AuthMethod{ssh.KeyboardInteractive(answerNothing)}, nil
-		})
+	if d.config.User != "root" {
+		return slices.Concat(d.used(d.config.User), d.used("root"), d.plain(d.config.User), d.plain("root"), d.byCertificate())
 	}
-	return append(ways, d.byCertificate()...)
+	ways := d.used("root")
+	for _, user := range usualAccounts {
+		ways = append(ways, d.used(user)...)
+	}
+	return slices.Concat(ways, d.plain("root"), d.byCertificate())
+}
+
+// used is what birth may have got in with.
+func (d *door) used(user string) []way {
+	return []way{
+		{name: "the key", user: user, absent: without(d.credentials.key, "key"), auth: func(context.Context) ([]ssh.AuthMethod, error) {
+			return signers(d.credentials.key.signer)
+		}},
+		{name: "a certificate signed now", user: user, absent: without(d.credentials.own, "authority"), auth: func(ctx context.Context) ([]ssh.AuthMethod, error) {
+			return d.certificate(ctx, user)
+		}},
+		{name: "the agent", user: user, absent: d.withoutAgent(), auth: func(context.Context) ([]ssh.AuthMethod, error) {
+			return signers(d.agent.signers...)
+		}},
+	}
+}
+
+// plain is what should never have let anyone in.
+func (d *door) plain(user string) []way {
+	return []way{
+		{name: "a certificate signed by the key", user: user, absent: without(d.credentials.key, "key"), auth: func(context.Context) ([]ssh.AuthMethod, error) {
+			return d.bySelf(user)
+		}},
+		{name: "the bare key of a certificate", user: user, auth: func(context.Context) ([]ssh.AuthMethod, error) { return signers(d.bare()) }},
+		{name: "nothing", user: user, auth: func(context.Context) ([]ssh.AuthMethod, error) { return nil, nil }},
+		{name: "an empty password", user: user, auth: func(context.Context) ([]ssh.AuthMethod, error) {
+			return []ssh.AuthMethod{ssh.Password("")}, nil
+		}},
+		{name: "empty answers", user: user, auth: func(context.Context) ([]ssh.AuthMethod, error) {
+			return []ssh.AuthMethod{ssh.KeyboardInteractive(answerNothing)}, nil
+		}},
+	}
 }
 
 // byCertificate is what else certificates could be tried with.
