@@ -32,45 +32,69 @@ type machineBirth struct {
 	config    remote.Config
 	machine   *remote.Machine
 	member    *fleet.Member
-	// begun is set once the machine may hold something of the cell, shut once its
-	// door may be: then nobody gets in to clear it away.
-	begun, shut bool
+	// begun is set once the machine may hold something of the cell, shutting once
+	// its door may be shut: then maybe nobody gets in to clear it away.
+	begun, installed, shutting bool
+	// adopted is set where an earlier run was cut after it had shut the door.
+	adopted     bool
 	nothingLeft bool
 }
 
-// step is one phase of a birth.
+// birthStep is one phase of a birth. It has until timeouts.create is over, and at
+// least the time that is given.
 type birthStep struct {
-	name string
-	do   func(context.Context) error
+	name  string
+	do    func(context.Context) error
+	least time.Duration
 }
 
 // run goes through the phases of a birth. Each can be repeated: a birth that was
 // cut is taken up by the next run under the same name and incarnation.
 func (b *machineBirth) run(ctx context.Context) error {
-	bounded, cancel := context.WithTimeoutCause(ctx, b.limit, fmt.Errorf("it took longer than timeouts.create = %v", b.limit))
-	defer cancel()
+	began := time.Now()
 	defer b.close()
 	for _, step := range []birthStep{
-		{"choose a machine", b.choose},
-		{"fetch what is published", b.fetch},
-		{"get in", b.dial},
-		{"bring what it lacks", b.bring},
-		{"install", b.install},
-		{"wait until it is passing", b.await},
-		{"shut the door", b.seal},
+		{name: "choose a machine", do: b.choose},
+		{name: "fetch what is published", do: b.fetch},
+		{name: "get in", do: b.dial},
+		{name: "bring what it lacks", do: b.unlessAdopted(b.bring)},
+		{name: "install", do: b.unlessAdopted(b.install)},
+		{name: "wait until it is passing", do: b.await},
+		{name: "shut the door", do: b.seal, least: sealLimit},
 	} {
-		began := time.Now()
-		if err := step.do(bounded); err != nil {
+		if err := b.phase(ctx, step, b.limit-time.Since(began)); err != nil {
 			return b.failed(ctx, fmt.Errorf("%s: %w", step.name, err))
 		}
-		tflog.Info(ctx, "birth", map[string]any{"cell": b.spec.ID(), "phase": step.name, "seconds": time.Since(began).Seconds()})
 	}
 	b.tell()
 	return nil
 }
 
+// phase runs one step within its time.
+func (b *machineBirth) phase(ctx context.Context, step birthStep, left time.Duration) error {
+	began := time.Now()
+	ctx, cancel := context.WithTimeoutCause(ctx, max(left, step.least), fmt.Errorf("it took longer than timeouts.create = %v", b.limit))
+	defer cancel()
+	err := step.do(ctx)
+	if err == nil {
+		tflog.Info(ctx, "birth", map[string]any{"cell": b.spec.ID(), "phase": step.name, "seconds": time.Since(began).Seconds()})
+	}
+	return err
+}
+
+// unlessAdopted leaves out what an earlier run has done.
+func (b *machineBirth) unlessAdopted(do func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if b.adopted {
+			return nil
+		}
+		return do(ctx)
+	}
+}
+
 // choose finds out which life of the cell this is to be and claims a machine for
-// it. The state says so before anything is begun there.
+// it. A run that ends by itself has that in the state; one that is killed leaves
+// the claim, by which the next finds it.
 func (b *machineBirth) choose(ctx context.Context) error {
 	if err := b.conceive(ctx); err != nil {
 		b.nothingLeft = true
@@ -104,6 +128,18 @@ func (b *machineBirth) conceive(ctx context.Context) error {
 	if err != nil && !errors.Is(err, fleet.ErrNotFound) {
 		return err
 	}
+	if err := b.nameLife(ctx, member); err != nil {
+		return err
+	}
+	if member != nil && member.Health != fleet.Critical && member.Incarnation != b.spec.Incarnation {
+		return fmt.Errorf("it runs already: %s is %s in Consul, registered at %s; if no state holds it, import it or give this cell another name",
+			member.ID(), member.Health, member.Address)
+	}
+	return b.fleet.TakeUp(ctx, b.spec.Service, b.cell())
+}
+
+// nameLife gives the life its incarnation.
+func (b *machineBirth) nameLife(ctx context.Context, member *fleet.Member) error {
 	newborn, err := ordered(ctx, b.fleet, b.spec)
 	if err != nil {
 		return err
@@ -111,14 +147,20 @@ func (b *machineBirth) conceive(ctx context.Context) error {
 	if newborn != nil {
 		b.spec.Incarnation = newborn.Incarnation
 		b.spec.Lineage = birth.Lineage{Parent: newborn.Parent, Generation: newborn.Generation, Reason: newborn.Reason}
-	} else if b.spec.Incarnation, err = birth.NewIncarnation(time.Now(), rand.Reader); err != nil {
+		return nil
+	}
+	held, err := b.fleet.HostOf(ctx, b.spec.Service, b.spec.Name)
+	if err != nil {
 		return err
 	}
-	if member != nil && member.Health != fleet.Critical && member.Incarnation != b.spec.Incarnation {
-		return fmt.Errorf("it runs already: %s is %s in Consul, registered at %s; if no state holds it, give this cell another name",
-			member.ID(), member.Health, member.Address)
+	// A life whose door is shut was born: it stands in somebody's state.
+	born := member != nil && held != nil && member.Incarnation == held.Incarnation && member.Door == fleet.DoorShut
+	if held != nil && !born {
+		b.spec.Incarnation = held.Incarnation
+		return nil
 	}
-	return b.fleet.TakeUp(ctx, b.spec.Service, fleet.Cell{Name: b.spec.Name, Incarnation: b.spec.Incarnation})
+	b.spec.Incarnation, err = birth.NewIncarnation(time.Now(), rand.Reader)
+	return err
 }
 
 // close ends the connection, after which the keys of this run are no more.

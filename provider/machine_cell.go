@@ -56,8 +56,8 @@ func (b *machineBirth) next(err error) string {
 		return "add machines to the pool, or look at those that are lost and return them: homeostat hosts"
 	case errors.Is(err, context.Canceled):
 		return "apply again: the cell stands in the state as tainted, and what is on its machine is taken off first"
-	case b.shut:
-		return "look at that machine: it is used no more until you say so: homeostat hosts " + b.host.Address
+	case b.shutting && !b.nothingLeft:
+		return "look at that machine (homeostat hosts): it is used no more until you give it back"
 	case b.nothingLeft:
 		return "put that right and apply again; nothing of this birth is left"
 	}
@@ -66,35 +66,34 @@ func (b *machineBirth) next(err error) string {
 
 // readOnMachine finds out what has become of a cell on a machine of its own. Nobody
 // gets in there any more, so it is known by what Consul says: it is gone when it
-// has left by order, or when its machine is claimed for it no more. One that isn't
-// heard may live: whether it is dead is for its service's leader to judge.
+// has left by order, or when its machine was given to another. One that isn't heard
+// may live: whether it is dead is for its service's leader to judge, and a Consul
+// that has lost its data says nothing.
 func (s *settings) readOnMachine(ctx context.Context, state *cellModel) (gone bool, err error) {
 	service, name, incarnation := state.Service.ValueString(), state.Name.ValueString(), state.Incarnation.ValueString()
 	member, err := s.fleet.Member(ctx, service, name)
 	if err != nil && !errors.Is(err, fleet.ErrNotFound) {
 		return false, err
 	}
+	cell := fleet.Cell{Service: service, Name: name, Incarnation: incarnation}
+	address := state.Host.ValueString()
 	if member != nil && member.Incarnation == incarnation {
 		state.tellMember(member)
-		return false, nil
+		return false, s.fleet.RestoreHost(ctx, address, cell)
 	}
-	answer, err := s.fleet.LeaveAnswer(ctx, service, name)
-	if err != nil {
-		return false, err
-	}
-	if answer != nil && answer.Incarnation == incarnation && answer.Phase == fleet.LeaveLeft {
-		return true, nil
+	if left, err := s.fleet.HasLeft(ctx, service, cell); err != nil || left {
+		return left, err
 	}
 	hosts, err := s.fleet.Hosts(ctx)
 	if err != nil {
 		return false, err
 	}
 	for _, h := range hosts {
-		if h.Address == state.Host.ValueString() && h.State == fleet.HostHeld && h.Service == service && h.Cell == name {
-			return false, nil
+		if h.Address == address {
+			return h.CellID() != cell.ID() || h.Service != service, nil
 		}
 	}
-	return true, nil
+	return false, nil
 }
 
 // readSSH is Read for such a cell.
@@ -124,9 +123,11 @@ func (s *settings) removeFromMachine(ctx context.Context, state *cellModel) (war
 		return "", nil // it was never begun
 	}
 	if state.SealedAt.IsNull() {
-		if cleared := s.clearUnsealed(ctx, state, cell); cleared == nil {
+		cleared := s.clearUnsealed(ctx, state, cell)
+		if cleared == nil {
 			return "", nil
 		}
+		tflog.Warn(ctx, "an unsealed cell's machine could not be entered; ordering the cell to leave", map[string]any{"cell": cell.ID(), "cause": cleared.Error()})
 	}
 	order := fleet.LeaveOrder{
 		Cell: cell.Name, Incarnation: cell.Incarnation, Reuse: state.SSH.Reuse.ValueBool(),
@@ -157,7 +158,7 @@ func (s *settings) clearUnsealed(ctx context.Context, state *cellModel, cell fle
 		spec: birth.Spec{Service: cell.Service, Name: cell.Name, Incarnation: cell.Incarnation},
 		host: fleet.Host{Address: state.Host.ValueString()},
 	}
-	return b.clear(ctx)
+	return b.clear(ctx, nil)
 }
 
 // settleHost writes down what the machine of a cell that was to leave can be used

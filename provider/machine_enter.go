@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-log/tflog"
@@ -16,6 +19,7 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth/remote"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/bundle"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/door"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/install"
 )
 
@@ -29,15 +33,51 @@ func (b *machineBirth) fetch(ctx context.Context) error {
 	return err
 }
 
-// dial gets into the machine.
+// errAdopted says that an earlier run of this birth has shut the door behind it.
+var errAdopted = errors.New("the cell lives, and its door is shut")
+
+// dial gets into the machine, unless an earlier run of this very birth has shut the
+// door: then all that is left is to try it.
 func (b *machineBirth) dial(ctx context.Context) error {
 	config, err := b.ssh.config(ctx, b.host.Address, b.spec.ID())
 	if err != nil {
 		return err
 	}
+	secrets, err := b.ssh.secrets(ctx)
+	if err != nil {
+		return err
+	}
+	config.Secrets = slices.Collect(maps.Values(secrets))
 	b.config = config
-	b.machine, err = remote.Dial(ctx, config)
-	return err
+	dialing, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		if b.awaitShut(dialing) == nil {
+			stop(errAdopted)
+		}
+	})
+	b.machine, err = remote.Dial(dialing, config)
+	stop(nil)
+	watch.Wait()
+	if err != nil && errors.Is(context.Cause(dialing), errAdopted) {
+		b.adopted, b.begun, b.shutting = true, true, true
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return b.clearRemains(ctx)
+}
+
+// clearRemains takes off what may be left of the life that had the machine before.
+func (b *machineBirth) clearRemains(ctx context.Context) error {
+	for _, r := range b.host.Remains {
+		if err := takeOff(ctx, b.machine, fleet.Cell{Service: r.Service, Name: r.Cell, Incarnation: r.Incarnation}); err != nil {
+			return fmt.Errorf("clear what is left of %s/%s: %w", r.Service, r.Cell, err)
+		}
+	}
+	return nil
 }
 
 // config is how a machine of the pool is entered.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/types"
@@ -18,6 +19,14 @@ import (
 
 // clearLimit is how long a failed birth may take to be cleared away.
 const clearLimit = 2 * time.Minute
+
+// sealLimit is how long shutting the door and trying it may take at least: a birth
+// that comes so far late is not given up for that.
+const sealLimit = 3 * time.Minute
+
+// breakInLimit is how long it is tried to get in again after the door may have been
+// shut.
+const breakInLimit = 15 * time.Second
 
 // hangUpLimit is how long a machine may take to end this birth's own connection
 // once its door is shut.
@@ -40,9 +49,11 @@ func (b *machineBirth) install(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return b.machine.Run(ctx, []string{install.Starter, "machine", "install"}, bytes.NewReader(request), func(line string) {
+	err = b.machine.Run(ctx, []string{install.Starter, "machine", "install"}, bytes.NewReader(request), func(line string) {
 		tflog.Info(ctx, "on the machine", map[string]any{"machine": b.host.Address, "says": line})
 	})
+	b.installed = err == nil
+	return err
 }
 
 // await returns when the cell's own sidecar has pushed passing.
@@ -66,15 +77,14 @@ func (b *machineBirth) await(ctx context.Context) error {
 }
 
 // seal takes away the access by which this birth got in, and tries to get in
-// again by every way there is. Only a machine that refuses them all is shut.
+// again by every way there is. Only a machine that says that all of it is gone, and
+// that refuses every try, is shut.
 func (b *machineBirth) seal(ctx context.Context) error {
-	b.shut = true
-	if err := b.machine.Run(ctx, []string{install.Starter, "machine", "shut"}, nil, nil); err != nil && !connectionEnded(err) {
-		return err
+	if !b.adopted {
+		if err := b.shut(ctx); err != nil {
+			return err
+		}
 	}
-	ending, cancel := context.WithTimeout(ctx, hangUpLimit)
-	defer cancel()
-	_ = b.machine.AwaitEnd(ending) // if it doesn't end, it is found open below
 	tries := remote.TryDoor(ctx, b.config, b.machine)
 	if err := remote.CheckShut(tries); err != nil {
 		return err
@@ -87,15 +97,46 @@ func (b *machineBirth) seal(ctx context.Context) error {
 	}
 	tflog.Info(ctx, "the door is shut", map[string]any{"machine": b.host.Address, "ways refused": refused})
 	b.model.SealedAt = types.StringValue(time.Now().UTC().Format(time.RFC3339))
-	b.model.Fingerprint = types.StringValue(b.machine.Fingerprint())
+	if b.machine != nil {
+		b.model.Fingerprint = types.StringValue(b.machine.Fingerprint())
+	}
 	return nil
 }
 
-// connectionEnded reports whether a command's outcome is unknown as its connection
-// ended, which to shut the door does on purpose. Whether it is shut the tries tell.
-func connectionEnded(err error) bool {
+// shut has the machine take the access away, and waits until its own connection is
+// ended by that. A machine whose answer is lost goes on: the cell's sidecar says
+// when nothing of the access is left.
+func (b *machineBirth) shut(ctx context.Context) error {
+	b.shutting = true
+	err := b.machine.Run(ctx, []string{install.Starter, "machine", "shut", cellID(b.spec.Service, b.spec.ID())}, nil, nil)
 	var exit *remote.ExitError
-	return !errors.As(err, &exit)
+	switch {
+	case errors.As(err, &exit):
+		return err
+	case err != nil:
+		if waited := b.awaitShut(ctx); waited != nil {
+			return fmt.Errorf("%w; and its sidecar doesn't say that the door is shut: %w", err, waited)
+		}
+	}
+	ending, cancel := context.WithTimeout(ctx, hangUpLimit)
+	defer cancel()
+	_ = b.machine.AwaitEnd(ending) // if it doesn't end, it is found open by the tries
+	return nil
+}
+
+// awaitShut returns when this life's sidecar says that its door is shut.
+func (b *machineBirth) awaitShut(ctx context.Context) error {
+	for {
+		member, err := b.roll.member(ctx, b.spec.Service, b.spec.Name)
+		if err == nil && member.Incarnation == b.spec.Incarnation && member.Door == fleet.DoorShut {
+			return nil
+		}
+		select {
+		case <-time.After(awaitMost):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // failed clears away what was begun, so that a failed birth leaves nothing;
@@ -104,31 +145,68 @@ func (b *machineBirth) failed(ctx context.Context, err error) error {
 	if ctx.Err() != nil || b.nothingLeft {
 		return err
 	}
+	if words := b.lastWords(ctx); words != "" {
+		err = fmt.Errorf("%w; the machine's journal ends with:\n%s", err, words)
+	}
 	ctx, cancel := context.WithTimeout(ctx, clearLimit)
 	defer cancel()
-	clearing := b.clear
-	if b.shut {
-		clearing = b.destroy
-	}
-	if cleared := clearing(ctx); cleared != nil {
+	if cleared := b.undo(ctx, err); cleared != nil {
 		return fmt.Errorf("%w\nand it was not cleared away: %w", err, cleared)
 	}
 	b.nothingLeft = true
 	return err
 }
 
+// undo takes away what the birth has made. A machine that may be shut is entered
+// if it still can be, and else its cell ordered to leave.
+func (b *machineBirth) undo(ctx context.Context, failure error) error {
+	if !b.shutting {
+		return b.clear(ctx, failure)
+	}
+	entering, cancel := context.WithTimeout(ctx, breakInLimit)
+	defer cancel()
+	if b.clear(entering, failure) == nil {
+		return nil
+	}
+	return b.destroy(ctx)
+}
+
+// lastWords is what the cell said last, where it was waited for in vain.
+func (b *machineBirth) lastWords(ctx context.Context) string {
+	if b.machine == nil || !b.installed || b.shutting {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, breakInLimit)
+	defer cancel()
+	var lines []string
+	err := b.machine.Run(ctx, []string{"journalctl", "--no-pager", "--output=cat", "--lines=15", "--unit=homeostat.service"}, nil, func(line string) {
+		lines = append(lines, "  "+line)
+	})
+	if err != nil {
+		return "  (not read: " + err.Error() + ")"
+	}
+	return strings.Join(lines, "\n")
+}
+
 // clear takes the cell off a machine whose door is open, and gives that back to
-// the pool.
-func (b *machineBirth) clear(ctx context.Context) error {
-	if b.begun {
-		if err := b.takeOff(ctx); err != nil {
-			return err
-		}
-		if err := b.fleet.Deregister(ctx, b.spec.ID()); err != nil {
-			return err
-		}
+// the pool. One in which nothing could be begun is tried again after all others.
+func (b *machineBirth) clear(ctx context.Context, failure error) error {
+	if !b.begun {
+		return b.fleet.SpendHost(ctx, b.host.Address, fleet.HostFailed, oneLine(failure), b.cell())
+	}
+	if err := b.takeOff(ctx); err != nil {
+		return err
+	}
+	if err := b.fleet.Deregister(ctx, b.spec.ID()); err != nil {
+		return err
 	}
 	return b.fleet.FreeHost(ctx, b.host.Address, b.cell())
+}
+
+// oneLine is the first line of an error, for a table.
+func oneLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
 }
 
 func (b *machineBirth) cell() fleet.Cell {
@@ -142,9 +220,15 @@ func (b *machineBirth) takeOff(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = machine.Close() }() // it was closed for this
+	defer func() { _ = machine.Close() }() // it was opened for this
+	return takeOff(ctx, machine, b.cell())
+}
+
+// takeOff removes one life from a machine. What another life has there stays.
+func takeOff(ctx context.Context, machine *remote.Machine, cell fleet.Cell) error {
 	for _, verb := range []string{"remove", "release"} {
-		err := machine.Run(ctx, []string{"sh", "-c", "test ! -x " + install.Starter + " || exec " + install.Starter + " machine " + verb}, nil, nil)
+		const script = `test ! -x "$1" || exec "$1" machine "$2" "$3"`
+		err := machine.Run(ctx, []string{"sh", "-c", script, "sh", install.Starter, verb, cellID(cell.Service, cell.ID())}, nil, nil)
 		if err != nil {
 			return err
 		}

@@ -16,17 +16,22 @@ import (
 
 var hostsCommand = command{
 	name: "hosts", args: "[ADDRESS...]",
-	summary: "which machines of pools are in use, or give those back that are used no more",
-	note: "Without addresses all that are claimed are listed; those that aren't are free. A machine is spent when its cell has left and its\n" +
-		"door stays shut, and lost when its cell didn't answer the order to leave, or its door could not be shut: look at it first, and\n" +
-		"let births in again. An address is host:port.",
+	summary: "which machines of pools are in use, and why; -return gives some back that are used no more",
+	note: "All that aren't free are listed, or those named. A machine is held while a cell lives or is born there, failed when a birth\n" +
+		"could not be begun there (it is tried again after all others), spent when its cell has left and its door stays shut, and lost when\n" +
+		"its cell didn't answer the order to leave or its door could not be shut. Look at a machine, and let births in again, before you\n" +
+		"return it. An address is host:port.",
 	flags: func(fs *flag.FlagSet) func(context.Context, stdio, []string) error {
 		var s settings
 		s.definePolicy(fs)
+		back := fs.Bool("return", false, "give the machines named back to their pools")
 		return func(ctx context.Context, std stdio, args []string) error {
 			return s.withClient(std, func(_ *policy.Policy, c *fleet.Client) error {
+				if !*back {
+					return listHosts(ctx, std.Out, c, args)
+				}
 				if len(args) == 0 {
-					return listHosts(ctx, std.Out, c)
+					return misused("name the machines to return")
 				}
 				return returnHosts(ctx, std.Out, c, args)
 			})
@@ -34,13 +39,16 @@ var hostsCommand = command{
 	},
 }
 
-func listHosts(ctx context.Context, w io.Writer, c *fleet.Client) error {
+func listHosts(ctx context.Context, w io.Writer, c *fleet.Client, only []string) error {
 	hosts, err := c.Hosts(ctx)
 	if err != nil {
 		return err
 	}
+	if len(only) > 0 {
+		hosts = slices.DeleteFunc(hosts, func(h fleet.Host) bool { return !slices.Contains(only, h.Address) })
+	}
 	if len(hosts) == 0 {
-		say(w, "no machine of a pool is in use")
+		say(w, "no machine of a pool is in use"+among(only))
 		return nil
 	}
 	slices.SortFunc(hosts, func(a, b fleet.Host) int { return strings.Compare(a.Address, b.Address) })
@@ -50,6 +58,13 @@ func listHosts(ctx context.Context, w io.Writer, c *fleet.Client) error {
 		fmt.Fprintf(t, "%s\t%s\t%s/%s\t%s\t%s\n", h.Address, h.State, h.Service, h.Cell, h.Since.Local().Format(time.DateTime), h.Reason)
 	}
 	return t.Flush()
+}
+
+func among(only []string) string {
+	if len(only) == 0 {
+		return ""
+	}
+	return " among those named"
 }
 
 func returnHosts(ctx context.Context, w io.Writer, c *fleet.Client, addresses []string) error {

@@ -3,8 +3,9 @@
 //
 // Only what is named goes: an authorised key or an authority by its exact key,
 // whatever stands beside it in the file, a rule of sudo by its file, and a user
-// only if it was made for births. Everybody else gets in as before. What was
-// taken is noted, public as it is, so that it can be put back as it was.
+// only if it was made for births. Everybody else gets in as before, though all
+// connections of the account that birth used are closed once: whose they are can't
+// be told. What was taken is noted, public as it is, so that it can be put back.
 //
 // It leaves out whether the machine really is shut, which only a try from
 // outside can tell, and access that isn't in files: AuthorizedKeysCommand, a
@@ -134,21 +135,10 @@ func shut(ctx context.Context, a Access) error {
 	if len(left) > 0 {
 		return fmt.Errorf("%w: %s", ErrOpen, strings.Join(left, "; "))
 	}
+	if err := noteShut(); err != nil {
+		return err
+	}
 	return m.endOwn()
-}
-
-// Left says what still stands open, one line each. The connection it is called
-// through is not among it.
-func Left(ctx context.Context, a Access) ([]string, error) {
-	m, err := survey(ctx, a)
-	if err != nil {
-		return nil, fmt.Errorf("look at the door to %s: %w", a.User, err)
-	}
-	left, err := m.standing()
-	if err != nil {
-		return nil, fmt.Errorf("look at the door to %s: %w", a.User, err)
-	}
-	return left, nil
 }
 
 // Open puts an access back: where Shut took it from, or, where it didn't, to the
@@ -170,6 +160,12 @@ func open(ctx context.Context, a Access) error {
 	}
 	if taken == nil || taken.Access != a {
 		taken = &record{Access: a}
+	}
+	if taken.Shut {
+		taken.Shut = false
+		if err := taken.write(); err != nil {
+			return err
+		}
 	}
 	if a.Temporary {
 		if err := taken.makeUser(ctx); err != nil {

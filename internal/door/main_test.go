@@ -44,7 +44,7 @@ func act(call, text string) error {
 	case "open":
 		return Open(context.Background(), a)
 	case "left":
-		left, err := Left(context.Background(), a)
+		left, err := standing(context.Background(), a)
 		fmt.Print(strings.Join(left, "\n"))
 		return err
 	}
@@ -71,4 +71,13 @@ func useLibraries() error {
 		path = append(path, found...)
 	}
 	return os.Setenv("LD_LIBRARY_PATH", strings.Join(path, ":"))
+}
+
+// standing says what of an access is there.
+func standing(ctx context.Context, a Access) ([]string, error) {
+	m, err := survey(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	return m.standing()
 }

@@ -20,6 +20,16 @@ type record struct {
 	// Rule is the content of the sudo rule.
 	Rule *string  `json:"rule,omitempty"`
 	User *account `json:"user,omitempty"`
+	// Shut is set once all of it is gone. It doesn't say that the machine refuses
+	// who tries: that only a try from outside can.
+	Shut bool `json:"shut,omitempty"`
+}
+
+// IsShut reports whether Shut has come to its end for an access, and it was not
+// opened again since.
+func IsShut(a Access) (bool, error) {
+	r, err := readRecord()
+	return r != nil && r.Access == a && r.Shut, err
 }
 
 // readRecord returns nil where nothing was noted.
@@ -61,6 +71,24 @@ func (m *machine) note() error {
 			return err
 		}
 	}
+	r.Shut = false
+	return r.write()
+}
+
+// noteShut puts on disk that nothing of the access is left.
+func noteShut() error {
+	r, err := readRecord()
+	if err != nil {
+		return err
+	}
+	if r == nil {
+		return fmt.Errorf("what was taken of the access is no longer noted in %s", Record)
+	}
+	r.Shut = true
+	return r.write()
+}
+
+func (r *record) write() error {
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return fmt.Errorf("note what is taken of the access: %w", err)

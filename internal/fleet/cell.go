@@ -43,10 +43,20 @@ type Cell struct {
 	Machine string `json:"machine,omitempty"`
 	PID     int    `json:"pid,omitempty"`
 	Started uint64 `json:"started,omitempty"`
+	// Door is what the sidecar knows of the access by which the birth got into the
+	// machine: DoorOpen, DoorShut, or empty where nobody got in.
+	Door string `json:"door,omitempty"`
 	// TTL is how long the cell may go without pushing its health before Consul
 	// calls it critical.
 	TTL time.Duration `json:"-"`
 }
+
+// What a sidecar says of the door by which its cell's birth got in. Shut means that
+// all of it was taken away, not that it was tried from outside.
+const (
+	DoorOpen = "open"
+	DoorShut = "shut"
+)
 
 // ID is the id of the cell's registration in Consul.
 func (c Cell) ID() string {
@@ -107,6 +117,7 @@ const (
 	metaMachine     = "homeostat_machine"
 	metaPID         = "homeostat_pid"
 	metaStarted     = "homeostat_started"
+	metaDoor        = "homeostat_door"
 )
 
 // metaLimit is the longest value Consul takes in meta data, in bytes.
@@ -131,6 +142,9 @@ func (c Cell) meta() map[string]string {
 		metaVitals: c.Vitals, metaBundle: c.Bundle, metaGenome: c.Genome, metaMachine: c.Machine,
 		metaPID: strconv.Itoa(c.PID), metaStarted: strconv.FormatUint(c.Started, 10),
 	}
+	if c.Door != "" {
+		meta[metaDoor] = c.Door
+	}
 	if !c.BornAt.IsZero() {
 		meta[metaBornAt] = c.BornAt.UTC().Format(time.RFC3339Nano)
 	}
@@ -148,6 +162,7 @@ func cellOf(s *api.AgentService) (Cell, error) {
 		Service: s.Service, Name: name, Incarnation: incarnation, Address: s.Address, Port: s.Port,
 		Vitals: s.Meta[metaVitals], Parent: s.Meta[metaParent], Reason: s.Meta[metaReason],
 		Bundle: s.Meta[metaBundle], Genome: s.Meta[metaGenome], Machine: s.Meta[metaMachine],
+		Door: s.Meta[metaDoor],
 	}
 	var errs [4]error
 	c.Generation, errs[0] = parse(s.Meta, metaGeneration, strconv.Atoi)

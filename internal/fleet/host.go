@@ -2,11 +2,11 @@ package fleet
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
-	"slices"
 	"strings"
 	"time"
 
@@ -19,22 +19,34 @@ import (
 type Host struct {
 	// Address is host:port, where the machine is entered.
 	Address string `json:"address"`
-	// State is one of the three below.
+	// State is one of those below.
 	State string `json:"state"`
-	// Service, Cell and Incarnation are the cell it was claimed for.
+	// Service, Cell and Incarnation are the life it was claimed for last.
 	Service     string `json:"service"`
 	Cell        string `json:"cell"`
 	Incarnation string `json:"incarnation"`
 	// Since is when it came into that state; it is filled in.
 	Since time.Time `json:"since"`
-	// Reason is why it is lost, a sentence for a person.
+	// Reason is why it isn't free, a sentence for a person.
 	Reason string `json:"reason,omitempty"`
+	// Remains are lives of which something may be left on the machine.
+	Remains []Remains `json:"remains,omitempty"`
+}
+
+// Remains names a life of which something may be left on a machine.
+type Remains struct {
+	Service     string `json:"service"`
+	Cell        string `json:"cell"`
+	Incarnation string `json:"incarnation"`
 }
 
 // The states of a host.
 const (
 	// HostHeld is one in which a cell lives, or is being born.
 	HostHeld = "held"
+	// HostFailed is one in which a birth failed before a cell lived. It is claimed
+	// again once no other is free.
+	HostFailed = "failed"
 	// HostSpent is one that a cell has left for good: its door stays shut.
 	HostSpent = "spent"
 	// HostLost is one whose cell didn't answer when it was to leave. Nobody knows
@@ -46,148 +58,41 @@ const (
 const poolKey = "ssh.hosts"
 
 func (h *Host) check() error {
-	switch {
-	case h.Address == "":
+	if h.Address == "" {
 		return errors.New("it does not name a host")
-	case h.State != HostHeld && h.State != HostSpent && h.State != HostLost:
-		return fmt.Errorf("a host's state is %q, %q or %q, not %q", HostHeld, HostSpent, HostLost, h.State)
 	}
-	return nil
+	switch h.State {
+	case HostHeld, HostFailed, HostSpent, HostLost:
+		return nil
+	}
+	return fmt.Errorf("%q is no state of a host", h.State)
 }
 
 // CellID is the life that it was claimed for.
 func (h Host) CellID() string { return Cell{Name: h.Cell, Incarnation: h.Incarnation}.ID() }
 
-// PoolUsedUpError says that no host of a pool is free, and what has become of each.
-type PoolUsedUpError struct{ Hosts []Host }
-
-func (e *PoolUsedUpError) Error() string {
-	var all []string
-	for _, h := range e.Hosts {
-		line := fmt.Sprintf("%s is %s by %s/%s", h.Address, h.State, h.Service, h.Cell)
-		if h.Reason != "" {
-			line += ": " + h.Reason
-		}
-		all = append(all, line)
-	}
-	return fmt.Sprintf("the pool of %d hosts is used up: %s", len(e.Hosts), strings.Join(all, "; "))
+// life is the one that it was claimed for.
+func (h Host) life() Remains {
+	return Remains{Service: h.Service, Cell: h.Cell, Incarnation: h.Incarnation}
 }
 
-// ClaimHost claims a free host of the pool for a cell. A cell that has one keeps
-// it, whatever its incarnation: a birth that was cut goes on where it was.
-func (c *Client) ClaimHost(ctx context.Context, pool []string, cell Cell) (Host, error) {
-	taken, err := c.Hosts(ctx)
-	if err != nil {
-		return Host{}, fmt.Errorf("claim a host for %s: %w", cell.ID(), err)
-	}
-	if own := slices.IndexFunc(taken, func(h Host) bool {
-		return h.State == HostHeld && h.Service == cell.Service && h.Cell == cell.Name && slices.Contains(pool, h.Address)
-	}); own >= 0 {
-		return c.renewHost(ctx, taken[own], cell)
-	}
-	used := &PoolUsedUpError{}
-	for _, address := range pool {
-		if i := slices.IndexFunc(taken, func(h Host) bool { return h.Address == address }); i >= 0 {
-			used.Hosts = append(used.Hosts, taken[i])
-			continue
-		}
-		h := Host{Address: address, State: HostHeld, Service: cell.Service, Cell: cell.Name, Incarnation: cell.Incarnation}
-		got, err := c.casHost(ctx, h, 0)
-		if err != nil {
-			return Host{}, fmt.Errorf("claim host %s for %s: %w", address, cell.ID(), err)
-		}
-		if got {
-			return h, nil
-		}
-		used.Hosts = append(used.Hosts, Host{Address: address, State: HostHeld, Service: cell.Service, Cell: "another, this instant"})
-	}
-	return Host{}, used
+// isOf reports whether the claim is for that very life.
+func (h Host) isOf(cell Cell) bool {
+	return h.Service == cell.Service && h.Cell == cell.Name && h.Incarnation == cell.Incarnation
 }
 
-// renewHost writes the incarnation of a new life into its cell's claim.
-func (c *Client) renewHost(ctx context.Context, h Host, cell Cell) (Host, error) {
-	if h.Incarnation == cell.Incarnation {
-		return h, nil
-	}
-	h.Incarnation = cell.Incarnation
-	return h, c.changeHost(ctx, h)
+// Hosts returns the claims on the hosts of all pools.
+func (c *Client) Hosts(ctx context.Context) ([]Host, error) {
+	return list[Host](ctx, c, c.allKey(poolKey))
 }
 
-// FreeHost gives a host back to its pool, unless it was claimed for another cell
-// since. A free one is no error.
-func (c *Client) FreeHost(ctx context.Context, address string, cell Cell) error {
-	key, err := c.hostKey(address)
-	if err != nil {
-		return err
+// host reads the claim on one host, nil where it is free.
+func (c *Client) host(ctx context.Context, address string) (h *Host, key string, index uint64, err error) {
+	if key, err = c.hostKey(address); err != nil {
+		return nil, "", 0, err
 	}
-	h, index, err := get[Host](ctx, c, key)
-	if err != nil {
-		return fmt.Errorf("free host %s: %w", address, err)
-	}
-	if h == nil || h.Service != cell.Service || h.Cell != cell.Name {
-		return nil
-	}
-	return c.call(ctx, &c.anywhere, "free host "+address, c.cfg.Timeout, func(ctx context.Context, consul *api.Client) error {
-		_, _, err := consul.KV().DeleteCAS(&api.KVPair{Key: key, ModifyIndex: index}, write(ctx))
-		return err
-	})
-}
-
-// ReturnHost gives a machine that is used no more back to its pool, as a person who
-// has looked at it says. One that a cell is on stays that cell's.
-func (c *Client) ReturnHost(ctx context.Context, address string) (Host, error) {
-	key, err := c.hostKey(address)
-	if err != nil {
-		return Host{}, err
-	}
-	h, index, err := get[Host](ctx, c, key)
-	switch {
-	case err != nil:
-		return Host{}, fmt.Errorf("return host %s: %w", address, err)
-	case h == nil:
-		return Host{}, fmt.Errorf("return host %s: nobody has it, or it was never of a pool: %w", address, ErrNotFound)
-	case h.State == HostHeld:
-		return *h, fmt.Errorf("return host %s: %s/%s is on it", address, h.Service, h.Cell)
-	}
-	done := false
-	err = c.call(ctx, &c.anywhere, "return host "+address, c.cfg.Timeout, func(ctx context.Context, consul *api.Client) (err error) {
-		done, _, err = consul.KV().DeleteCAS(&api.KVPair{Key: key, ModifyIndex: index}, write(ctx))
-		return err
-	})
-	if err == nil && !done {
-		err = fmt.Errorf("return host %s: %w", address, ErrConflict)
-	}
-	return *h, err
-}
-
-// SpendHost takes a host out of its pool, as spent or as lost, with the reason.
-func (c *Client) SpendHost(ctx context.Context, address, state, reason string, cell Cell) error {
-	return c.changeHost(ctx, Host{
-		Address: address, State: state, Service: cell.Service, Cell: cell.Name, Incarnation: cell.Incarnation, Reason: reason,
-	})
-}
-
-// changeHost writes over a claim of the same cell.
-func (c *Client) changeHost(ctx context.Context, h Host) error {
-	key, err := c.hostKey(h.Address)
-	if err != nil {
-		return err
-	}
-	was, index, err := get[Host](ctx, c, key)
-	if err != nil {
-		return fmt.Errorf("change the claim on host %s: %w", h.Address, err)
-	}
-	if was != nil && (was.Service != h.Service || was.Cell != h.Cell) {
-		return fmt.Errorf("change the claim on host %s: it is %s by %s/%s", h.Address, was.State, was.Service, was.Cell)
-	}
-	done, err := c.casHost(ctx, h, index)
-	if err == nil && !done {
-		err = ErrConflict
-	}
-	if err != nil {
-		return fmt.Errorf("change the claim on host %s: %w", h.Address, err)
-	}
-	return nil
+	h, index, err = get[Host](ctx, c, key)
+	return h, key, index, err
 }
 
 // casHost writes a claim if it is still that of the index; 0 means none.
@@ -206,17 +111,32 @@ func (c *Client) casHost(ctx context.Context, h Host, index uint64) (done bool, 
 		done, _, err = consul.KV().CAS(&api.KVPair{Key: key, Value: text, ModifyIndex: index}, write(ctx))
 		return err
 	})
-	if err != nil || done {
-		return done, err
+	if done {
+		return true, nil
 	}
 	// One address may have taken the write and failed to answer: then it is ours.
-	pair, _, err := c.pair(ctx, key, 0)
-	return pair != nil && bytes.Equal(pair.Value, text), err
+	pair, _, lookErr := c.pair(ctx, key, 0)
+	if lookErr == nil && pair != nil && bytes.Equal(pair.Value, text) {
+		return true, nil
+	}
+	return false, cmp.Or(err, lookErr)
 }
 
-// Hosts returns the claims on the hosts of all pools.
-func (c *Client) Hosts(ctx context.Context) ([]Host, error) {
-	return list[Host](ctx, c, c.allKey(poolKey))
+// dropHost removes a claim if it is still that of the index.
+func (c *Client) dropHost(ctx context.Context, key string, index uint64) error {
+	done := false
+	err := c.call(ctx, &c.anywhere, "delete "+key, c.cfg.Timeout, func(ctx context.Context, consul *api.Client) (err error) {
+		done, _, err = consul.KV().DeleteCAS(&api.KVPair{Key: key, ModifyIndex: index}, write(ctx))
+		return err
+	})
+	if err != nil || done {
+		return err
+	}
+	// One address may have deleted it and failed to answer.
+	if pair, _, err := c.pair(ctx, key, 0); err != nil || pair == nil {
+		return err
+	}
+	return ErrConflict
 }
 
 // hostKey is where the claim on a host lies.
@@ -224,7 +144,7 @@ func (c *Client) hostKey(address string) (string, error) {
 	if _, _, err := net.SplitHostPort(address); err != nil {
 		return "", fmt.Errorf("host %q: %w", address, err)
 	}
-	name := strings.NewReplacer(":", "_", "[", "", "]", "", "%", "-").Replace(address)
+	name := "at-" + strings.NewReplacer(":", "_", "[", "", "]", "", "%", "-").Replace(strings.ToLower(address))
 	if err := checkName("host", name); err != nil {
 		return "", err
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 func TestClaimHost(t *testing.T) {
@@ -88,5 +89,83 @@ func TestClaimHostAtOnce(t *testing.T) {
 	wg.Wait()
 	if len(owners) != 5 || refused != 7 {
 		t.Errorf("given %v, refused %d", owners, refused)
+	}
+}
+
+// A machine that no birth gets into blocks nobody: it is tried again after all
+// others, and what a birth may have left on it is named to the next.
+func TestFailedHosts(t *testing.T) {
+	c, now := atNoon(t)
+	pool := []string{"10.7.0.1:22", "10.7.0.2:22", "[::1]:22"}
+	cell := func(n int) Cell { return Cell{Service: "pod", Name: fmt.Sprintf("pod-%d", n), Incarnation: "a"} }
+	claim := func(n int, want string) Host {
+		t.Helper()
+		h := must(c.ClaimHost(t.Context(), pool, cell(n)))(t)
+		if h.Address != want {
+			t.Errorf("%s got %s, want %s", cell(n).Name, h.Address, want)
+		}
+		*now = now.Add(time.Second)
+		return h
+	}
+	first := claim(1, pool[0])
+	ok(t, c.SpendHost(t.Context(), pool[0], HostFailed, "no route", cell(1)))
+	claim(2, pool[1])
+	ok(t, c.AbandonHost(t.Context(), Host{Address: pool[1], Service: "pod", Cell: "pod-2", Incarnation: "a"}, "nobody goes on with it"))
+	claim(3, pool[2])
+	if h := claim(4, pool[0]); len(h.Remains) != 0 {
+		t.Errorf("nothing was begun there: %+v", h.Remains)
+	}
+	h := claim(5, pool[1])
+	if len(h.Remains) != 1 || h.Remains[0] != (Remains{Service: "pod", Cell: "pod-2", Incarnation: "a"}) {
+		t.Errorf("what is left there: %+v", h.Remains)
+	}
+	again := cell(5)
+	again.Incarnation = "b"
+	if h := must(c.ClaimHost(t.Context(), pool, again))(t); len(h.Remains) != 2 || h.Address != pool[1] {
+		t.Errorf("a later life got %+v", h)
+	}
+	// An earlier life that ends late changes nothing of the later one's claim.
+	ok(t, c.FreeHost(t.Context(), pool[1], cell(5)))
+	if err := c.SpendHost(t.Context(), pool[1], HostLost, "late", cell(5)); !errors.Is(err, ErrConflict) {
+		t.Errorf("an earlier life wrote over a claim: %v", err)
+	}
+	if err := c.AbandonHost(t.Context(), first, "late"); !errors.Is(err, ErrConflict) {
+		t.Errorf("an earlier life gave up another's host: %v", err)
+	}
+	if held := must(c.HostOf(t.Context(), "pod", "pod-5"))(t); held == nil || held.Incarnation != "b" {
+		t.Errorf("pod-5 holds %+v", held)
+	}
+	if _, err := c.ClaimHost(t.Context(), pool[:1], again); err == nil || !strings.Contains(err.Error(), "no longer in the pool") {
+		t.Errorf("a pool without the machine of a cut birth: %v", err)
+	}
+	ok(t, c.RestoreHost(t.Context(), pool[1], cell(9)))
+	if held := must(c.HostOf(t.Context(), "pod", "pod-9"))(t); held != nil {
+		t.Errorf("a claim was written over: %+v", held)
+	}
+}
+
+// A person gives back what isn't used any more, and never what a cell lives on.
+func TestReturnHost(t *testing.T) {
+	c, _ := atNoon(t)
+	cell := Cell{Service: "pod", Name: "pod-1", Incarnation: "a", TTL: time.Minute}
+	pool := []string{"10.6.0.1:22"}
+	must(c.ClaimHost(t.Context(), pool, cell))(t)
+	ok(t, c.Push(t.Context(), cell, Passing, "well"))
+	if _, err := c.ReturnHost(t.Context(), pool[0]); err == nil || !strings.Contains(err.Error(), "pod/pod-1.a is on it") {
+		t.Errorf("the machine of a living cell was returned: %v", err)
+	}
+	ok(t, c.Deregister(t.Context(), cell.ID()))
+	must(c.ReturnHost(t.Context(), pool[0]))(t)
+	next := Cell{Service: "pod", Name: "pod-2", Incarnation: "a"}
+	if h := must(c.ClaimHost(t.Context(), pool, next))(t); len(h.Remains) != 1 || h.Remains[0].Cell != "pod-1" {
+		t.Errorf("after that: %+v", h)
+	}
+	ok(t, c.SpendHost(t.Context(), pool[0], HostSpent, "it has left", next))
+	must(c.ReturnHost(t.Context(), pool[0]))(t)
+	if all := must(c.Hosts(t.Context()))(t); len(all) != 0 {
+		t.Errorf("claims left: %+v", all)
+	}
+	if _, err := c.ReturnHost(t.Context(), pool[0]); !errors.Is(err, ErrNotFound) {
+		t.Errorf("a free one was returned: %v", err)
 	}
 }

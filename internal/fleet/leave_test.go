@@ -122,13 +122,18 @@ func TestLeaveIsFencedAndSwept(t *testing.T) {
 	old := lead(t, c, "api")
 	ok(t, old.OrderLeave(t.Context(), LeaveOrder{Cell: "api-1", Incarnation: "i1"}))
 	ok(t, c.AnswerLeave(t.Context(), "api", LeaveAnswer{Cell: "api-1", Incarnation: "i1", Phase: LeaveLeft}))
-	*now = now.Add(TombstonesKept + time.Second)
 	ok(t, old.OrderLeave(t.Context(), LeaveOrder{Cell: "api-2", Incarnation: "i1"}))
+	*now = now.Add(TombstonesKept + time.Second)
 	if n := must(old.SweepLeave(t.Context()))(t); n != 2 {
 		t.Errorf("%d swept, want order and answer of api-1", n)
 	}
+	// One that nobody has answered waits for its cell to come back.
 	if all := must(c.LeaveOrders(t.Context(), "api"))(t); len(all) != 1 || all[0].Cell != "api-2" {
 		t.Errorf("left: %+v", all)
+	}
+	*now = now.Add(OrdersKept)
+	if n := must(old.SweepLeave(t.Context()))(t); n != 1 {
+		t.Errorf("%d swept, want the order to api-2", n)
 	}
 	ok(t, old.Release(t.Context()))
 	if err := old.OrderLeave(t.Context(), LeaveOrder{Cell: "api-3", Incarnation: "i1"}); err == nil {
@@ -138,5 +143,33 @@ func TestLeaveIsFencedAndSwept(t *testing.T) {
 		if err := c.OrderLeave(t.Context(), "api", o); err == nil {
 			t.Errorf("%s: was taken", name)
 		}
+	}
+}
+
+// A life that is begun again under a standing order to leave isn't met by it.
+func TestTakeUp(t *testing.T) {
+	t.Parallel()
+	c, _ := atNoon(t)
+	one, two := Cell{Name: "api-1", Incarnation: "i1"}, Cell{Name: "api-2", Incarnation: "i2"}
+	for _, cell := range []Cell{one, two} {
+		ok(t, c.Tombstone(t.Context(), "api", Tombstone{Cell: cell.Name, Incarnation: cell.Incarnation}))
+		ok(t, c.OrderLeave(t.Context(), "api", LeaveOrder{Cell: cell.Name, Incarnation: cell.Incarnation}))
+		ok(t, c.AnswerLeave(t.Context(), "api", LeaveAnswer{Cell: cell.Name, Incarnation: cell.Incarnation, Phase: LeaveLeft}))
+	}
+	ok(t, c.TakeUp(t.Context(), "api", one))
+	ok(t, c.TakeUp(t.Context(), "api", Cell{Name: "api-2", Incarnation: "i9"}))
+	if o := must(c.LeaveOrder(t.Context(), "api", "api-1"))(t); o != nil {
+		t.Errorf("the order stands: %+v", o)
+	}
+	for cell, want := range map[Cell]bool{one: false, two: true, {Name: "api-2", Incarnation: "i9"}: false} {
+		if left := must(c.HasLeft(t.Context(), "api", cell))(t); left != want {
+			t.Errorf("%s has left: %v", cell.ID(), left)
+		}
+	}
+	if o := must(c.LeaveOrder(t.Context(), "api", "api-2"))(t); o == nil || o.Incarnation != "i2" {
+		t.Errorf("another life's order: %+v", o)
+	}
+	if all := must(c.Tombstones(t.Context(), "api"))(t); len(all) != 1 || all[0].Cell != "api-2" {
+		t.Errorf("tombstones: %+v", all)
 	}
 }

@@ -73,6 +73,16 @@ func (c *Client) LeaveAnswer(ctx context.Context, service, cell string) (*LeaveA
 	return a, err
 }
 
+// HasLeft reports whether that life of the cell has left, as a peer's word says.
+func (c *Client) HasLeft(ctx context.Context, service string, cell Cell) (bool, error) {
+	a, err := c.LeaveAnswer(ctx, service, cell.Name)
+	if err != nil || a == nil || a.Incarnation != cell.Incarnation || a.Phase != LeaveLeft {
+		return false, err
+	}
+	what, v := a.signed(service)
+	return c.prove(what, v, a.MAC) == nil, nil
+}
+
 // AwaitLeft returns when that life of the cell has left, and tells progress,
 // which may be nil, of each answer on the way. It returns ErrNotLeft when the
 // cell says that it can't carry out the order that stands, and the cause of ctx

@@ -119,8 +119,12 @@ func (c *Client) WatchLeave(ctx context.Context, service, cell string, fn func(*
 	return watchKey(ctx, c, c.key(service, keyLeave, cell), fn)
 }
 
-// SweepLeave removes orders to leave and answers older than TombstonesKept, and
-// returns how many.
+// OrdersKept is how long an order to leave stands that is never answered: its cell's
+// machine may come back, and must not serve again.
+const OrdersKept = 90 * 24 * time.Hour
+
+// SweepLeave removes the answers older than TombstonesKept with their orders, and
+// orders older than OrdersKept. It returns how many.
 func (l *Lease) SweepLeave(ctx context.Context) (int, error) {
 	orders, err := l.c.LeaveOrders(ctx, l.service)
 	if err != nil {
@@ -130,15 +134,18 @@ func (l *Lease) SweepLeave(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	age := func(at time.Time) time.Duration { return l.c.cfg.Now().Sub(at) }
+	left := map[string]bool{}
 	var old []string
-	for _, o := range orders {
-		if l.c.cfg.Now().Sub(o.At) > TombstonesKept {
-			old = append(old, keyLeave+"/"+o.Cell)
+	for _, a := range answers {
+		if age(a.At) > TombstonesKept {
+			old = append(old, keyLeft+"/"+a.Cell)
+			left[a.Cell+"."+a.Incarnation] = a.Phase == LeaveLeft
 		}
 	}
-	for _, a := range answers {
-		if l.c.cfg.Now().Sub(a.At) > TombstonesKept {
-			old = append(old, keyLeft+"/"+a.Cell)
+	for _, o := range orders {
+		if age(o.At) > TombstonesKept && left[o.ID()] || age(o.At) > OrdersKept {
+			old = append(old, keyLeave+"/"+o.Cell)
 		}
 	}
 	return len(old), l.Delete(ctx, old...)

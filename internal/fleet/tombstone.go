@@ -37,13 +37,30 @@ func (c *Client) Tombstone(ctx context.Context, service string, t Tombstone) err
 	return c.put(ctx, c.key(service, keyTombstones, t.ID()), t)
 }
 
-// TakeUp removes the tombstone of a life that is begun again; that there is none
-// is no error.
+// TakeUp removes what was said of the end of a life that is begun again: its
+// tombstone, and an order to leave with its answer. That there is none is no error.
 func (c *Client) TakeUp(ctx context.Context, service string, cell Cell) error {
 	if err := errors.Join(checkName("service", service), checkName("cell", cell.ID())); err != nil {
-		return fmt.Errorf("remove a tombstone: %w", err)
+		return fmt.Errorf("take up %s: %w", cell.ID(), err)
 	}
-	return c.remove(ctx, c.key(service, keyTombstones, cell.ID()))
+	if err := c.remove(ctx, c.key(service, keyTombstones, cell.ID())); err != nil {
+		return err
+	}
+	order, err := c.LeaveOrder(ctx, service, cell.Name)
+	if err == nil && order != nil && order.Incarnation == cell.Incarnation {
+		err = c.remove(ctx, c.key(service, keyLeave, cell.Name))
+	}
+	if err != nil {
+		return fmt.Errorf("take up %s: %w", cell.ID(), err)
+	}
+	answer, err := c.LeaveAnswer(ctx, service, cell.Name)
+	if err == nil && answer != nil && answer.Incarnation == cell.Incarnation {
+		err = c.remove(ctx, c.key(service, keyLeft, cell.Name))
+	}
+	if err != nil {
+		return fmt.Errorf("take up %s: %w", cell.ID(), err)
+	}
+	return nil
 }
 
 // Tombstones returns those of a service.

@@ -39,6 +39,9 @@ type CellConfig struct {
 	// be called again after it was cut or failed. Nil: the cell can't leave by
 	// order.
 	Leave func(context.Context) error
+	// Door is what to say of the access by which the cell's birth got in; nil where
+	// nobody did.
+	Door func() string
 	// Version names the application's version, for what is learned of it.
 	Version string
 	Log     *slog.Logger
@@ -141,15 +144,19 @@ func (c *Cell) pushHealth(ctx context.Context) {
 		last   fleet.Health
 		output string
 		due    time.Time
+		door   string
 		known  published
 		lost   bool
 		every  = lookNewborn
 	)
 	for {
 		health, why := c.health()
-		changed := !lost && (health != last || why != output)
+		if c.Door != nil {
+			door = c.Door()
+		}
+		changed := !lost && (health != last || why != output || door != known.door)
 		if changed || !c.Now().Before(due) {
-			err := c.push(ctx, &known, health, why)
+			err := c.push(ctx, &known, health, why, door)
 			c.tellLost(&lost, err)
 			last, output, due = health, why, c.Now().Add(c.Identity.TTL/3)
 			if err != nil {
@@ -170,28 +177,32 @@ func (c *Cell) pushHealth(ctx context.Context) {
 type published struct {
 	health    fleet.Health
 	output    string
+	door      string
 	at, until time.Time
 }
 
 // push pushes the health. A new status is seen everywhere at once. A new word
 // for the same status, such as why a birth doesn't come to its end, Consul
 // spreads only within minutes: it is helped on, three times a TTL at most. So is
-// the first one after a silence, which Consul may have put its own word to.
-func (c *Cell) push(ctx context.Context, last *published, health fleet.Health, why string) error {
+// the first one after a silence, which Consul may have put its own word to, and
+// what becomes of the door, which a birth waits for.
+func (c *Cell) push(ctx context.Context, last *published, health fleet.Health, why, door string) error {
 	send, now, until := c.Fleet.Push, c.Now(), last.until
+	who := c.Identity
+	who.Door = door
 	silent := now.Sub(last.at) >= c.Identity.TTL
 	news := health == last.health && why != last.output && !now.Before(until)
-	if news || silent && health != fleet.Passing {
+	if news || silent && health != fleet.Passing || door != last.door {
 		send = c.Fleet.Spread
 	}
-	if err := send(ctx, c.Identity, health, why); err != nil {
+	if err := send(ctx, who, health, why); err != nil {
 		*last = published{}
 		return err
 	}
 	if news || silent || health != last.health {
 		*last, until = published{health: health, output: why}, now.Add(c.Identity.TTL/3)
 	}
-	last.at, last.until = now, until
+	last.at, last.until, last.door = now, until, door
 	return nil
 }
 

@@ -14,8 +14,8 @@ const sweepEvery = time.Hour
 
 // sweep takes away what no longer means anything in Consul: registrations of
 // earlier lives, those of silent cells that the record no longer has,
-// tombstones and orders to leave that nobody can ask for any more, and births of
-// long ago. A cell that is heard but that the record doesn't have is somebody's:
+// tombstones and orders to leave that nobody can ask for any more, births of long
+// ago, and machines held for such. A cell that is heard but that the record doesn't have is somebody's:
 // it is told of and left alone.
 func (l *Leader) sweep(ctx context.Context, v view) {
 	l.forgetTheGone(v)
@@ -45,7 +45,31 @@ func (l *Leader) sweep(ctx context.Context, v view) {
 	if _, err := l.lease.SweepBirths(ctx, l.cells()); err != nil {
 		l.Log.Warn("could not forget old births", "error", err)
 	}
+	if err := l.giveUpHosts(ctx, v); err != nil {
+		l.Log.Warn("could not give up machines that are held for births of long ago", "error", err)
+	}
 	l.sweptAt = v.at
+}
+
+// giveUpHosts gives up the machines that are held for cells which neither record
+// nor state nor Consul has: their births were cut, and nobody goes on with them.
+func (l *Leader) giveUpHosts(ctx context.Context, v view) error {
+	hosts, err := l.Fleet.Hosts(ctx)
+	if err != nil || v.membersErr != nil {
+		return err
+	}
+	for _, h := range hosts {
+		alive := slices.ContainsFunc(v.members, func(m fleet.Member) bool { return m.Name == h.Cell })
+		if h.State != fleet.HostHeld || h.Service != l.Service.Name || alive || slices.Contains(l.cells(), h.Cell) || l.isHeld(h.Cell) ||
+			v.at.Sub(h.Since) < sweepEvery {
+			continue
+		}
+		if err := l.Fleet.AbandonHost(ctx, h, "neither record nor state has its cell"); err != nil {
+			return err
+		}
+		l.Log.Info("a machine that was held for a birth of long ago is given up", "machine", h.Address, "cell", h.CellID())
+	}
+	return nil
 }
 
 // forgetTheGone drops what is remembered of cells that the state no longer

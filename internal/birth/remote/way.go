@@ -40,7 +40,7 @@ func (d *door) used(user string) []way {
 			return signers(d.credentials.key.signer)
 		}},
 		{name: "a certificate signed now", user: user, absent: without(d.credentials.own, "authority"), auth: func(ctx context.Context) ([]ssh.AuthMethod, error) {
-			return d.certificate(ctx, user)
+			return d.certificate(ctx, append(d.credentials.principals(), user)...)
 		}},
 		{name: "the agent", user: user, absent: d.withoutAgent(), auth: func(context.Context) ([]ssh.AuthMethod, error) {
 			return signers(d.agent.signers...)
