@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	_ "embed" // a script
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,13 +31,9 @@ func (b *machineBirth) install(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	secrets, err := b.ssh.secrets(ctx)
-	if err != nil {
-		return err
-	}
 	request, err := json.Marshal(install.Request{
 		Service: b.spec.Service, Name: b.spec.Name, Incarnation: b.spec.Incarnation, Bundle: b.spec.Bundle,
-		Address: b.config.Host, Environment: b.spec.Identity(), Secrets: secrets, Door: access, Reuse: b.ssh.Reuse.ValueBool(),
+		Address: b.config.Host, Environment: b.spec.Identity(), Secrets: b.secrets, Door: access, Reuse: b.ssh.Reuse.ValueBool(),
 	})
 	if err != nil {
 		return err
@@ -66,28 +64,56 @@ func (b *machineBirth) await(ctx context.Context) error {
 }
 
 // seal takes away the access by which this birth got in, and tries to get in
-// again by every way there is. Only a machine that refuses them all is shut.
+// again by every way there is. Only a machine that refuses them all is shut. Where
+// the connection broke before it was, the door is shut over another one.
 func (b *machineBirth) seal(ctx context.Context) error {
-	b.shut = true
-	if err := b.machine.Run(ctx, []string{install.Starter, "machine", "shut"}, nil, nil); err != nil && !connectionEnded(err) {
-		return err
+	for {
+		b.shut = true
+		// In a session of its own it is done to the end, also without a connection.
+		err := b.machine.Run(ctx, []string{"setsid", "--wait", install.Starter, "machine", "shut"}, nil, nil)
+		if err != nil && !connectionEnded(err) {
+			return err
+		}
+		b.awaitHangUp(ctx)
+		old := b.machine
+		if err != nil {
+			old = nil // it broke, and tells nothing
+			b.config.HostKeys = []string{b.machine.HostKey()}
+		}
+		sealed := b.sealed(ctx, remote.TryDoor(ctx, b.config, old))
+		if err == nil || !errors.Is(sealed, remote.ErrDoorOpen) {
+			return sealed
+		}
+		tflog.Warn(ctx, "the connection broke before the door was shut: doing it over another", map[string]any{"machine": b.host.Address, "error": err.Error()})
+		if err := b.dial(ctx); err != nil {
+			return err
+		}
 	}
-	ending, cancel := context.WithTimeout(ctx, hangUpLimit)
+}
+
+// awaitHangUp waits until the machine has ended this birth's own connection. Where
+// it doesn't, it is found open afterwards.
+func (b *machineBirth) awaitHangUp(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, hangUpLimit)
 	defer cancel()
-	_ = b.machine.AwaitEnd(ending) // if it doesn't end, it is found open below
-	tries := remote.TryDoor(ctx, b.config, b.machine)
+	_ = b.machine.AwaitEnd(ctx)
+}
+
+// sealed judges the tries to get in, and notes when all were refused.
+func (b *machineBirth) sealed(ctx context.Context, tries []remote.Try) error {
 	if err := remote.CheckShut(tries); err != nil {
 		return err
 	}
-	refused := 0
+	refused, hostKey := 0, ""
 	for _, t := range tries {
 		if t.Outcome == remote.Refused {
 			refused++
+			hostKey = cmp.Or(t.HostKey, hostKey)
 		}
 	}
 	tflog.Info(ctx, "the door is shut", map[string]any{"machine": b.host.Address, "ways refused": refused})
 	b.model.SealedAt = types.StringValue(time.Now().UTC().Format(time.RFC3339))
-	b.model.Fingerprint = types.StringValue(b.machine.Fingerprint())
+	b.model.Fingerprint = types.StringValue(hostKey)
 	return nil
 }
 
@@ -114,6 +140,9 @@ func (b *machineBirth) failed(ctx context.Context, err error) error {
 		return fmt.Errorf("%w\nand it was not cleared away: %w", err, cleared)
 	}
 	b.nothingLeft = true
+	if b.shut {
+		return fmt.Errorf("%w\nthe cell was destroyed, since its machine can't be told to be shut", err)
+	}
 	return err
 }
 
@@ -143,13 +172,27 @@ func (b *machineBirth) takeOff(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = machine.Close() }() // it was closed for this
+	if mine, err := b.mine(ctx, machine); err != nil || !mine {
+		return err // what another cell has there is not this birth's to remove
+	}
 	for _, verb := range []string{"remove", "release"} {
-		err := machine.Run(ctx, []string{"sh", "-c", "test ! -x " + install.Starter + " || exec " + install.Starter + " machine " + verb}, nil, nil)
-		if err != nil {
+		if err := machine.Run(ctx, []string{install.Starter, "machine", verb}, nil, nil); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+//go:embed whose.sh
+var whoseScript string
+
+// mine asks a machine whether it is this cell's, in whatever life.
+func (b *machineBirth) mine(ctx context.Context, machine *remote.Machine) (bool, error) {
+	mine := false
+	err := machine.Run(ctx, []string{"sh", "-c", whoseScript, "sh", install.Starter}, nil, func(line string) {
+		mine = mine || line == "whose: "+b.spec.Service+" "+b.spec.Name
+	})
+	return mine, err
 }
 
 // destroy ends a cell whose machine can't be proven shut: it is ordered to leave,
