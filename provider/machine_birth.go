@@ -30,14 +30,15 @@ type machineBirth struct {
 	cached    *bundle.Cached
 	host      fleet.Host
 	config    remote.Config
+	secrets   map[string]string
 	machine   *remote.Machine
 	member    *fleet.Member
-	// begun is set once the machine may hold something of the cell, shutting once
-	// its door may be shut: then maybe nobody gets in to clear it away.
-	begun, installed, shutting bool
-	// adopted is set where an earlier run was cut after it had shut the door.
-	adopted     bool
-	nothingLeft bool
+	// begun is set once the machine may hold something of the cell, installed once
+	// it is there, shut once its door may be: then maybe nobody gets in to clear it
+	// away. born is set when it was found born, by an earlier run that was cut before
+	// Terraform knew.
+	begun, installed, shut, born bool
+	nothingLeft                  bool
 }
 
 // birthStep is one phase of a birth. It has until timeouts.create is over, and at
@@ -56,15 +57,20 @@ func (b *machineBirth) run(ctx context.Context) error {
 	for _, step := range []birthStep{
 		{name: "choose a machine", do: b.choose},
 		{name: "fetch what is published", do: b.fetch},
-		{name: "get in", do: b.dial},
-		{name: "bring what it lacks", do: b.unlessAdopted(b.bring)},
-		{name: "install", do: b.unlessAdopted(b.install)},
+		{name: "get in", do: b.enter},
+		{name: "bring what it lacks", do: b.through(b.bring)},
+		{name: "install", do: b.through(b.install)},
 		{name: "wait until it is passing", do: b.await},
 		{name: "shut the door", do: b.seal, least: sealLimit},
 	} {
 		if err := b.phase(ctx, step, b.limit-time.Since(began)); err != nil {
 			return b.failed(ctx, fmt.Errorf("%s: %w", step.name, err))
 		}
+	}
+	if err := b.fleet.BornOnHost(ctx, b.host.Address, b.cell()); err != nil {
+		// Its birth is over all the same. Without the note a later birth of that
+		// name, by somebody who has lost the state, takes this life up.
+		tflog.Warn(ctx, "the claim on the machine doesn't say that the cell is born", map[string]any{"cell": b.spec.ID(), "cause": err.Error()})
 	}
 	b.tell()
 	return nil
@@ -82,27 +88,22 @@ func (b *machineBirth) phase(ctx context.Context, step birthStep, left time.Dura
 	return err
 }
 
-// unlessAdopted leaves out what an earlier run has done.
-func (b *machineBirth) unlessAdopted(do func(context.Context) error) func(context.Context) error {
-	return func(ctx context.Context) error {
-		if b.adopted {
-			return nil
-		}
-		return do(ctx)
-	}
-}
-
 // choose finds out which life of the cell this is to be and claims a machine for
 // it. A run that ends by itself has that in the state; one that is killed leaves
 // the claim, by which the next finds it.
 func (b *machineBirth) choose(ctx context.Context) error {
-	if err := b.conceive(ctx); err != nil {
+	claim, err := b.fleet.HostOf(ctx, b.spec.Service, b.spec.Name)
+	if err == nil {
+		err = b.conceive(ctx, claim)
+	}
+	if err != nil {
 		b.nothingLeft = true
 		return err
 	}
+	b.begun = claim != nil
 	host, err := b.fleet.ClaimHost(ctx, b.ssh.pool(), fleet.Cell{Service: b.spec.Service, Name: b.spec.Name, Incarnation: b.spec.Incarnation})
 	if err != nil {
-		b.nothingLeft = true
+		b.nothingLeft = claim == nil
 		return err
 	}
 	b.host = host
@@ -113,8 +114,9 @@ func (b *machineBirth) choose(ctx context.Context) error {
 }
 
 // conceive names the life: as the leader's order does, else as the claim of a
-// birth that was cut does, else anew.
-func (b *machineBirth) conceive(ctx context.Context) error {
+// birth that was cut does, else anew. What was done is never taken for cut where no
+// order names it: that no state holds it can't be told from here.
+func (b *machineBirth) conceive(ctx context.Context, claim *fleet.Host) error {
 	var err error
 	if b.published, err = b.fleet.Published(ctx, b.spec.Service); err != nil {
 		return err
@@ -128,39 +130,26 @@ func (b *machineBirth) conceive(ctx context.Context) error {
 	if err != nil && !errors.Is(err, fleet.ErrNotFound) {
 		return err
 	}
-	if err := b.nameLife(ctx, member); err != nil {
+	newborn, err := ordered(ctx, b.fleet, b.spec)
+	if err != nil {
 		return err
+	}
+	switch {
+	case newborn != nil:
+		b.spec.Incarnation = newborn.Incarnation
+		b.spec.Lineage = birth.Lineage{Parent: newborn.Parent, Generation: newborn.Generation, Reason: newborn.Reason}
+	case claim != nil && !claim.Born:
+		b.spec.Incarnation = claim.Incarnation
+	default:
+		if b.spec.Incarnation, err = birth.NewIncarnation(time.Now(), rand.Reader); err != nil {
+			return err
+		}
 	}
 	if member != nil && member.Health != fleet.Critical && member.Incarnation != b.spec.Incarnation {
 		return fmt.Errorf("it runs already: %s is %s in Consul, registered at %s; if no state holds it, import it or give this cell another name",
 			member.ID(), member.Health, member.Address)
 	}
 	return b.fleet.TakeUp(ctx, b.spec.Service, b.cell())
-}
-
-// nameLife gives the life its incarnation.
-func (b *machineBirth) nameLife(ctx context.Context, member *fleet.Member) error {
-	newborn, err := ordered(ctx, b.fleet, b.spec)
-	if err != nil {
-		return err
-	}
-	if newborn != nil {
-		b.spec.Incarnation = newborn.Incarnation
-		b.spec.Lineage = birth.Lineage{Parent: newborn.Parent, Generation: newborn.Generation, Reason: newborn.Reason}
-		return nil
-	}
-	held, err := b.fleet.HostOf(ctx, b.spec.Service, b.spec.Name)
-	if err != nil {
-		return err
-	}
-	// A life whose door is shut was born: it stands in somebody's state.
-	born := member != nil && held != nil && member.Incarnation == held.Incarnation && member.Door == fleet.DoorShut
-	if held != nil && !born {
-		b.spec.Incarnation = held.Incarnation
-		return nil
-	}
-	b.spec.Incarnation, err = birth.NewIncarnation(time.Now(), rand.Reader)
-	return err
 }
 
 // close ends the connection, after which the keys of this run are no more.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
@@ -11,6 +12,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth/remote"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 )
 
@@ -56,8 +58,8 @@ func (b *machineBirth) next(err error) string {
 		return "add machines to the pool, or look at those that are lost and return them: homeostat hosts"
 	case errors.Is(err, context.Canceled):
 		return "apply again: the cell stands in the state as tainted, and what is on its machine is taken off first"
-	case b.shutting && !b.nothingLeft:
-		return "look at that machine (homeostat hosts): it is used no more until you give it back"
+	case b.shut:
+		return "look at that machine (homeostat hosts): if it is written down as lost, it is used no more until you return it"
 	case b.nothingLeft:
 		return "put that right and apply again; nothing of this birth is left"
 	}
@@ -79,6 +81,9 @@ func (s *settings) readOnMachine(ctx context.Context, state *cellModel) (gone bo
 	address := state.Host.ValueString()
 	if member != nil && member.Incarnation == incarnation {
 		state.tellMember(member)
+		if address == "" {
+			return false, nil
+		}
 		return false, s.fleet.RestoreHost(ctx, address, cell)
 	}
 	if left, err := s.fleet.HasLeft(ctx, service, cell); err != nil || left {
@@ -124,8 +129,8 @@ func (s *settings) removeFromMachine(ctx context.Context, state *cellModel) (war
 	}
 	if state.SealedAt.IsNull() {
 		cleared := s.clearUnsealed(ctx, state, cell)
-		if cleared == nil {
-			return "", nil
+		if cleared == nil || errors.Is(ctx.Err(), context.Canceled) {
+			return "", cleared
 		}
 		tflog.Warn(ctx, "an unsealed cell's machine could not be entered; ordering the cell to leave", map[string]any{"cell": cell.ID(), "cause": cleared.Error()})
 	}
@@ -145,20 +150,32 @@ func (s *settings) removeFromMachine(ctx context.Context, state *cellModel) (war
 	return s.settleHost(context.WithoutCancel(ctx), state, cell, err)
 }
 
-// clearUnsealed takes a cell off a machine whose door a cut birth left open.
+// clearUnsealed takes a cell off a machine whose door a cut birth left open. A machine
+// that refuses may be shut after all, and is given up soon; one that can't be reached
+// is waited for, but so that time is left for the cell to leave by itself.
 func (s *settings) clearUnsealed(ctx context.Context, state *cellModel, cell fleet.Cell) error {
 	config, err := state.SSH.config(ctx, state.Host.ValueString(), cell.ID())
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, clearLimit/4)
-	defer cancel()
 	b := &machineBirth{
 		settings: s, model: state, ssh: state.SSH, config: config, begun: true,
 		spec: birth.Spec{Service: cell.Service, Name: cell.Name, Incarnation: cell.Incarnation},
 		host: fleet.Host{Address: state.Host.ValueString()},
 	}
-	return b.clear(ctx, nil)
+	enough := time.Now()
+	if deadline, ok := ctx.Deadline(); ok {
+		enough = enough.Add(time.Until(deadline) / 2)
+	}
+	for {
+		trying, cancel := context.WithTimeout(ctx, clearLimit/4)
+		err := b.clear(trying, nil)
+		cancel()
+		var refused *remote.RefusedError
+		if err == nil || ctx.Err() != nil || errors.As(err, &refused) || time.Now().After(enough) {
+			return err
+		}
+	}
 }
 
 // settleHost writes down what the machine of a cell that was to leave can be used

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-log/tflog"
@@ -33,44 +32,50 @@ func (b *machineBirth) fetch(ctx context.Context) error {
 	return err
 }
 
-// errAdopted says that an earlier run of this birth has shut the door behind it.
-var errAdopted = errors.New("the cell lives, and its door is shut")
+// errShut ends the wait to be let into a machine whose door is shut behind its cell.
+var errShut = errors.New("the cell lives, and its door is shut")
 
-// dial gets into the machine, unless an earlier run of this very birth has shut the
-// door: then all that is left is to try it.
-func (b *machineBirth) dial(ctx context.Context) error {
-	config, err := b.ssh.config(ctx, b.host.Address, b.spec.ID())
-	if err != nil {
+// enter gets into the machine. An earlier run of this birth may have been cut after
+// it had shut the door: then nobody is let in any more.
+func (b *machineBirth) enter(ctx context.Context) error {
+	var err error
+	if b.config, err = b.ssh.config(ctx, b.host.Address, b.spec.ID()); err != nil {
 		return err
 	}
-	secrets, err := b.ssh.secrets(ctx)
-	if err != nil {
+	if b.secrets, err = b.ssh.secrets(ctx); err != nil {
 		return err
 	}
-	config.Secrets = slices.Collect(maps.Values(secrets))
-	b.config = config
-	dialing, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	var watch sync.WaitGroup
-	watch.Go(func() {
-		if b.awaitShut(dialing) == nil {
-			stop(errAdopted)
-		}
-	})
-	b.machine, err = remote.Dial(dialing, config)
-	stop(nil)
-	watch.Wait()
-	if err != nil && errors.Is(context.Cause(dialing), errAdopted) {
-		b.adopted, b.begun, b.shutting = true, true, true
-		return nil
-	}
-	if err != nil {
+	b.config.Secrets = slices.Collect(maps.Values(b.secrets))
+	if err := b.enterUnlessShut(ctx); err != nil || b.born {
 		return err
 	}
 	return b.clearRemains(ctx)
 }
 
-// clearRemains takes off what may be left of the life that had the machine before.
+// enterUnlessShut opens a connection, or finds that the cell's sidecar says that the
+// door is shut.
+func (b *machineBirth) enterUnlessShut(ctx context.Context) error {
+	if !b.begun {
+		return b.dial(ctx)
+	}
+	waiting, stop := context.WithCancelCause(ctx)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		if b.awaitShut(waiting) == nil {
+			stop(errShut)
+		}
+	}()
+	err := b.dial(waiting)
+	stop(nil)
+	<-watched
+	if err != nil && errors.Is(context.Cause(waiting), errShut) {
+		b.born, err = true, nil
+	}
+	return err
+}
+
+// clearRemains takes off what may be left of lives that had the machine before.
 func (b *machineBirth) clearRemains(ctx context.Context) error {
 	for _, r := range b.host.Remains {
 		if err := takeOff(ctx, b.machine, fleet.Cell{Service: r.Service, Name: r.Cell, Incarnation: r.Incarnation}); err != nil {
@@ -78,6 +83,43 @@ func (b *machineBirth) clearRemains(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// dial opens the connection, in the place of one that broke.
+func (b *machineBirth) dial(ctx context.Context) error {
+	b.close()
+	machine, err := remote.Dial(ctx, b.config)
+	b.machine = machine
+	return err
+}
+
+// breakLimit is how long it may take after a command to see that its connection
+// has ended too.
+const breakLimit = 2 * time.Second
+
+// through does a step again, over another connection, where the one it had broke:
+// the network was cut, or the machine booted. It goes on where it was.
+func (b *machineBirth) through(do func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		for !b.born {
+			err := do(ctx)
+			if err == nil || !b.broke(ctx) {
+				return err
+			}
+			tflog.Warn(ctx, "the connection broke: going on over another", map[string]any{"machine": b.host.Address, "error": err.Error()})
+			if dialed := b.dial(ctx); dialed != nil {
+				return fmt.Errorf("%w\nand then: %w", err, dialed)
+			}
+		}
+		return nil
+	}
+}
+
+// broke reports whether the connection has ended, and not by the end of ctx.
+func (b *machineBirth) broke(ctx context.Context) bool {
+	short, cancel := context.WithTimeout(ctx, breakLimit)
+	defer cancel()
+	return b.machine.AwaitEnd(short) == nil && ctx.Err() == nil
 }
 
 // config is how a machine of the pool is entered.

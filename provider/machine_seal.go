@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -38,13 +39,9 @@ func (b *machineBirth) install(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	secrets, err := b.ssh.secrets(ctx)
-	if err != nil {
-		return err
-	}
 	request, err := json.Marshal(install.Request{
 		Service: b.spec.Service, Name: b.spec.Name, Incarnation: b.spec.Incarnation, Bundle: b.spec.Bundle,
-		Address: b.config.Host, Environment: b.spec.Identity(), Secrets: secrets, Door: access, Reuse: b.ssh.Reuse.ValueBool(),
+		Address: b.config.Host, Environment: b.spec.Identity(), Secrets: b.secrets, Door: access, Reuse: b.ssh.Reuse.ValueBool(),
 	})
 	if err != nil {
 		return err
@@ -58,10 +55,20 @@ func (b *machineBirth) install(ctx context.Context) error {
 
 // await returns when the cell's own sidecar has pushed passing.
 func (b *machineBirth) await(ctx context.Context) error {
+	return b.awaitMember(ctx, func(m *fleet.Member) bool { return m.Health == fleet.Passing })
+}
+
+// awaitShut returns when the cell is passing and its sidecar says that nothing of the
+// access is left.
+func (b *machineBirth) awaitShut(ctx context.Context) error {
+	return b.awaitMember(ctx, func(m *fleet.Member) bool { return m.Health == fleet.Passing && m.Door == fleet.DoorShut })
+}
+
+func (b *machineBirth) awaitMember(ctx context.Context, is func(*fleet.Member) bool) error {
 	var last progress
 	for pause := awaitLeast; ; pause = min(pause+pause/16, awaitMost) {
 		member, err := b.roll.member(ctx, b.spec.Service, b.spec.Name)
-		if err == nil && member.Incarnation == b.spec.Incarnation && member.Health == fleet.Passing {
+		if err == nil && member.Incarnation == b.spec.Incarnation && is(member) {
 			b.member = member
 			return nil
 		}
@@ -78,65 +85,62 @@ func (b *machineBirth) await(ctx context.Context) error {
 
 // seal takes away the access by which this birth got in, and tries to get in
 // again by every way there is. Only a machine that says that all of it is gone, and
-// that refuses every try, is shut.
+// refuses every try, is shut.
 func (b *machineBirth) seal(ctx context.Context) error {
-	if !b.adopted {
-		if err := b.shut(ctx); err != nil {
+	b.shut = true
+	var old *remote.Machine
+	for !b.born && old == nil {
+		err := b.takeAccess(ctx)
+		var exit *remote.ExitError
+		switch {
+		case err == nil:
+			b.awaitHangUp(ctx)
+			old = b.machine
+		case errors.As(err, &exit) || ctx.Err() != nil:
 			return err
+		default:
+			// The machine goes on by itself: it says so when it is shut, and while
+			// it isn't it can be entered again.
+			tflog.Warn(ctx, "the connection broke while the door was being shut", map[string]any{"machine": b.host.Address, "error": err.Error()})
+			b.config.HostKeys = []string{b.machine.HostKey()}
+			if err := b.enterUnlessShut(ctx); err != nil {
+				return err
+			}
 		}
 	}
-	tries := remote.TryDoor(ctx, b.config, b.machine)
+	return b.sealed(ctx, remote.TryDoor(ctx, b.config, old))
+}
+
+// takeAccess has the machine take the access away. In a session of its own that is
+// done to its end, also without a connection.
+func (b *machineBirth) takeAccess(ctx context.Context) error {
+	return b.machine.Run(ctx, []string{"setsid", "--wait", install.Starter, "machine", "shut", cellID(b.spec.Service, b.spec.ID())}, nil, nil)
+}
+
+// awaitHangUp waits until the machine has ended this birth's own connection. Where
+// it doesn't, it is found open afterwards.
+func (b *machineBirth) awaitHangUp(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, hangUpLimit)
+	defer cancel()
+	_ = b.machine.AwaitEnd(ctx)
+}
+
+// sealed judges the tries to get in, and notes when all were refused.
+func (b *machineBirth) sealed(ctx context.Context, tries []remote.Try) error {
 	if err := remote.CheckShut(tries); err != nil {
 		return err
 	}
-	refused := 0
+	refused, hostKey := 0, ""
 	for _, t := range tries {
 		if t.Outcome == remote.Refused {
 			refused++
+			hostKey = cmp.Or(t.HostKey, hostKey)
 		}
 	}
 	tflog.Info(ctx, "the door is shut", map[string]any{"machine": b.host.Address, "ways refused": refused})
 	b.model.SealedAt = types.StringValue(time.Now().UTC().Format(time.RFC3339))
-	if b.machine != nil {
-		b.model.Fingerprint = types.StringValue(b.machine.Fingerprint())
-	}
+	b.model.Fingerprint = types.StringValue(hostKey)
 	return nil
-}
-
-// shut has the machine take the access away, and waits until its own connection is
-// ended by that. A machine whose answer is lost goes on: the cell's sidecar says
-// when nothing of the access is left.
-func (b *machineBirth) shut(ctx context.Context) error {
-	b.shutting = true
-	err := b.machine.Run(ctx, []string{install.Starter, "machine", "shut", cellID(b.spec.Service, b.spec.ID())}, nil, nil)
-	var exit *remote.ExitError
-	switch {
-	case errors.As(err, &exit):
-		return err
-	case err != nil:
-		if waited := b.awaitShut(ctx); waited != nil {
-			return fmt.Errorf("%w; and its sidecar doesn't say that the door is shut: %w", err, waited)
-		}
-	}
-	ending, cancel := context.WithTimeout(ctx, hangUpLimit)
-	defer cancel()
-	_ = b.machine.AwaitEnd(ending) // if it doesn't end, it is found open by the tries
-	return nil
-}
-
-// awaitShut returns when this life's sidecar says that its door is shut.
-func (b *machineBirth) awaitShut(ctx context.Context) error {
-	for {
-		member, err := b.roll.member(ctx, b.spec.Service, b.spec.Name)
-		if err == nil && member.Incarnation == b.spec.Incarnation && member.Door == fleet.DoorShut {
-			return nil
-		}
-		select {
-		case <-time.After(awaitMost):
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
 }
 
 // failed clears away what was begun, so that a failed birth leaves nothing;
@@ -150,30 +154,34 @@ func (b *machineBirth) failed(ctx context.Context, err error) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, clearLimit)
 	defer cancel()
-	if cleared := b.undo(ctx, err); cleared != nil {
+	destroyed, cleared := b.undo(ctx, err)
+	if cleared != nil {
 		return fmt.Errorf("%w\nand it was not cleared away: %w", err, cleared)
 	}
 	b.nothingLeft = true
+	if destroyed {
+		return fmt.Errorf("%w\nthe cell was destroyed, since its machine can't be told to be shut", err)
+	}
 	return err
 }
 
-// undo takes away what the birth has made. A machine that may be shut is entered
-// if it still can be, and else its cell ordered to leave.
-func (b *machineBirth) undo(ctx context.Context, failure error) error {
-	if !b.shutting {
-		return b.clear(ctx, failure)
+// undo takes away what the birth has made. A machine that may be shut is entered if
+// it still can be; else its cell is ordered to leave, and the machine used no more.
+func (b *machineBirth) undo(ctx context.Context, failure error) (destroyed bool, err error) {
+	if !b.shut {
+		return false, b.clear(ctx, failure)
 	}
 	entering, cancel := context.WithTimeout(ctx, breakInLimit)
 	defer cancel()
 	if b.clear(entering, failure) == nil {
-		return nil
+		return false, nil
 	}
-	return b.destroy(ctx)
+	return true, b.destroy(ctx)
 }
 
 // lastWords is what the cell said last, where it was waited for in vain.
 func (b *machineBirth) lastWords(ctx context.Context) string {
-	if b.machine == nil || !b.installed || b.shutting {
+	if b.machine == nil || !b.installed || b.shut {
 		return ""
 	}
 	ctx, cancel := context.WithTimeout(ctx, breakInLimit)
@@ -192,7 +200,8 @@ func (b *machineBirth) lastWords(ctx context.Context) string {
 // the pool. One in which nothing could be begun is tried again after all others.
 func (b *machineBirth) clear(ctx context.Context, failure error) error {
 	if !b.begun {
-		return b.fleet.SpendHost(ctx, b.host.Address, fleet.HostFailed, oneLine(failure), b.cell())
+		line, _, _ := strings.Cut(failure.Error(), "\n")
+		return b.fleet.SpendHost(ctx, b.host.Address, fleet.HostFailed, line, b.cell())
 	}
 	if err := b.takeOff(ctx); err != nil {
 		return err
@@ -201,12 +210,6 @@ func (b *machineBirth) clear(ctx context.Context, failure error) error {
 		return err
 	}
 	return b.fleet.FreeHost(ctx, b.host.Address, b.cell())
-}
-
-// oneLine is the first line of an error, for a table.
-func oneLine(err error) string {
-	line, _, _ := strings.Cut(err.Error(), "\n")
-	return line
 }
 
 func (b *machineBirth) cell() fleet.Cell {

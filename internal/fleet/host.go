@@ -29,6 +29,9 @@ type Host struct {
 	Since time.Time `json:"since"`
 	// Reason is why it isn't free, a sentence for a person.
 	Reason string `json:"reason,omitempty"`
+	// Born says that the cell's birth was done. Until then whoever bears a cell of
+	// that name takes the life up; afterwards it is somebody's.
+	Born bool `json:"born,omitempty"`
 	// Remains are lives of which something may be left on the machine.
 	Remains []Remains `json:"remains,omitempty"`
 }

@@ -138,11 +138,27 @@ func (c *Client) renewHost(ctx context.Context, pool []string, h Host, cell Cell
 		return Host{}, fmt.Errorf("host %s: %w", h.Address, ErrConflict)
 	}
 	h.Remains = append(h.Remains, h.life())
-	h.Incarnation = cell.Incarnation
+	h.Incarnation, h.Born = cell.Incarnation, false
 	if err := c.changeHost(ctx, h, index); err != nil {
 		return Host{}, fmt.Errorf("host %s: %w", h.Address, err)
 	}
 	return h, nil
+}
+
+// BornOnHost notes that the birth of a cell is done.
+func (c *Client) BornOnHost(ctx context.Context, address string, cell Cell) error {
+	born := Host{Address: address, State: HostHeld, Service: cell.Service, Cell: cell.Name, Incarnation: cell.Incarnation, Born: true}
+	was, _, index, err := c.host(ctx, address)
+	if err == nil && was != nil {
+		err = c.checkOf(*was, cell)
+	}
+	if err == nil {
+		err = c.changeHost(ctx, born, index)
+	}
+	if err != nil {
+		return fmt.Errorf("note on host %s that its cell is born: %w", address, err)
+	}
+	return nil
 }
 
 // FreeHost gives a host back to its pool, unless it was claimed for another life
@@ -199,7 +215,7 @@ func (c *Client) AbandonHost(ctx context.Context, h Host, reason string) error {
 
 // RestoreHost writes a claim again that Consul has lost: the cell lives there.
 func (c *Client) RestoreHost(ctx context.Context, address string, cell Cell) error {
-	_, err := c.casHost(ctx, Host{Address: address, State: HostHeld, Service: cell.Service, Cell: cell.Name, Incarnation: cell.Incarnation}, 0)
+	_, err := c.casHost(ctx, Host{Address: address, State: HostHeld, Service: cell.Service, Cell: cell.Name, Incarnation: cell.Incarnation, Born: true}, 0)
 	return err // a claim that is there is left alone
 }
 
