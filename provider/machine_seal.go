@@ -143,7 +143,8 @@ func (b *machineBirth) takeOff(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = machine.Close() }() // it was closed for this
-	for _, verb := range []string{"remove", "release"} {
+	// The machine may hold another's cell: that would be why this one failed.
+	for _, verb := range []string{"remove " + b.spec.ID(), "release"} {
 		err := machine.Run(ctx, []string{"sh", "-c", "test ! -x " + install.Starter + " || exec " + install.Starter + " machine " + verb}, nil, nil)
 		if err != nil {
 			return err
