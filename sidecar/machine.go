@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"syscall"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/door"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/install"
@@ -15,27 +16,28 @@ import (
 // machineCommand is what births run on a machine, as root: over SSH the provider
 // does, at a first boot the user data.
 var machineCommand = command{
-	name: "machine", args: "install|shut|remove|release|claim", hidden: true,
+	name: "machine", args: "install|shut|remove [NAME.INCARNATION]|release|claim", hidden: true,
 	summary: "make a cell of this machine, or take it off again; births call this",
 	note: "install reads a request in JSON from its input and says on its output what it does. shut takes away the access by which\n" +
-		"the birth got in. remove takes the cell off, release then makes the machine nobody's, and claim shows whose it is.",
+		"the birth got in. remove takes the cell off, or one life of it and no other; release then makes the machine nobody's, and claim shows whose it is.",
 	flags: func(fs *flag.FlagSet) func(context.Context, stdio, []string) error {
 		var s settings
 		s.defineLog(fs, "warn")
 		return func(ctx context.Context, std stdio, args []string) error {
-			if len(args) != 1 {
-				return misused("name one of install, shut, remove, release and claim")
+			if len(args) == 0 || len(args) > 1 && args[0] != "remove" || len(args) > 2 {
+				return misused("name one of install, shut, remove, release and claim; remove takes the life of a cell besides")
 			}
 			log, err := s.logger(std.Err)
 			if err != nil {
 				return err
 			}
-			return onMachine(ctx, std, install.This(log), args[0])
+			syscall.Umask(0o022) // directories are made as they are meant
+			return onMachine(ctx, std, install.This(log), args[0], args[1:])
 		}
 	},
 }
 
-func onMachine(ctx context.Context, std stdio, m *install.Machine, verb string) error {
+func onMachine(ctx context.Context, std stdio, m *install.Machine, verb string, args []string) error {
 	switch verb {
 	case "install":
 		var request install.Request
@@ -46,9 +48,12 @@ func onMachine(ctx context.Context, std stdio, m *install.Machine, verb string) 
 	case "shut":
 		return shut(ctx, m)
 	case "remove":
+		if len(args) > 0 {
+			return m.RemoveCell(ctx, args[0])
+		}
 		return m.Remove(ctx)
 	case "release":
-		return m.Release()
+		return m.Release(ctx)
 	case "claim":
 		c, err := m.Claim()
 		if err != nil {

@@ -60,7 +60,7 @@ func commands() []command {
 	return []command{
 		runCommand, planCommand, applyCommand, statusCommand, varsCommand,
 		pinCommand, unpinCommand, pauseCommand, resumeCommand, publishCommand, hostsCommand, validateCommand, versionCommand,
-		machineCommand,
+		machineCommand, asCommand,
 	}
 }
 

@@ -107,7 +107,7 @@ func (n *node) makeCell(std stdio, o runOptions) error {
 		Version: o.version, Log: n.leading.log, Now: time.Now,
 	}
 	if n.machine != nil {
-		cfg.Leave = n.machine.Remove
+		cfg.Leave = func(ctx context.Context) error { return n.machine.RemoveCell(ctx, identity.ID()) }
 	}
 	n.cell = loop.NewCell(cfg)
 	return nil

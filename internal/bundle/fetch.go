@@ -78,6 +78,8 @@ func nextStep(err error) string {
 	var may *passingError
 	var broken *brokenError
 	switch {
+	case errors.Is(err, errNowhere):
+		return ": bring it and try again"
 	case errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT):
 		return ": make room there and try again; what came is kept"
 	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
+	"strings"
 )
 
 // Genome is everything that makes a cell, its sources resolved to their digests.
@@ -76,4 +78,19 @@ func ParseGenome(text []byte, digest string) (Genome, error) {
 		return g, fmt.Errorf("read genome %s: %w", digest, err)
 	}
 	return g, nil
+}
+
+// reserved is what belongs to Homeostat itself on a machine that is made from a
+// genome.
+var reserved = []string{
+	"/var/lib/homeostat", "/etc/homeostat",
+	"/etc/systemd/system/homeostat.service", "/etc/systemd/system/multi-user.target.wants/homeostat.service",
+}
+
+// Reserved reports whether a path of a machine is, or lies below, one that belongs
+// to Homeostat itself, and so can be no genome's.
+func Reserved(path string) bool { return below(path, reserved) }
+
+func below(path string, folders []string) bool {
+	return slices.ContainsFunc(folders, func(f string) bool { return path == f || strings.HasPrefix(path, f+"/") })
 }

@@ -5,8 +5,6 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -132,8 +130,11 @@ func checkPlace(at hcl.Range, what, p string) hcl.Diagnostics {
 	if !path.IsAbs(p) || path.Clean(p) != p || p == "/" {
 		return hcl.Diagnostics{wrong(at, "Invalid path", fmt.Sprintf("The %s %q must be an absolute path without \".\", \"..\" or a slash at its end.", what, p))}
 	}
-	if slices.ContainsFunc(kernels, func(k string) bool { return p == k || strings.HasPrefix(p, k+"/") }) {
+	if below(p, kernels) {
 		return hcl.Diagnostics{wrong(at, "Invalid path", fmt.Sprintf("The %s %s would lie among the kernel's.", what, p))}
+	}
+	if Reserved(p) {
+		return hcl.Diagnostics{wrong(at, "Invalid path", fmt.Sprintf("The %s %s would lie among Homeostat's own, which a birth makes and a leaving removes.", what, p))}
 	}
 	return nil
 }

@@ -7,12 +7,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"slices"
+	"time"
 
-	"github.com/google/renameio/v2"
+	"golang.org/x/sys/unix"
 
-	"github.com/homeostat-io/terraform-provider-homeostat/internal/bundle"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/door"
 )
 
@@ -28,44 +26,44 @@ const (
 	Installing Phase = "installing"
 	Installed  Phase = "installed"
 	Removing   Phase = "removing"
-	Left       Phase = "left"
+	// Left: all is undone and the door, where it was to be, open. Only the claim
+	// is there still, so that the leaving can be confirmed.
+	Left Phase = "left"
 )
 
-// Claim says whose the machine is and what was made of it. Nothing in it is
-// secret.
+// claimFormat is the format of claims that this version writes and reads.
+const claimFormat = 1
+
+// Claim says whose a machine is. It holds no secret.
 type Claim struct {
-	Service     string `json:"service"`
-	Name        string `json:"name"`
-	Incarnation string `json:"incarnation"`
-	Bundle      string `json:"bundle"`
-	Genome      string `json:"genome"`
-	Phase       Phase  `json:"phase"`
-	// Made is what was, or was just about to be, made here, in that order.
-	Made  []Made       `json:"made,omitempty"`
-	Units []string     `json:"units,omitempty"` // that were started
-	Door  *door.Access `json:"door,omitempty"`
-	Reuse bool         `json:"reuse,omitempty"`
+	Format      int          `json:"format"`
+	Service     string       `json:"service"`
+	Name        string       `json:"name"`
+	Incarnation string       `json:"incarnation"`
+	Bundle      string       `json:"bundle"`
+	Genome      string       `json:"genome"`
+	Phase       Phase        `json:"phase"`
+	Door        *door.Access `json:"door,omitempty"`
+	Reuse       bool         `json:"reuse,omitempty"`
+	// Made is what birth made or was about to make, in that order.
+	Made []Made `json:"made,omitempty"`
+	// Ran is how many of the genome's commands ended well.
+	Ran int `json:"ran,omitempty"`
+	// Restart is set while a cell that runs may do so with other files than those
+	// that are there.
+	Restart bool `json:"restart,omitempty"`
 }
 
-// Made is one file or folder that was made.
-type Made struct {
-	Path   string `json:"path"`
-	Folder bool   `json:"folder,omitempty"`
-	// Before is where what had been in its place is kept.
-	Before string `json:"before,omitempty"`
-}
-
-// ID is the name of the life.
+// ID names one life of a cell: "<name>.<incarnation>".
 func (c *Claim) ID() string { return c.Name + "." + c.Incarnation }
 
-// ErrOccupied says that a machine holds another cell.
-var ErrOccupied = errors.New("the machine holds another cell")
+func (c *Claim) String() string {
+	return fmt.Sprintf("%s/%s, incarnation %s (%s)", c.Service, c.Name, c.Incarnation, c.Phase)
+}
 
-const claimFile = Home + "/cell.json"
-
-// Claim returns whose the machine is, nil where it is nobody's.
+// Claim reads whose the machine is, nil if it is nobody's.
 func (m *Machine) Claim() (*Claim, error) {
-	text, err := os.ReadFile(m.at(claimFile))
+	text, err := os.ReadFile(m.path(claimFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -76,58 +74,116 @@ func (m *Machine) Claim() (*Claim, error) {
 	if err := json.Unmarshal(text, &c); err != nil {
 		return nil, fmt.Errorf("read whose the machine is, %s: %w", claimFile, err)
 	}
+	if c.Format != claimFormat {
+		return nil, fmt.Errorf("read whose the machine is, %s: it has format %d and this version knows %d", claimFile, c.Format, claimFormat)
+	}
 	return &c, nil
 }
 
-// claim takes the machine for a life, or goes on with its own claim.
-func (m *Machine) claim(ctx context.Context, r Request, b *bundle.Cached) (*Claim, error) {
-	was, err := m.Claim()
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case was == nil || was.Phase == Left:
-	case was.Service != r.Service || was.Name != r.Name:
-		return nil, fmt.Errorf("%w: %s of service %s", ErrOccupied, was.ID(), was.Service)
-	case was.Incarnation == r.Incarnation && was.Bundle == r.Bundle && (was.Phase == Installing || was.Phase == Installed):
-		was.Phase, was.Door, was.Reuse = Installing, r.Door, r.Reuse
-		return was, m.write(was)
-	default:
-		// An earlier life of the cell, or this one from another bundle.
-		if err := m.undo(ctx, was); err != nil {
-			return nil, err
-		}
-	}
-	c := &Claim{
-		Service: r.Service, Name: r.Name, Incarnation: r.Incarnation, Bundle: r.Bundle, Genome: b.Manifest.Genome,
-		Phase: Installing, Door: r.Door, Reuse: r.Reuse,
-	}
-	return c, m.write(c)
-}
-
-// write puts the claim on disk, whole or not at all.
-func (m *Machine) write(c *Claim) error {
-	text, err := json.MarshalIndent(c, "", "  ")
-	if err != nil {
+// admit is nil if a request may have the machine: it is free, or the same cell's.
+// Of an earlier life that was installed it must be known that it runs no more.
+func (m *Machine) admit(ctx context.Context, r Request) error {
+	c, err := m.Claim()
+	if err != nil || c == nil || c.Phase == Left {
 		return err
 	}
-	if err := os.MkdirAll(m.at(Home), 0o700); err != nil {
-		return fmt.Errorf("note whose the machine is: %w", err)
+	why := ""
+	if c.Service == r.Service && c.Name == r.Name {
+		if c.Incarnation == r.Incarnation || c.Phase != Installed {
+			return nil
+		}
+		runs, err := m.runs(ctx, c)
+		if err != nil || !runs {
+			return err
+		}
+		why = ", and it runs"
 	}
-	if err := renameio.WriteFile(m.at(claimFile), append(text, '\n'), 0o600, renameio.WithTempDir(m.at(Home))); err != nil {
-		return fmt.Errorf("note whose the machine is: %w", err)
+	return fmt.Errorf("%w: %s%s; if it is to go, call 'homeostat machine remove %s' on that machine, then 'homeostat machine release'", ErrOccupied, c, why, c.ID())
+}
+
+// isOf reports whether an installation of the request can go on with what the
+// claim says.
+func (c *Claim) isOf(r Request) bool {
+	return c.Service == r.Service && c.ID() == r.ID() && c.Bundle == r.Bundle && (c.Phase == Installing || c.Phase == Installed)
+}
+
+// writeClaim puts the claim on disk.
+func (m *Machine) writeClaim(c *Claim) error {
+	text, err := json.MarshalIndent(c, "", "  ")
+	if err == nil {
+		err = m.put(place{path: claimFile, mode: 0o600, text: append(text, '\n')})
+	}
+	if err != nil {
+		return fmt.Errorf("write whose the machine is: %w", err)
 	}
 	return nil
 }
 
-// note puts on disk that something is about to be made, unless it says so.
-func (i *installation) note(made Made) error {
-	if slices.ContainsFunc(i.claim.Made, func(m Made) bool { return m.Path == made.Path }) {
-		return nil
+const (
+	// lockLimit is how long an installation or removal waits for another one,
+	// which may just be ending with its connection.
+	lockLimit = time.Minute
+	lockPause = 50 * time.Millisecond
+)
+
+// lock keeps other installations and removals away until the function returned
+// is called. What is locked is the directory itself, so nothing more is left.
+func (m *Machine) lock(ctx context.Context) (unlock func(), err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, lockLimit, fmt.Errorf("another installation or removal has run for %s", lockLimit))
+	defer cancel()
+	for {
+		d, err := m.tryLock()
+		if err == nil {
+			return func() { _ = d.Close() }, nil // nothing was written by it
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, fmt.Errorf("lock the machine: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("lock the machine: %w", context.Cause(ctx))
+		case <-time.After(lockPause):
+		}
 	}
-	i.claim.Made = append(i.claim.Made, made)
-	return i.machine.write(i.claim)
 }
 
-// saved is where what was in the place of a file is kept.
-func saved(path string) string { return filepath.Join(Home, "before", path) }
+func (m *Machine) tryLock() (*os.File, error) {
+	dir := m.path(Home)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	d, err := os.Open(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, unix.EWOULDBLOCK // it was removed this instant
+	}
+	if err != nil {
+		return nil, err
+	}
+	err = unix.Flock(int(d.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if err == nil && !sameFile(d, dir) {
+		err = unix.EWOULDBLOCK
+	}
+	if err == nil {
+		err = d.Chmod(0o700)
+	}
+	if err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
+
+// sameFile reports whether a directory that is open is the one of that name: it
+// may have been removed, and made anew by another.
+func sameFile(d *os.File, path string) bool {
+	opened, err1 := d.Stat()
+	named, err2 := os.Stat(path)
+	return err1 == nil && err2 == nil && os.SameFile(opened, named)
+}
+
+// roomier adds what to do where a disk is full.
+func roomier(err error) error {
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return fmt.Errorf("%w: make room on the machine's disk and repeat it", err)
+	}
+	return err
+}

@@ -1,117 +1,160 @@
 package install
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
-	"github.com/homeostat-io/terraform-provider-homeostat/internal/bundle"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth"
 )
 
 const (
-	// usualTimeout is for commands that have none.
-	usualTimeout = 10 * time.Minute
-	// tailLines and tailBytes are how much of a failed command's output is told.
-	tailLines = 20
-	tailBytes = 4 << 10
+	// endGrace is what a command gets between SIGTERM and SIGKILL. A caller over
+	// SSH gives this process two seconds.
+	endGrace = time.Second
+	// folders are where commands of the genome find others.
+	folders = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 )
 
-// command runs one of the genome's commands, unless it says that there is no need.
-func (i *installation) command(ctx context.Context, c bundle.Command) error {
-	limit, err := time.ParseDuration(c.Timeout)
-	if err != nil {
-		limit = usualTimeout
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took longer than %s", limit))
-	defer cancel()
-	if len(c.Unless) > 0 {
-		err := run(ctx, c.Unless)
-		var exit *exec.ExitError
-		if err == nil {
-			return nil
+// errTimeout is the cause when a command ran out of its own time.
+var errTimeout = errors.New("it ran longer than its timeout")
+
+// commands runs the genome's commands, in order. One that ended well isn't run
+// again when the installation is taken up.
+func (w *work) commands(ctx context.Context) error {
+	for i, c := range w.bundle.Genome.Run {
+		if i < w.made.Ran {
+			continue
 		}
-		if !errors.As(err, &exit) || ctx.Err() != nil {
-			return fmt.Errorf("find out whether it is needed: %w", err)
+		limit, err := time.ParseDuration(c.Timeout)
+		if err != nil {
+			return fmt.Errorf("run %s: %w", phrase(c.Command), err)
+		}
+		if err := w.step(ctx, "run %s", w.mask().Replace(phrase(c.Command))); err != nil {
+			return err
+		}
+		if err := w.runUnless(ctx, c.Command, c.Unless, limit); err != nil {
+			return err
+		}
+		w.made.Ran = i + 1
+		if err := w.write(); err != nil {
+			return err
 		}
 	}
-	return run(ctx, c.Command)
+	return nil
 }
 
-// run runs a command without a shell in a process group of its own, which is
-// ended whole when ctx is.
-func run(ctx context.Context, command []string) error {
-	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+// runUnless runs a command, unless another one ends with 0.
+func (w *work) runUnless(ctx context.Context, command, unless []string, limit time.Duration) error {
+	if len(unless) > 0 {
+		err := w.run(ctx, unless, limit)
+		var status *exec.ExitError
+		if err == nil || !errors.As(err, &status) || !status.Exited() {
+			return err
+		}
+	}
+	return w.run(ctx, command, limit)
+}
+
+// run runs a command of the genome's. Its error has the last lines of its output,
+// without secrets.
+func (w *work) run(ctx context.Context, words []string, limit time.Duration) error {
+	err := w.execute(ctx, words, w.commandEnvironment(), limit)
+	var failed *commandError
+	if errors.As(err, &failed) {
+		mask := w.mask()
+		failed.phrase, failed.output = mask.Replace(failed.phrase), mask.Replace(failed.output)
+	}
+	return err
+}
+
+// execute runs a command to its end, or to that of its time.
+func (m *Machine) execute(ctx context.Context, words, environment []string, limit time.Duration) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("%w of %s", errTimeout, limit))
+	defer cancel()
+	out := &tail{}
+	cmd := exec.CommandContext(ctx, find(words[0]), words[1:]...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Env = "/", out, out, environment
+	// A group of its own, so that what it started ends with it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = 5 * time.Second // for those that left the group with its output
-	var out tail
-	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+	cmd.WaitDelay = endGrace
+	m.reached()
 	err := cmd.Run()
-	if err == nil {
+	m.reached()
+	// A daemon that it began may hold its output; that is no failure.
+	if err == nil || errors.Is(err, exec.ErrWaitDelay) && ctx.Err() == nil {
 		return nil
 	}
 	if ctx.Err() != nil {
+		if cmd.Process != nil {
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // most often nothing of it is left
+		}
 		err = context.Cause(ctx)
 	}
-	if text := out.String(); text != "" {
-		return fmt.Errorf("%s: %w; it said last:\n%s", strings.Join(command, " "), err, text)
+	return &commandError{phrase: phrase(words), output: out.last(), cause: err}
+}
+
+// commandError is a command that failed.
+type commandError struct {
+	phrase, output string
+	cause          error
+}
+
+func (e *commandError) Error() string {
+	text := fmt.Sprintf("run %s: %v", e.phrase, e.cause)
+	if e.output != "" {
+		text += "\n" + lastLines(e.output)
 	}
-	return fmt.Errorf("%s: %w", strings.Join(command, " "), err)
+	return text
 }
 
-// tail keeps the end of what is written to it.
-type tail struct {
-	mu   sync.Mutex
-	text []byte
-}
+func (e *commandError) Unwrap() error { return e.cause }
 
-// Write implements io.Writer.
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.text = append(t.text, p...)
-	if over := len(t.text) - 2*tailBytes; over > 0 {
-		t.text = bytes.Clone(t.text[over:])
+// find is where a program lies. Who got in as somebody else than root may have a
+// PATH without the folders of those that are for root.
+func find(program string) string {
+	if _, err := exec.LookPath(program); err == nil || strings.Contains(program, "/") {
+		return program
 	}
-	return len(p), nil
-}
-
-// String is the last lines.
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	text := strings.ToValidUTF8(strings.TrimSpace(string(t.text[max(0, len(t.text)-tailBytes):])), "?")
-	lines := strings.Split(text, "\n")
-	return strings.Join(lines[max(0, len(lines)-tailLines):], "\n")
-}
-
-// maskError puts stars in the place of each secret that an error's text holds. What
-// it wraps stays as it is for whoever decides on it.
-func maskError(err error, secrets map[string]string) error {
-	text := err.Error()
-	for _, value := range secrets {
-		if value = strings.TrimSpace(value); value != "" {
-			text = strings.ReplaceAll(text, value, "***")
+	for _, folder := range filepath.SplitList(folders) {
+		if path, err := exec.LookPath(filepath.Join(folder, program)); err == nil {
+			return path
 		}
 	}
-	if text == err.Error() {
-		return err
+	return program
+}
+
+// commandEnvironment is what commands see: the cell's environment, without any
+// of this process's, and without the mark of the cell's own processes.
+func (w *work) commandEnvironment() []string {
+	all := []string{"PATH=" + folders, "HOME=/root", "LANG=C.UTF-8"}
+	environment := w.environment()
+	delete(environment, birth.Marker)
+	for _, name := range slices.Sorted(maps.Keys(environment)) {
+		all = append(all, name+"="+environment[name])
 	}
-	return &maskedError{text: text, cause: err}
+	return all
 }
 
-type maskedError struct {
-	text  string
-	cause error
+// systemctlLimit is how long systemd may take to start or stop something.
+const systemctlLimit = 15 * time.Minute
+
+func (m *Machine) systemctl(ctx context.Context, arguments ...string) error {
+	words := append([]string{"systemctl"}, arguments...)
+	return m.execute(ctx, words, []string{"PATH=" + folders, "LANG=C.UTF-8"}, systemctlLimit)
 }
 
-func (e *maskedError) Error() string { return e.text }
-
-// Is compares with what was masked; it isn't unwrapped, as that would show it.
-func (e *maskedError) Is(target error) bool { return errors.Is(e.cause, target) }
+// hasSystemd reports whether systemd runs this machine.
+func (m *Machine) hasSystemd() bool {
+	info, err := os.Stat(m.path("/run/systemd/system"))
+	return err == nil && info.IsDir()
+}

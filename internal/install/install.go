@@ -1,191 +1,156 @@
-// Package install makes a cell of the machine that it runs on, and takes it off
-// again. It is the same for all births on machines: over SSH the content is
-// brought first and then this is run there; a first boot downloads the content
-// and runs the same.
+// Package install makes a cell of the machine that it runs on, as root, and takes
+// it off again. It is the same for all births on machines: over SSH the content is
+// brought first and then this is run there; a first boot downloads the content and
+// runs the same. How it came is none of its concern.
 //
-// What it makes it notes before it makes it, so whoever finds an install that was
-// cut, or has the cell leave, undoes that and nothing else. Content comes from
-// blobs on the machine, named by their digests, and is verified once more.
-//
-// Commands that the genome runs can't be undone, and packages they installed
-// stay. How birth gets in and is kept out afterwards is of package door.
+// What an installation is about to make is on disk, in the machine's claim,
+// before it is made. So one that was cut at any instant is taken up by the next
+// of the same name and incarnation, or undone, and what was on the machine
+// before is there afterwards. What the genome's own commands did is not undone:
+// nobody knows what it was. How birth gets in and is kept out afterwards is of
+// package door.
 package install
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 
-	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth"
-	"github.com/homeostat-io/terraform-provider-homeostat/internal/bundle"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/door"
 )
 
-// Where things are on a machine, below Machine.Root.
+// Where things lie on a machine, below Machine.Root.
 const (
-	// Home holds the claim, and the cache of blobs and bundles.
+	// Home is Homeostat's own: the claim, and the cache of blobs and bundles.
 	Home = "/var/lib/homeostat"
 	// Starter is where a birth over SSH puts the program to call this with.
 	Starter = Home + "/program"
-	// Program is the program that is run as the sidecar.
+	// Program is the program that is run as the sidecar, a file of the genome.
 	Program = "/usr/local/bin/homeostat"
 
-	configDirectory  = "/etc/homeostat"
-	environmentFile  = configDirectory + "/cell.env"
-	secretsDirectory = configDirectory + "/secrets"
-	unitFile         = "/etc/systemd/system/" + unitName
-	unitName         = "homeostat.service"
+	claimFile   = Home + "/cell.json"
+	blobsDir    = Home + "/blobs"
+	bundlesDir  = Home + "/bundle"
+	cacheLock   = Home + "/.lock"
+	savedDir    = Home + "/saved"
+	logFile     = Home + "/cell.log"
+	settingsDir = "/etc/homeostat"
+	envFile     = settingsDir + "/cell.env"
+	secretsDir  = settingsDir + "/secrets"
+	unitName    = "homeostat.service"
+	unitFile    = "/etc/systemd/system/" + unitName
+	unitLink    = "/etc/systemd/system/multi-user.target.wants/" + unitName
 )
-
-// Request is what is to live on a machine.
-type Request struct {
-	Service     string `json:"service"`
-	Name        string `json:"name"`
-	Incarnation string `json:"incarnation"`
-	// Bundle is the digest of what to make it from, whose content lies in Home.
-	Bundle string `json:"bundle"`
-	// Address is at which address of the machine others reach cell and sidecar.
-	Address string `json:"address"`
-	// Environment tells the sidecar who the cell is. It is no place for secrets.
-	Environment map[string]string `json:"environment,omitempty"`
-	// Secrets are written to files of their names that only root reads. They stand
-	// in no argument, environment, log or note.
-	Secrets map[string]string `json:"secrets,omitempty"`
-	// Door is how birth got in; nil where nobody did.
-	Door *door.Access `json:"door,omitempty"`
-	// Reuse has the door opened again when the cell leaves.
-	Reuse bool `json:"reuse,omitempty"`
-}
-
-// ID is the life's name.
-func (r Request) ID() string { return r.Name + "." + r.Incarnation }
-
-func (r Request) check() error {
-	errs := []error{birth.CheckName("service", r.Service), birth.CheckName("name", r.Name), bundle.CheckDigest(r.Bundle)}
-	if r.Incarnation == "" {
-		errs = append(errs, errors.New("the incarnation is empty"))
-	}
-	if r.Address == "" {
-		errs = append(errs, errors.New("the address is empty"))
-	}
-	for name, value := range r.Environment {
-		errs = append(errs, checkVariable(name, value))
-	}
-	for name := range r.Secrets {
-		errs = append(errs, birth.CheckName("secret", name))
-	}
-	if r.Door != nil {
-		errs = append(errs, r.Door.Check())
-	}
-	return errors.Join(errs...)
-}
 
 // Machine is the one that this runs on.
 type Machine struct {
 	// Root is put before every path; empty but in tests.
 	Root string
-	// Systemd runs systemctl; tests put another in its place.
-	Systemd func(ctx context.Context, args ...string) error
-	Log     *slog.Logger
+	Log  *slog.Logger
+	// OpenDoor opens the door again at leaving; door.Open unless set.
+	OpenDoor func(context.Context, door.Access) error
+
+	// at is called between any two changes of the disk. Tests cut there.
+	at func()
 }
 
 // This is the machine that this runs on.
-func This(log *slog.Logger) *Machine { return &Machine{Systemd: systemctl, Log: log} }
+func This(log *slog.Logger) *Machine { return &Machine{Log: log} }
 
-// at is where a path of the machine is.
-func (m *Machine) at(path string) string { return filepath.Join(m.Root, path) }
+// ErrOccupied says that the machine holds another cell.
+var ErrOccupied = errors.New("the machine holds another cell")
 
-// Install makes the cell and starts it. A second install of the same life goes on
-// where the first was cut; one of another life of the same name undoes that first,
-// and of another cell it refuses with ErrOccupied. progress is told each step.
-func (m *Machine) Install(ctx context.Context, r Request, progress func(step string)) error {
-	if err := r.check(); err != nil {
-		return fmt.Errorf("install: %w", err)
+// path is where a path of the machine lies.
+func (m *Machine) path(p string) string { return filepath.Join(m.Root, p) }
+
+func (m *Machine) reached() {
+	if m.at != nil {
+		m.at()
 	}
+}
+
+// Install makes the machine the cell of a request and starts it. It may be
+// repeated, and goes on where it was cut. What an earlier life of the same name
+// has left is undone first, unless that runs: then, and where another cell is, it
+// is ErrOccupied. It waits up to a minute for another installation or removal.
+// Progress is told what is done next, one short line each, and never holds a
+// secret.
+func (m *Machine) Install(ctx context.Context, r Request, progress func(step string)) error {
 	if err := m.install(ctx, r, progress); err != nil {
-		return fmt.Errorf("install %s: %w", r.ID(), err)
+		return fmt.Errorf("install cell %s of service %s: %w", r.ID(), r.Service, roomier(err))
 	}
 	return nil
 }
 
 func (m *Machine) install(ctx context.Context, r Request, progress func(string)) error {
-	progress("verify what was brought")
-	b, err := bundle.Load(ctx, r.Bundle, m.at(Home))
+	if err := r.check(); err != nil {
+		return err
+	}
+	// Asked before the wait for the lock: an installation that runs tells it too.
+	if err := m.admit(ctx, r); err != nil {
+		return err
+	}
+	unlock, err := m.lock(ctx)
 	if err != nil {
 		return err
 	}
-	progress("claim the machine")
-	c, err := m.claim(ctx, r, b)
+	defer unlock()
+	w := &work{Machine: m, request: r, progress: progress}
+	for _, step := range []func(context.Context) error{w.open, w.claim, w.files, w.settings, w.commands, w.owners, w.units, w.begin} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	w.made.Phase, w.made.Restart = Installed, false
+	return w.write()
+}
+
+// Release makes the machine nobody's, once its cell has left. What may be used by
+// the next one, content by its digest, stays where the door was opened again. It
+// may be repeated.
+func (m *Machine) Release(ctx context.Context) error {
+	if _, err := os.Stat(m.path(Home)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	unlock, err := m.lock(ctx)
 	if err != nil {
 		return err
 	}
-	i := &installation{machine: m, request: r, bundle: b, claim: c}
-	for _, step := range i.steps() {
-		progress(step.name)
-		if err := step.do(ctx); err != nil {
-			return fmt.Errorf("%s: %w", step.name, maskError(err, r.Secrets))
-		}
+	defer unlock()
+	c, err := m.Claim()
+	switch {
+	case err != nil:
+		return err
+	case c == nil:
+		return removeEmpty(m.path(Home))
+	case c.Phase != Left:
+		return fmt.Errorf("release the machine: cell %s is on it still (%s)", c.ID(), c.Phase)
 	}
-	c.Phase = Installed
-	return m.write(c)
+	return m.forget(c.Reuse)
 }
 
-// installation is one run of Install.
-type installation struct {
-	machine *Machine
-	request Request
-	bundle  *bundle.Cached
-	claim   *Claim
-}
-
-type step struct {
-	name string
-	do   func(context.Context) error
-}
-
-func (i *installation) steps() []step {
-	genome := i.bundle.Genome
-	steps := []step{
-		{"make directories", i.directories},
-		{"write files", i.files},
-		{"write secrets", i.secrets},
-	}
-	for _, c := range genome.Run {
-		steps = append(steps, step{"run " + c.Command[0], func(ctx context.Context) error { return i.command(ctx, c) }})
-	}
-	if len(genome.Units) > 0 {
-		steps = append(steps, step{"start units", i.units})
-	}
-	return append(steps, step{"start the cell", i.start})
-}
-
-// directories makes those of the genome.
-func (i *installation) directories(context.Context) error {
-	for _, d := range i.bundle.Genome.Directories {
-		if err := i.directory(d.Path, d.Mode, d.Owner); err != nil {
+// forget removes what is left of Homeostat's own, files that were half-written
+// included, and the claim last. Its directory stays where it holds something
+// else.
+func (m *Machine) forget(reuse bool) error {
+	if !reuse {
+		if err := m.removeAll(blobsDir, cacheLock); err != nil {
 			return err
 		}
 	}
-	return nil
-}
-
-// files lays the genome's files out.
-func (i *installation) files(ctx context.Context) error {
-	for _, f := range i.bundle.Genome.Files {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		content, err := os.Open(i.bundle.Blob(f.SHA256))
-		if err != nil {
-			return fmt.Errorf("file %s: %w", f.Path, err)
-		}
-		err = i.file(f.Path, f.Mode, f.Owner, content)
-		if err := errors.Join(err, content.Close()); err != nil {
-			return err
+	halfWritten, err := filepath.Glob(filepath.Join(m.path(Home), ".homeostat-*"))
+	if err != nil {
+		return err
+	}
+	for _, p := range append(halfWritten, m.path(door.Record), m.path(Starter), m.path(claimFile)) {
+		m.reached()
+		if err := remove(p); err != nil {
+			return fmt.Errorf("forget the cell: %w", err)
 		}
 	}
-	return nil
+	return removeEmpty(m.path(Home))
 }

@@ -2,376 +2,413 @@ package install
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io/fs"
-	"log/slog"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
+	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/bundle"
 )
 
-// rig is a machine below a folder, and what a birth has brought there.
-type rig struct {
-	t *testing.T
-	*Machine
-	calls []string // of systemctl
-	fails string   // the call that fails
-}
+type ctx = context.Context
 
-func newRig(t *testing.T) *rig {
-	t.Helper()
-	r := &rig{t: t}
-	r.Machine = &Machine{Root: t.TempDir(), Log: slog.New(slog.DiscardHandler), Systemd: func(_ context.Context, args ...string) error {
-		call := strings.Join(args, " ")
-		r.calls = append(r.calls, call)
-		if r.fails != "" && strings.HasPrefix(call, r.fails) {
-			return errors.New("systemd refuses")
-		}
-		return nil
-	}}
-	t.Setenv("RAN", r.at("/ran"))
-	for path, content := range map[string]string{"/etc/passwd": "root\n", "/etc/app.conf": "as it was\n", "/usr/local/bin/other": "other\n", "/var/lib/other": "other\n"} {
-		r.put(path, content, 0o640)
-	}
-	return r
-}
+// testkitLimit is how long a test waits for a process to show itself.
+const testkitLimit = 20 * time.Second
 
-func (r *rig) put(path, content string, mode fs.FileMode) {
-	r.t.Helper()
-	must(r.t, os.MkdirAll(filepath.Dir(r.at(path)), 0o755))
-	must(r.t, os.WriteFile(r.at(path), []byte(content), mode))
-}
-
-// bring puts content where a birth brings it, and returns its digest.
-func (r *rig) bring(content []byte) string {
-	r.t.Helper()
-	sum := sha256.Sum256(content)
-	digest := hex.EncodeToString(sum[:])
-	r.put(filepath.Join(Home, "blobs", digest), string(content), 0o600)
-	return digest
-}
-
-// publish brings a bundle of the genome, and returns its digest.
-func (r *rig) publish(g bundle.Genome) string {
-	r.t.Helper()
-	g.Format, g.Service = bundle.Format, "crawler"
-	genome, err := json.Marshal(g)
-	must(r.t, err)
-	policy := []byte("# the policy\n")
-	m := bundle.Manifest{Format: bundle.Format, Service: "crawler", Policy: "homeostat.hcl", Module: "crawler", Genome: r.bring(genome), Tree: []bundle.TreeFile{
-		{Path: "homeostat.hcl", SHA256: r.bring(policy), Size: int64(len(policy))},
-	}}
-	manifest, err := json.Marshal(m)
-	must(r.t, err)
-	return r.bring(manifest)
-}
-
-// genome is one with something of each kind.
-func (r *rig) genome() bundle.Genome {
-	program, conf := []byte("#!/bin/sh\nexec true\n"), []byte("for the cell\n")
-	return bundle.Genome{
-		Command:     []string{"/opt/app/bin/app", "50%", "$HOME"},
-		User:        "nobody",
-		Environment: map[string]string{"RELEASE": `a "quoted" $x`},
-		Directories: []bundle.Directory{{Path: "/var/lib/app", Mode: "0750"}},
-		Files: []bundle.File{
-			{Path: Program, Mode: "0755", SHA256: r.bring(program), Size: int64(len(program))},
-			{Path: "/etc/app.conf", Mode: "0600", SHA256: r.bring(conf), Size: int64(len(conf))},
-			{Path: "/opt/app/bin/app", Mode: "0755", SHA256: r.bring(program), Size: int64(len(program))},
-		},
-		Run: []bundle.Command{
-			{Command: []string{"sh", "-c", `echo x >>"$RAN"`}, Timeout: "10s"},
-			{Command: []string{"false"}, Unless: []string{"true"}, Timeout: "10s"},
-		},
-		Units: []string{"app-helper.service"},
-	}
-}
-
-func (r *rig) request(digest string) Request {
-	return Request{
-		Service: "crawler", Name: "crawler-3", Incarnation: "i1", Bundle: digest, Address: "10.0.0.7",
-		Environment: map[string]string{"HOMEOSTAT_CELL": "crawler-3"}, Secrets: map[string]string{"consul-token": "s3cr3t"},
-	}
-}
-
-// files are all of the machine outside of what births bring, by their content
-// and mode.
-func (r *rig) files() map[string]string {
-	r.t.Helper()
-	all := map[string]string{}
-	must(r.t, filepath.WalkDir(r.Root, func(path string, e fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		name := strings.TrimPrefix(path, r.Root)
-		if e.IsDir() && name == Home {
-			return filepath.SkipDir
-		}
-		info, err := e.Info()
-		if err != nil {
-			return err
-		}
-		content := ""
-		if !e.IsDir() {
-			b, err := os.ReadFile(path)
-			if err != nil {
-				return err
-			}
-			content = string(b)
-		}
-		all[name] = fmt.Sprintf("%v %s", info.Mode(), content)
-		return nil
-	}))
-	delete(all, "")
-	return all
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func quiet(string) {}
-
-// An install makes what the genome says, and a removal leaves the machine as it
-// was.
-func TestInstallAndRemove(t *testing.T) {
-	r := newRig(t)
-	before := r.files()
-	request := r.request(r.publish(r.genome()))
+func TestInstall(t *testing.T) {
+	h := newHouse(t)
 	var steps []string
-	must(t, r.Install(t.Context(), request, func(s string) { steps = append(steps, s) }))
-	now := r.files()
-	unit := now[unitFile]
-	for _, want := range []string{
-		`ExecStart="/usr/local/bin/homeostat" "run" "-policy" "/var/lib/homeostat/bundle/` + request.Bundle + `/homeostat.hcl" "--" "/usr/bin/setpriv" "--reuid=nobody" "--regid=nobody" "--init-groups" "--" "/opt/app/bin/app" "50%%" "$$HOME"`,
-		"Description=Cell crawler-3 of service crawler", "EnvironmentFile=/etc/homeostat/cell.env",
-	} {
-		if !strings.Contains(unit, want) {
-			t.Errorf("the unit lacks %q:\n%s", want, unit)
-		}
-	}
+	h.do(h.m.Install(t.Context(), h.request, func(s string) { steps = append(steps, s) }))
+	h.runsOnce()
+	all := h.snapshot()
 	for path, want := range map[string]string{
-		environmentFile:                    "-rw------- HOMEOSTAT_ADDRESS=\"10.0.0.7\"\nHOMEOSTAT_CELL=\"crawler-3\"\nHOMEOSTAT_LISTEN=\"10.0.0.7:0\"\nRELEASE=\"a \\\"quoted\\\" \\$x\"\n",
-		secretsDirectory:                   "drwx------ ",
-		secretsDirectory + "/consul-token": "-rw------- s3cr3t",
-		"/etc/app.conf":                    "-rw------- for the cell\n",
-		"/var/lib/app":                     "drwxr-x--- ",
-		"/ran":                             "-rw-r--r-- x\n",
+		"/data/app":                  `drwxr-x--- 1:1 ""`,
+		"/etc/app":                   `drwx--x--x 1:1 ""`,
+		"/var/empty":                 `drwx------ 0:0 ""`,
+		"/etc/app/old.conf":          `-rw-r----- 0:0 "newer"`,
+		"/etc/app/link.conf":         `-rw-r----- 0:0 "file now"`,
+		"/opt/app/bin/app":           `-rwxr-xr-x 1:0 "#!/bin/sh\n"`,
+		"/opt/app":                   `drwxr-xr-x 0:0 ""`,
+		Home:                         `drwx------ 0:0 ""`,
+		secretsDir:                   `drwx------ 0:0 ""`,
+		secretsDir + "/consul-token": `-rw------- 0:0 "` + secret + `"`,
+		bundlesDir + "/" + h.request.Bundle + "/root/main.tf": `-r--r--r-- 0:0 "# root"`,
 	} {
-		if now[path] != want {
-			t.Errorf("%s is %q, want %q", path, now[path], want)
+		if strings.TrimSpace(all[path]) != want {
+			t.Errorf("%s is %s, want %s", path, all[path], want)
 		}
 	}
-	if want := []string{"daemon-reload", "enable --now -- app-helper.service", "daemon-reload", "enable homeostat.service", "restart homeostat.service"}; !slices.Equal(r.calls, want) {
-		t.Errorf("systemctl %q, want %q", r.calls, want)
+	if got := h.read("out"); got != "run -policy "+h.m.path(bundlesDir+"/"+h.request.Bundle+"/homeostat.hcl")+" -- /opt/app/bin/app serve\n" {
+		t.Errorf("the sidecar is started with %q", got)
 	}
-	c, err := r.Claim()
-	must(t, err)
-	if c.ID() != "crawler-3.i1" || c.Phase != Installed {
-		t.Errorf("claim %+v", c)
+	if got := h.read("ran"); got != "1 api-1\n" {
+		t.Errorf("the command has written %q", got)
 	}
-	if text, err := os.ReadFile(r.at(claimFile)); err != nil || strings.Contains(string(text), "s3cr3t") {
-		t.Errorf("the claim holds a secret: %v %s", err, text)
+	if !strings.HasPrefix(all[envFile], "-rw-------") || !strings.Contains(h.read(envFile), "HOMEOSTAT_ADDRESS=\"10.0.0.7\"\nHOMEOSTAT_CELL=\"api-1\"\nHOMEOSTAT_CELL_ID=\""+h.request.ID()+"\"\nHOMEOSTAT_LISTEN=\"10.0.0.7:0\"\n") {
+		t.Errorf("the environment is %s", all[envFile])
 	}
-
-	must(t, r.Remove(t.Context()))
-	after := r.files()
-	delete(after, "/ran") // a command's, which can't be undone
-	if diff := cmp.Diff(before, after); diff != "" {
-		t.Errorf("left behind (-before +after)\n%s", diff)
-	}
-	if c, err = r.Claim(); err != nil || c == nil || c.Phase != Left {
-		t.Errorf("claim %+v, %v", c, err)
-	}
-	must(t, r.Remove(t.Context()))
-	must(t, r.Release())
-	must(t, r.Release())
-	if _, err := os.Stat(r.at(Home)); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("%s is still there: %v", Home, err)
-	}
-}
-
-// An install that is cut at any step can be repeated and comes to the same, and
-// can be removed and leaves nothing.
-func TestInstallIsCutAnywhere(t *testing.T) {
-	whole := newRig(t)
-	steps := 0
-	must(t, whole.Install(t.Context(), whole.request(whole.publish(whole.genome())), func(string) { steps++ }))
-	for n := range steps {
-		cut := func(t *testing.T) (*rig, Request, map[string]string) {
-			r := newRig(t)
-			before := r.files()
-			request := r.request(r.publish(r.genome()))
-			ctx, cancel := context.WithCancel(t.Context())
-			k := 0
-			err := r.Install(ctx, request, func(string) {
-				if k++; k > n {
-					cancel()
-					r.fails = " "
-				}
-			})
-			if err == nil && n < steps-1 {
-				t.Logf("cut at step %d it ended all the same", n)
-			}
-			r.fails = ""
-			return r, request, before
+	for path, text := range all {
+		if strings.Contains(text, secret) && path != secretsDir+"/consul-token" {
+			t.Errorf("the secret is in %s", path)
 		}
-		t.Run(fmt.Sprintf("repeated after step %d", n), func(t *testing.T) {
-			r, request, _ := cut(t)
-			must(t, r.Install(t.Context(), request, quiet))
-			got, want := r.files(), whole.files()
-			delete(got, "/ran")
-			delete(want, "/ran")
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("(-whole +repeated)\n%s", diff)
-			}
-		})
-		t.Run(fmt.Sprintf("removed after step %d", n), func(t *testing.T) {
-			r, _, before := cut(t)
-			must(t, r.Remove(t.Context()))
-			got := r.files()
-			delete(got, "/ran")
-			if diff := cmp.Diff(before, got); diff != "" {
-				t.Errorf("(-before +removed)\n%s", diff)
-			}
-		})
+	}
+	if !strings.HasPrefix(all[claimFile], "-rw-------") || strings.Contains(strings.Join(steps, ""), secret) {
+		t.Errorf("the claim is %s, the steps %q", all[claimFile][:10], steps)
+	}
+	steps = nil
+	h.do(h.m.Install(t.Context(), h.request, func(s string) { steps = append(steps, s) }))
+	h.runsOnce()
+	h.same("an installation repeated", h.snapshot(), all)
+	if slices.ContainsFunc(steps, func(s string) bool { return strings.HasPrefix(s, "write /") }) {
+		t.Errorf("an installation repeated writes again: %q", steps)
 	}
 }
 
-// A machine takes no second cell; a new life of its own cell takes the place of
-// the old one.
-func TestClaim(t *testing.T) {
-	r := newRig(t)
-	request := r.request(r.publish(r.genome()))
-	must(t, r.Install(t.Context(), request, quiet))
-	files := r.files()
-	other := request
-	other.Name = "crawler-4"
-	if err := r.Install(t.Context(), other, quiet); !errors.Is(err, ErrOccupied) || !strings.Contains(err.Error(), "crawler-3.i1") {
-		t.Errorf("got %v", err)
+// What was there before birth is there after leaving, the claim stays until it
+// is released, and what the cell itself made stays with its directory.
+func TestRemove(t *testing.T) {
+	h := newHouse(t)
+	h.do(h.install())
+	h.runsOnce()
+	h.file("/data/app/rows", "data", 0o600)
+	if err := h.m.RemoveCell(t.Context(), "api-1.other"); !errors.Is(err, ErrOccupied) {
+		t.Errorf("the removal of another cell: %v", err)
 	}
-	if diff := cmp.Diff(files, r.files()); diff != "" {
-		t.Errorf("a refused cell changed something\n%s", diff)
+	for range 2 {
+		h.do(h.m.RemoveCell(t.Context(), h.request.ID()))
+		c, err := h.m.Claim()
+		if err != nil || c == nil || c.Phase != Left || len(c.Made) > 0 {
+			t.Fatalf("the claim is %+v, %v", c, err)
+		}
 	}
-	if err := r.Release(); err == nil {
-		t.Error("a machine was released that holds a cell")
+	if running := h.processes(); len(running) > 0 {
+		t.Errorf("there run %v", running)
 	}
-	left := newRig(t)
-	request.Bundle = left.publish(left.genome())
-	must(t, left.Install(t.Context(), request, quiet))
-	must(t, left.Remove(t.Context()))
-	must(t, left.Install(t.Context(), other, quiet)) // one that has left is nobody's
-	next := request
-	next.Incarnation = "i2"
-	next.Bundle = r.publish(bundle.Genome{Directories: []bundle.Directory{{Path: "/srv/new"}}})
-	must(t, r.Install(t.Context(), next, quiet))
-	if _, err := os.Stat(r.at(filepath.Join(Home, "bundle", next.Bundle, "homeostat.hcl"))); err != nil {
-		t.Error(err)
+	if h.read("opened") != "birth" {
+		t.Error("the door wasn't opened again")
 	}
-	now := r.files()
-	if now["/etc/app.conf"] != files["/etc/app.conf"] && !strings.Contains(now["/etc/app.conf"], "as it was") {
-		t.Errorf("the old life's file stayed: %q", now["/etc/app.conf"])
+	for range 2 {
+		h.do(h.m.Release(t.Context()))
 	}
-	if _, there := now["/opt/app/bin/app"]; there || now["/srv/new"] == "" {
-		t.Errorf("not the new life's alone: %v", slices.Sorted(maps.Keys(now)))
+	if h.read("/data/app/rows") != "data" {
+		t.Error("what the cell has made went with it")
 	}
+	h.do(os.RemoveAll(h.m.path("/data")))
+	h.leftAsBefore("after leaving")
 }
 
-// What goes wrong is told with its cause, no secret in it, and leaves an install
-// that can be repeated.
-func TestInstallFails(t *testing.T) {
-	for name, c := range map[string]struct {
-		change func(*rig, *bundle.Genome, *Request)
-		want   []string
-	}{
-		"a command fails": {
-			func(_ *rig, g *bundle.Genome, _ *Request) {
-				g.Run = []bundle.Command{{Command: []string{"sh", "-c", "echo the token is s3cr3t; exit 7"}, Timeout: "10s"}}
-			},
-			[]string{"exit status 7", "the token is ***"},
-		},
-		"a command hangs": {
-			func(_ *rig, g *bundle.Genome, _ *Request) {
-				g.Run = []bundle.Command{{Command: []string{"sh", "-c", "sleep 1000 & sleep 1000"}, Timeout: "100ms"}}
-			},
-			[]string{"it took longer than 100ms"},
-		},
-		"a blob is missing": {
-			func(r *rig, g *bundle.Genome, _ *Request) {
-				must(r.t, os.Remove(r.at(filepath.Join(Home, "blobs", g.Files[0].SHA256))))
-			},
-			[]string{"the genome's file", "was not brought here"},
-		},
-		"a blob is another": {
-			func(r *rig, g *bundle.Genome, _ *Request) {
-				r.put(filepath.Join(Home, "blobs", g.Files[0].SHA256), "changed", 0o600)
-			},
-			[]string{"the genome's file", "was not brought here"},
-		},
-		"an owner that isn't there": {
-			func(_ *rig, g *bundle.Genome, _ *Request) { g.Files[0].Owner = "nobody-of-that-name" },
-			[]string{Program, "nobody-of-that-name"},
-		},
-		"systemd refuses": {
-			func(r *rig, _ *bundle.Genome, _ *Request) { r.fails = "restart" },
-			[]string{"start the cell", "systemd refuses"},
-		},
-		"something else in the way": {
-			func(r *rig, _ *bundle.Genome, _ *Request) { r.put("/opt/app", "a file", 0o644) },
-			[]string{"/opt/app", "something else of that name"},
-		},
-		"a line break in a variable": {
-			func(_ *rig, _ *bundle.Genome, q *Request) { q.Environment["X"] = "a\nb" },
-			[]string{"environment variable X holds a line break"},
-		},
-		"a secret that is a path": {
-			func(_ *rig, _ *bundle.Genome, q *Request) { q.Secrets["../x"] = "y" },
-			[]string{`secret "../x"`},
+// leftAsBefore compares with what was there before. Homeostat's own directory is
+// there as long as content is, for the next birth.
+func (h *house) leftAsBefore(what string) {
+	h.Helper()
+	got := h.snapshot()
+	delete(got, Home)
+	h.same(what, got, h.base)
+}
+
+// Without a claim what was brought goes, and where the door stays shut all does.
+func TestNothingIsLeft(t *testing.T) {
+	for name, leave := range map[string]func(*house) error{
+		"never claimed": func(h *house) error { return nil },
+		"not used again": func(h *house) error {
+			h.request.Reuse = false
+			return h.install()
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t)
-			before := r.files()
-			g := r.genome()
-			request := r.request("")
-			c.change(r, &g, &request)
-			request.Bundle = r.publish(g)
-			err := r.Install(t.Context(), request, quiet)
+			h := newHouse(t)
+			h.do(leave(h))
+			for range 2 {
+				h.do(h.m.Remove(t.Context()))
+				h.do(h.m.Release(t.Context()))
+			}
+			h.same("after leaving", h.snapshot(), h.base)
+			if _, err := os.Stat(h.m.path(Home)); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("%s is there still: %v", Home, err)
+			}
+		})
+	}
+}
+
+// A machine that holds another cell refuses, and is left as it is.
+func TestOccupied(t *testing.T) {
+	h := newHouse(t)
+	h.do(h.install())
+	h.runsOnce()
+	before := h.snapshot()
+	for name, change := range map[string]func(*Request){
+		"another service":                     func(r *Request) { r.Service = "crawler" },
+		"another name":                        func(r *Request) { r.Name = "api-2" },
+		"an earlier incarnation of it, alive": func(r *Request) { r.Incarnation = "later" },
+	} {
+		r := h.request
+		change(&r)
+		err := h.m.Install(t.Context(), r, func(string) {})
+		if !errors.Is(err, ErrOccupied) || !strings.Contains(err.Error(), "api/api-1, incarnation "+h.request.Incarnation) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := h.m.Release(t.Context()); err == nil || !strings.Contains(err.Error(), "installed") {
+		t.Errorf("the release of a machine with a cell: %v", err)
+	}
+	h.runsOnce()
+	h.same("refused", h.snapshot(), before)
+	h.do(h.m.Remove(t.Context()))
+	g, content := genomeOf()
+	h.bring(g, content)
+	h.do(h.install()) // over a claim that wasn't released
+	if err := h.m.Release(t.Context()); err == nil {
+		t.Error("the late release of the one before took the machine away")
+	}
+}
+
+// An earlier life that failed, or that was installed and runs no more, is undone
+// by the next one; so is the same life when it is made of something else.
+func TestEarlierLife(t *testing.T) {
+	for name, c := range map[string]struct {
+		fails, same bool
+	}{
+		"failed": {fails: true}, "dead": {}, "the same, of another bundle": {same: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t)
+			g, content := genomeOf()
+			g.Files = append(g.Files, fileOf("/opt/old/only", "seed"))
+			if c.fails {
+				g.Run = append(g.Run, bundle.Command{Command: []string{"false"}, Timeout: "1m"})
+			}
+			h.bring(g, content)
+			if err := h.install(); (err != nil) != c.fails {
+				t.Fatal(err)
+			}
+			if !c.same {
+				h.do(h.m.stopDetached(t.Context(), h.request.ID()))
+			}
+			incarnation, old := h.request.Incarnation, h.request.Bundle
+			g, content = genomeOf()
+			h.bring(g, content)
+			if c.same {
+				h.request.Incarnation = incarnation
+			}
+			h.do(h.install())
+			h.runsOnce()
+			for _, p := range []string{"/opt/old", bundlesDir + "/" + old} {
+				if _, err := os.Stat(h.m.path(p)); err == nil {
+					t.Errorf("%s, which only the earlier life had, is there", p)
+				}
+			}
+			h.do(errors.Join(h.m.Remove(t.Context()), h.m.Release(t.Context())))
+			h.leftAsBefore("after leaving")
+		})
+	}
+}
+
+func TestAtOnce(t *testing.T) {
+	h := newHouse(t)
+	done := make(chan error)
+	for range 4 {
+		go func() { done <- h.install() }()
+	}
+	for range 4 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	h.runsOnce()
+	if h.read("ran") != "1 api-1\n" {
+		t.Errorf("the command has written %q", h.read("ran"))
+	}
+}
+
+// What is wrong with blobs is told before anything is made, and can be mended.
+func TestBlobs(t *testing.T) {
+	h := newHouse(t)
+	for what, spoil := range map[string]func(blob string) error{
+		"missing":   os.Remove,
+		"cut short": func(blob string) error { return os.Truncate(blob, 2) },
+		"another":   func(blob string) error { return os.WriteFile(blob, []byte("sead"), 0o600) },
+	} {
+		for of, digest := range map[string]string{"the genome's file": digestText("seed"), "the manifest": h.request.Bundle} {
+			blob := h.m.path(blobsDir + "/" + digest)
+			good, err := os.ReadFile(blob)
+			h.do(err)
+			h.do(spoil(blob))
+			err = h.install()
+			if err == nil || !strings.Contains(err.Error(), of) || !strings.Contains(err.Error(), "not brought here") || !strings.Contains(err.Error(), "bring it and try again") {
+				t.Errorf("%s that is %s: %v", of, what, err)
+			}
+			if c, err := h.m.Claim(); c != nil || err != nil {
+				t.Errorf("the machine was claimed: %v, %v", c, err)
+			}
+			h.do(os.WriteFile(blob, good, 0o600))
+		}
+	}
+	h.do(h.install())
+}
+
+// Who the application runs as reads the secrets by its group and can't change
+// them, also where a command of the genome makes that user first.
+func TestSecretsOfAUser(t *testing.T) {
+	for user, want := range map[string]string{"": "-rw------- 0:0", "daemon": "-rw-r----- 0:1", "daemon:adm": "-rw-r----- 0:4"} {
+		t.Run("user "+user, func(t *testing.T) {
+			h := newHouse(t)
+			g, content := genomeOf()
+			g.User = user
+			h.bring(g, content)
+			h.do(h.install())
+			all := h.snapshot()
+			if got := all[secretsDir+"/consul-token"]; !strings.HasPrefix(got, want+" ") {
+				t.Errorf("the secret is %s, want %s", got, want)
+			}
+			directory := "drwx------ 0:0 "
+			if user != "" {
+				directory = "drwxr-x---" + strings.TrimPrefix(want, "-rw-r-----") + " "
+			}
+			if got := all[secretsDir]; !strings.HasPrefix(got, directory) {
+				t.Errorf("their directory is %s, want %s", got, directory)
+			}
+			h.do(h.install())
+			h.same("an installation repeated", h.snapshot(), all)
+		})
+	}
+}
+
+func TestCommands(t *testing.T) {
+	pid := filepath.Join(t.TempDir(), "pid")
+	for name, c := range map[string]struct {
+		command []string
+		unless  []string
+		timeout string
+		want    []string
+	}{
+		"fails":              {command: []string{"sh", "-c", "seq 100; echo it is " + secret + " >&2; exit 7"}, want: []string{"exit status 7", "\n100\nit is ***", "\n82\n"}},
+		"hangs":              {command: []string{"sh", "-c", "trap : TERM; sh -c 'trap : TERM; echo $$ >" + pid + "; while :; do sleep 1; done' & while :; do sleep 1; done"}, timeout: "1s", want: []string{"longer than its timeout of 1s"}},
+		"isn't there":        {command: []string{"no-such-program"}, want: []string{"no-such-program", "not found"}},
+		"unless isn't there": {command: []string{"true"}, unless: []string{"no-such-program"}, want: []string{"no-such-program", "not found"}},
+		"unless hangs":       {command: []string{"true"}, unless: []string{"sleep", "100"}, timeout: "500ms", want: []string{"timeout of 500ms"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t)
+			if c.timeout == "" {
+				c.timeout = "1m"
+			}
+			h.genome.Run[1] = bundle.Command{Command: c.command, Unless: c.unless, Timeout: c.timeout}
+			_, content := genomeOf()
+			h.bring(h.genome, content)
+			err := h.install()
 			if err == nil {
-				t.Fatal("it was installed")
+				t.Fatal("it made no error")
 			}
 			for _, want := range c.want {
 				if !strings.Contains(err.Error(), want) {
-					t.Errorf("%q is not in: %v", want, err)
+					t.Errorf("the error has no %q: %v", want, err)
 				}
 			}
-			if strings.Contains(err.Error(), "s3cr3t") {
-				t.Errorf("the error shows a secret: %v", err)
+			if strings.Contains(err.Error(), secret) || strings.Contains(err.Error(), "\n80\n") {
+				t.Errorf("the error tells too much: %v", err)
 			}
-			must(t, r.Remove(t.Context()))
-			got := r.files()
-			delete(got, "/ran")
-			if name == "something else in the way" {
-				delete(got, "/opt")
-				delete(got, "/opt/app")
-			}
-			if diff := cmp.Diff(before, got); diff != "" {
-				t.Errorf("(-before +removed)\n%s", diff)
+			if c, err := h.m.Claim(); err != nil || c.Phase != Installing || c.Ran != 1 {
+				t.Errorf("the claim is %+v, %v", c, err)
 			}
 		})
+	}
+	text, err := os.ReadFile(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat("/proc/" + strings.TrimSpace(string(text)) + "/exe"); err == nil {
+		t.Error("what the command started outlived it")
+	}
+}
+
+// A daemon that a command starts and that keeps its output is no failure.
+func TestCommandLeavesADaemon(t *testing.T) {
+	h := newHouse(t)
+	h.genome.Run[0].Command = []string{"sh", "-c", `setsid sleep 1000 & echo $! >"$HOMEOSTAT_TEST_RAN"`}
+	_, content := genomeOf()
+	h.bring(h.genome, content)
+	h.do(h.install())
+	pid, err := strconv.Atoi(strings.TrimSpace(h.read("ran")))
+	h.do(err)
+	h.do(syscall.Kill(pid, syscall.SIGKILL)) // which is an error if it runs no more
+}
+
+func TestRequests(t *testing.T) {
+	h := newHouse(t)
+	for name, c := range map[string]struct {
+		change func(*Request)
+		want   string
+	}{
+		"name":     {func(r *Request) { r.Name = "../x" }, "name"},
+		"digest":   {func(r *Request) { r.Bundle = "x" }, "digest"},
+		"variable": {func(r *Request) { r.Environment = map[string]string{"A-B": ""} }, "A-B"},
+		"value":    {func(r *Request) { r.Environment = map[string]string{"A": "\x1b[0m"} }, "control"},
+		"secret":   {func(r *Request) { r.Secrets = map[string]string{"../../x": ""} }, "../../x"},
+		"reuse":    {func(r *Request) { r.Door = nil }, "opened again"},
+		"address":  {func(r *Request) { r.Address = "" }, "address"},
+		"service":  {func(r *Request) { r.Service = "crawler" }, "is one of service api"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := h.request
+			c.change(&r)
+			err := h.m.Install(t.Context(), r, func(string) {})
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	for name, change := range map[string]func(*bundle.Genome){
+		"own":      func(g *bundle.Genome) { g.Files[0].Path = claimFile },
+		"relative": func(g *bundle.Genome) { g.Files[0].Path = "/a/../b" },
+		"mode":     func(g *bundle.Genome) { g.Files[0].Mode = "4755" },
+		"timeout":  func(g *bundle.Genome) { g.Run[0].Timeout = "" },
+		"unit":     func(g *bundle.Genome) { g.Units = []string{"a.service\nExecStart=x"} },
+		"twice":    func(g *bundle.Genome) { g.Files[0].Path = g.Files[1].Path },
+		"format":   func(g *bundle.Genome) { g.Format = 2 },
+		"service":  func(g *bundle.Genome) { g.Service = "crawler" },
+	} {
+		g, _ := genomeOf()
+		if change(&g); checkGenome(g, "api") == nil {
+			t.Errorf("a genome with a wrong %s is taken", name)
+		}
+	}
+	h.genome.Units = []string{"x.service"}
+	_, content := genomeOf()
+	h.bring(h.genome, content)
+	if err := h.install(); err == nil || !strings.Contains(err.Error(), "systemd doesn't run") {
+		t.Errorf("units without systemd: %v", err)
+	}
+	h.genome.Units, h.genome.Files[0].Owner = nil, "nobody-has-this-name"
+	h.bring(h.genome, content)
+	if err := h.install(); err == nil || !strings.Contains(err.Error(), "no command of the genome made it") {
+		t.Errorf("an owner that isn't there: %v", err)
+	}
+	h.genome.Files = slices.DeleteFunc(h.genome.Files, func(f bundle.File) bool { return f.Path == Program })
+	h.bring(h.genome, content)
+	if err := h.install(); err == nil || !strings.Contains(err.Error(), "has no file "+Program) {
+		t.Errorf("a genome without the sidecar: %v", err)
+	}
+	for _, p := range []string{Home, settingsDir, unitFile, unitLink, envFile, claimFile} {
+		if !bundle.Reserved(p) {
+			t.Errorf("a genome may have a file %s", p)
+		}
+	}
+}
+
+func TestLockEndsWithItsContext(t *testing.T) {
+	h := newHouse(t)
+	unlock, err := h.m.lock(t.Context())
+	h.do(err)
+	defer unlock()
+	short, cancel := context.WithTimeoutCause(t.Context(), 200*time.Millisecond, errors.New("no more time"))
+	defer cancel()
+	err = h.m.Install(short, h.request, func(string) {})
+	if err == nil || !strings.Contains(err.Error(), "no more time") || errors.Is(err, syscall.EWOULDBLOCK) {
+		t.Errorf("an installation beside another one: %v", err)
 	}
 }

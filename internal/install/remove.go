@@ -6,149 +6,133 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
-	"strings"
-	"syscall"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/door"
 )
 
-// booted reports whether systemd runs this machine, as sd_booted(3) does.
-func booted() bool {
-	info, err := os.Lstat("/run/systemd/system")
-	return err == nil && info.IsDir()
-}
+// Remove undoes what birth made, whatever cell it is, and opens the door again as
+// its last act if the claim says so. The claim stays, as one that left, until
+// Release drops it, so that whoever waits can be told in between. It may be
+// repeated, and goes on where it was cut. Called from within the cell's own
+// sidecar it leaves that running, which then has to end.
+func (m *Machine) Remove(ctx context.Context) error { return m.remove(ctx, "") }
 
-// Remove takes the cell off the machine: it undoes what was made, and opens the
-// door again where the claim says so, as its last act. The claim stays, as Left,
-// until Release, so that whoever waits can be told in between. It may be
-// repeated. The cell's own sidecar may call it, which then has to end.
-func (m *Machine) Remove(ctx context.Context) error {
-	c, err := m.Claim()
-	if err != nil || c == nil || c.Phase == Left {
-		return err
-	}
-	if err := m.undo(ctx, c); err != nil {
-		return fmt.Errorf("remove %s: %w", c.ID(), err)
-	}
-	if c.Reuse && c.Door != nil {
-		if err := door.Open(ctx, *c.Door); err != nil {
-			return fmt.Errorf("remove %s: %w", c.ID(), err)
-		}
-	}
-	c.Phase = Left
-	return m.write(c)
-}
+// RemoveCell is Remove for one life of a cell, "<name>.<incarnation>". It is
+// ErrOccupied if the machine holds another one.
+func (m *Machine) RemoveCell(ctx context.Context, id string) error { return m.remove(ctx, id) }
 
-// Release makes the machine nobody's, once its cell has left. What may be used by
-// the next one, content by its digest, stays where the door was opened again.
-func (m *Machine) Release() error {
-	c, err := m.Claim()
-	if err != nil || c == nil {
-		return err
-	}
-	if c.Phase != Left {
-		return fmt.Errorf("release the machine: %s is %s on it, and has not left", c.ID(), c.Phase)
-	}
-	if !c.Reuse {
-		return os.RemoveAll(m.at(Home))
-	}
-	for _, path := range []string{filepath.Join(Home, "bundle"), Starter, door.Record, claimFile} {
-		if err := os.RemoveAll(m.at(path)); err != nil {
-			return fmt.Errorf("release the machine: %w", err)
-		}
-	}
-	return nil
-}
-
-// undo takes everything away that the claim says was made, in reverse.
-func (m *Machine) undo(ctx context.Context, c *Claim) error {
-	c.Phase = Removing
-	if err := m.write(c); err != nil {
-		return err
-	}
-	if err := m.stop(ctx, c); err != nil {
-		return err
-	}
-	for _, made := range slices.Backward(c.Made) {
-		if err := m.unmake(made); err != nil {
-			return err
-		}
-	}
-	if err := os.RemoveAll(m.at(filepath.Dir(saved("/x")))); err != nil {
-		return fmt.Errorf("remove what was kept: %w", err)
-	}
-	c.Made, c.Units = nil, nil
-	return m.write(c)
-}
-
-// stop ends the cell, unless it is what calls, and the units begun for it.
-func (m *Machine) stop(ctx context.Context, c *Claim) error {
-	if c.made(unitFile) {
-		verb := []string{"disable", "--now", unitName}
-		if own() {
-			verb = []string{"disable", unitName} // it ends when this has
-		}
-		if err := m.Systemd(ctx, verb...); err != nil && !m.gone(unitFile) {
-			return fmt.Errorf("stop the cell: %w", err)
-		}
-	}
-	if len(c.Units) > 0 {
-		if err := m.Systemd(ctx, append([]string{"disable", "--now", "--"}, c.Units...)...); err != nil {
-			return fmt.Errorf("stop the units of the cell: %w", err)
-		}
-	}
-	return nil
-}
-
-// own reports whether this process is of the cell's unit.
-func own() bool {
-	text, err := os.ReadFile("/proc/self/cgroup")
-	return err == nil && strings.Contains(string(text), "/"+unitName)
-}
-
-func (c *Claim) made(path string) bool {
-	return slices.ContainsFunc(c.Made, func(m Made) bool { return m.Path == path })
-}
-
-func (m *Machine) gone(path string) bool {
-	_, err := os.Lstat(m.at(path))
-	return errors.Is(err, fs.ErrNotExist)
-}
-
-// unmake takes one thing away. A folder in which something is left stays: that is
-// somebody's.
-func (m *Machine) unmake(made Made) error {
-	at := m.at(made.Path)
-	if made.Before != "" {
-		if m.gone(made.Before) {
-			return nil // an earlier try has put it back
-		}
-		if err := putBack(m.at(made.Before), at); err != nil {
-			return fmt.Errorf("put back what was %s: %w", made.Path, err)
-		}
+func (m *Machine) remove(ctx context.Context, id string) error {
+	if _, err := os.Stat(m.path(Home)); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	err := os.Remove(at)
-	if made.Folder && (errors.Is(err, syscall.ENOTEMPTY) || errors.Is(err, syscall.EBUSY)) {
-		m.Log.Warn("a folder that the birth made isn't empty, and stays", "folder", made.Path)
-		return nil
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove %s: %w", made.Path, err)
-	}
-	return nil
-}
-
-// putBack moves a file to where it was, which may be another file system.
-func putBack(from, to string) error {
-	info, err := os.Lstat(from)
+	unlock, err := m.lock(ctx)
 	if err != nil {
 		return err
 	}
-	if err := copyFile(from, to, info); err != nil {
+	defer unlock()
+	c, err := m.Claim()
+	switch {
+	case err != nil:
+		return err
+	case c == nil:
+		if err := m.forgetBrought(); err != nil {
+			return fmt.Errorf("remove what a birth has brought that was cut: %w", err)
+		}
+		return nil
+	case c.Phase == Left:
+		return nil
+	case id != "" && c.ID() != id:
+		return fmt.Errorf("remove cell %s: %w: %s", id, ErrOccupied, c)
+	}
+	if err := m.leave(ctx, c); err != nil {
+		return fmt.Errorf("remove cell %s: %w", c.ID(), err)
+	}
+	return nil
+}
+
+// forgetBrought removes what a birth has brought that was cut before it claimed
+// the machine.
+func (m *Machine) forgetBrought() error {
+	if err := m.removeAll(bundlesDir); err != nil {
 		return err
 	}
-	return os.Remove(from)
+	return m.forget(false)
+}
+
+func (m *Machine) leave(ctx context.Context, c *Claim) error {
+	c.Phase = Removing
+	if err := m.writeClaim(c); err != nil {
+		return err
+	}
+	if err := m.clear(ctx, c); err != nil {
+		return err
+	}
+	if err := m.removeAll(bundlesDir); err != nil {
+		return err
+	}
+	if c.Reuse && c.Door != nil {
+		if err := m.openDoor(ctx, *c.Door); err != nil {
+			return err
+		}
+	}
+	c.Phase, c.Made, c.Ran, c.Restart = Left, nil, 0, false
+	return m.writeClaim(c)
+}
+
+func (m *Machine) openDoor(ctx context.Context, a door.Access) error {
+	if m.OpenDoor != nil {
+		return m.OpenDoor(ctx, a)
+	}
+	return door.Open(ctx, a)
+}
+
+// clear stops the cell and takes back what was made outside of Homeostat's own
+// directory: the genome's first, in reverse, and then what a sidecar that
+// undoes itself needs to be started again after a cut.
+func (m *Machine) clear(ctx context.Context, c *Claim) error {
+	if err := m.stop(ctx, c); err != nil {
+		return err
+	}
+	for _, own := range []bool{false, true} {
+		for _, made := range slices.Backward(c.Made) {
+			if made.Own != own {
+				continue
+			}
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if err := m.takeBack(ctx, made); err != nil {
+				return fmt.Errorf("undo the %s %s: %w", made.Kind, made.Path, err)
+			}
+		}
+	}
+	// Only now may what was saved go: it has been put back.
+	if err := m.removeAll(savedDir, logFile); err != nil {
+		return err
+	}
+	if !m.hasSystemd() {
+		return nil
+	}
+	return m.systemctl(ctx, "daemon-reload")
+}
+
+func (m *Machine) takeBack(ctx context.Context, made Made) error {
+	if made.Kind != StartedUnit {
+		return m.undo(made)
+	}
+	if !m.hasSystemd() || !m.active(ctx, made.Path) {
+		return nil
+	}
+	return m.systemctl(ctx, "stop", made.Path)
+}
+
+func (m *Machine) removeAll(paths ...string) error {
+	for _, p := range paths {
+		m.reached()
+		if err := os.RemoveAll(m.path(p)); err != nil {
+			return fmt.Errorf("remove what birth brought: %w", err)
+		}
+	}
+	return nil
 }

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/bundle"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/door"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/install"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
+)
+
+// newborn is a machine with the program and blobs on it, as birth brings them.
+type newborn struct {
+	*testing.T
+	sshd    *testkit.SSHDServer
+	request install.Request
+}
+
+func newNewborn(t *testing.T) *newborn {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts an sshd")
+	}
+	n := &newborn{T: t, sshd: testkit.SSHD(t, testkit.SSHDOptions{Users: []string{"birth"}})}
+	program, err := os.ReadFile(testkit.Sidecar(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.exec("mount", "-t", "tmpfs", "bin", "/usr/local/bin") // it may be the real one
+	n.file(install.ProgramMark, nil)
+	n.file(install.Program, program)
+	genome := bundle.Genome{
+		Format: bundle.Format, Service: "api", Command: []string{"sleep", "1000"},
+		Run:         []bundle.Command{{Command: []string{install.Program, "as", "daemon:adm", "--", "sh", "-c", "id -un; id -gn; id -Gn; echo $HOME $CELL >&2; exit 9"}, Unless: []string{"test", "-e", "/etc/ready"}, Timeout: "1m"}},
+		Environment: map[string]string{"CELL": "of " + t.Name()},
+	}
+	manifest := bundle.Manifest{Format: bundle.Format, Service: "api", Policy: "homeostat.hcl", Module: "root", Genome: n.blob(n.json(genome))}
+	manifest.Tree = []bundle.TreeFile{{Path: "homeostat.hcl", SHA256: n.blob([]byte("x")), Size: 1}}
+	n.request = install.Request{
+		Service: "api", Name: "api-1", Incarnation: "first", Bundle: n.blob(n.json(manifest)), Genome: manifest.Genome,
+		Secrets: map[string]string{"token": "secret-of-" + t.Name()},
+		Door:    &door.Access{User: "birth", Temporary: true},
+	}
+	return n
+}
+
+func (n *newborn) json(v any) []byte {
+	n.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		n.Fatal(err)
+	}
+	return text
+}
+
+func (n *newborn) blob(content []byte) string {
+	n.Helper()
+	sum := sha256.Sum256(content)
+	digest := hex.EncodeToString(sum[:])
+	n.file(install.Directory+"/blobs/"+digest, content)
+	return digest
+}
+
+func (n *newborn) file(path string, content []byte) {
+	n.Helper()
+	at, err := n.sshd.Path(path)
+	if err == nil {
+		err = errors.Join(os.MkdirAll(filepath.Dir(at), 0o755), os.WriteFile(at, content, 0o755))
+	}
+	if err != nil {
+		n.Fatal(err)
+	}
+}
+
+func (n *newborn) exec(command ...string) string {
+	n.Helper()
+	out, err := n.sshd.Exec(n.Context(), command...)
+	if err != nil {
+		n.Fatal(err)
+	}
+	return out
+}
+
+// TestInstallCommands goes the way of a cell on a machine by the commands that
+// birth and leaving call.
+func TestInstallCommands(t *testing.T) {
+	n := newNewborn(t)
+	if got := n.exec(install.Program, "claim"); got != "null\n" {
+		t.Errorf("a blank machine's claim is %q", got)
+	}
+	n.file("/run/request", n.json(n.request))
+	installing := []string{"sh", "-c", "exec " + install.Program + " install </run/request"}
+	out, err := n.sshd.Exec(t.Context(), installing...)
+	if err == nil || !strings.Contains(out, "step: lay down bundle") || !strings.Contains(out, "exit status 9\ndaemon\nadm\nadm\n/usr/sbin of "+t.Name()+"\n") {
+		t.Errorf("an installation with a command that fails: %v", err)
+	}
+	n.file("/etc/ready", nil)
+	n.exec(installing...)
+	var claim install.Claim
+	if err := json.Unmarshal([]byte(n.exec(install.Program, "claim")), &claim); err != nil || claim.Phase != install.Installed || claim.ID() != "api-1.first" {
+		t.Errorf("the claim is %+v, %v", claim, err)
+	}
+	// Its policy is none: what counts is that it was started.
+	testkit.Await(t, 20*time.Second, func(context.Context) error {
+		if log := n.exec("cat", install.Directory+"/cell.log"); !strings.Contains(log, "homeostat run:") {
+			return errors.New("its log has " + log)
+		}
+		return nil
+	})
+	if all := n.exec("grep", "-rl", n.request.Secrets["token"], "/etc", install.Directory); all != "/etc/homeostat/secrets/token\n" {
+		t.Errorf("the secret is in %q", all)
+	}
+	if out, err := n.sshd.Exec(t.Context(), install.Program, "remove-cell", "api-1.second"); err == nil || !strings.Contains(out, "another cell: api/api-1, incarnation first") {
+		t.Errorf("the removal of another life: %q, %v", out, err)
+	}
+	n.exec(install.Program, "remove-cell", "-release", "api-1.first")
+	if left := n.exec("sh", "-c", "ls -d /etc/homeostat /var/lib/homeostat/* "+install.Program+" 2>/dev/null || :"); left != "" {
+		t.Errorf("there is left %q", left)
+	}
+}
+
+// TestSealCommand shuts the door that the claim names.
+func TestSealCommand(t *testing.T) {
+	n := newNewborn(t)
+	if out, err := n.sshd.Exec(t.Context(), install.Program, "seal"); err == nil || !strings.Contains(out, "no cell is on this machine") {
+		t.Errorf("the seal of a blank machine: %q, %v", out, err)
+	}
+	n.request.Door.Temporary = false
+	n.request.Door.SudoRule = "/etc/sudoers.d/birth"
+	n.file("/etc/sudoers.d/birth", []byte("birth ALL=(ALL) NOPASSWD: ALL\n"))
+	n.file("/etc/ready", nil)
+	n.file("/run/request", n.json(n.request))
+	n.exec("sh", "-c", install.Program+" install </run/request")
+	n.exec("sh", "-c", `p=$(readlink /proc/1/exe); p=${p%/sbin/sshd}; export LD_LIBRARY_PATH=$(echo "$p"/lib/*-linux-gnu* "$p"/../lib/*-linux-gnu* | tr " " :); `+install.Program+" seal")
+	if left := n.exec("ls", "/etc/sudoers.d"); left != "" {
+		t.Errorf("there is left %q", left)
+	}
+	n.exec(install.Program, "remove-cell", "-release")
+}
+
+func TestHiddenCommands(t *testing.T) {
+	var out strings.Builder
+	if code := Main(t.Context(), []string{"help"}, stdio{Out: &out, Err: &out}); code != exitOK {
+		t.Fatalf("help ends with %d", code)
+	}
+	for _, c := range hiddenCommands() {
+		if strings.Contains(out.String(), "\n  "+c.name+" ") {
+			t.Errorf("help lists %s", c.name)
+		}
+	}
+}
