@@ -160,7 +160,7 @@ func (m providerModel) unknown() string {
 
 // Resources implements provider.Provider.
 func (p *homeostatProvider) Resources(context.Context) []func() resource.Resource {
-	return []func() resource.Resource{newCellResource, newHealthCheckResource}
+	return []func() resource.Resource{newCellResource, newHealthCheckResource, newJoinResource}
 }
 
 // DataSources implements provider.Provider.
