@@ -89,6 +89,9 @@ func (s *settings) readOnMachine(ctx context.Context, state *cellModel) (gone bo
 	if left, err := s.fleet.HasLeft(ctx, service, cell); err != nil || left {
 		return left, err
 	}
+	if state.Boot != nil {
+		return false, nil // whether there is a machine is told by who made it
+	}
 	hosts, err := s.fleet.Hosts(ctx)
 	if err != nil {
 		return false, err
@@ -101,8 +104,8 @@ func (s *settings) readOnMachine(ctx context.Context, state *cellModel) (gone bo
 	return false, nil
 }
 
-// readSSH is Read for such a cell.
-func (r *cellResource) readSSH(ctx context.Context, s *settings, state *cellModel, resp *resource.ReadResponse) {
+// readFromConsul is Read for such a cell.
+func (r *cellResource) readFromConsul(ctx context.Context, s *settings, state *cellModel, resp *resource.ReadResponse) {
 	gone, err := s.readOnMachine(ctx, state)
 	switch {
 	case err != nil:

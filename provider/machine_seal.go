@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth/remote"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/install"
@@ -54,31 +55,38 @@ func (b *machineBirth) install(ctx context.Context) error {
 }
 
 // await returns when the cell's own sidecar has pushed passing.
-func (b *machineBirth) await(ctx context.Context) error {
-	return b.awaitMember(ctx, func(m *fleet.Member) bool { return m.Health == fleet.Passing })
+func (b *machineBirth) await(ctx context.Context) (err error) {
+	b.member, err = b.awaitPassing(ctx, b.spec)
+	return err
+}
+
+// awaitPassing returns a cell of another machine once its own sidecar has pushed
+// passing.
+func (s *settings) awaitPassing(ctx context.Context, spec birth.Spec) (*fleet.Member, error) {
+	return s.awaitMember(ctx, spec, func(m *fleet.Member) bool { return m.Health == fleet.Passing })
 }
 
 // awaitShut returns when the cell is passing and its sidecar says that nothing of the
 // access is left.
-func (b *machineBirth) awaitShut(ctx context.Context) error {
-	return b.awaitMember(ctx, func(m *fleet.Member) bool { return m.Health == fleet.Passing && m.Door == fleet.DoorShut })
+func (b *machineBirth) awaitShut(ctx context.Context) (err error) {
+	b.member, err = b.awaitMember(ctx, b.spec, func(m *fleet.Member) bool { return m.Health == fleet.Passing && m.Door == fleet.DoorShut })
+	return err
 }
 
-func (b *machineBirth) awaitMember(ctx context.Context, is func(*fleet.Member) bool) error {
+func (s *settings) awaitMember(ctx context.Context, spec birth.Spec, is func(*fleet.Member) bool) (*fleet.Member, error) {
 	var last progress
 	for pause := awaitLeast; ; pause = min(pause+pause/16, awaitMost) {
-		member, err := b.roll.member(ctx, b.spec.Service, b.spec.Name)
-		if err == nil && member.Incarnation == b.spec.Incarnation && is(member) {
-			b.member = member
-			return nil
+		member, err := s.roll.member(ctx, spec.Service, spec.Name)
+		if err == nil && member.Incarnation == spec.Incarnation && is(member) {
+			return member, nil
 		}
 		if ctx.Err() == nil {
-			last = progressOf(member, err, b.spec)
+			last = progressOf(member, err, spec)
 		}
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			return last.stopped(ctx)
+			return nil, last.stopped(ctx)
 		}
 	}
 }

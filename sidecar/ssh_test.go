@@ -71,7 +71,7 @@ type poolOptions struct {
 	User      string // who births get in as
 	Authority bool   // by certificates rather than by a key
 	Reuse     bool
-	Genome    string // more of it
+	Genome    string              // more of it
 	Machine   testkit.MachineSpec // what else the machines are to be like
 }
 

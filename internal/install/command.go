@@ -148,7 +148,11 @@ func (w *work) commandEnvironment() []string {
 // systemctlLimit is how long systemd may take to start or stop something.
 const systemctlLimit = 15 * time.Minute
 
-func (m *Machine) systemctl(ctx context.Context, arguments ...string) error {
+// Systemctl has systemd do something on the machine.
+func (m *Machine) Systemctl(ctx context.Context, arguments ...string) error {
+	if m.Systemd != nil {
+		return m.Systemd(ctx, arguments...)
+	}
 	words := append([]string{"systemctl"}, arguments...)
 	return m.execute(ctx, words, []string{"PATH=" + folders, "LANG=C.UTF-8"}, systemctlLimit)
 }
@@ -156,5 +160,5 @@ func (m *Machine) systemctl(ctx context.Context, arguments ...string) error {
 // hasSystemd reports whether systemd runs this machine.
 func (m *Machine) hasSystemd() bool {
 	info, err := os.Stat(m.path("/run/systemd/system"))
-	return err == nil && info.IsDir()
+	return m.Systemd != nil || err == nil && info.IsDir()
 }

@@ -51,6 +51,9 @@ type Machine struct {
 	// Root is put before every path; empty but in tests.
 	Root string
 	Log  *slog.Logger
+	// Systemd does what systemctl is asked for; systemctl itself unless set, where
+	// systemd runs the machine.
+	Systemd func(ctx context.Context, arguments ...string) error
 	// OpenDoor opens the door again at leaving; door.Open unless set.
 	OpenDoor func(context.Context, door.Access) error
 

@@ -114,7 +114,7 @@ func (m *Machine) clear(ctx context.Context, c *Claim) error {
 	if !m.hasSystemd() {
 		return nil
 	}
-	return m.systemctl(ctx, "daemon-reload")
+	return m.Systemctl(ctx, "daemon-reload")
 }
 
 func (m *Machine) takeBack(ctx context.Context, made Made) error {
@@ -124,7 +124,7 @@ func (m *Machine) takeBack(ctx context.Context, made Made) error {
 	if !m.hasSystemd() || !m.active(ctx, made.Path) {
 		return nil
 	}
-	return m.systemctl(ctx, "stop", made.Path)
+	return m.Systemctl(ctx, "stop", made.Path)
 }
 
 func (m *Machine) removeAll(paths ...string) error {

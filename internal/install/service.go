@@ -18,7 +18,7 @@ func (w *work) units(ctx context.Context) error {
 	if !w.hasSystemd() {
 		return nil
 	}
-	if err := w.systemctl(ctx, "daemon-reload"); err != nil {
+	if err := w.Systemctl(ctx, "daemon-reload"); err != nil {
 		return err
 	}
 	for _, name := range w.bundle.Genome.Units {
@@ -31,7 +31,7 @@ func (w *work) units(ctx context.Context) error {
 				return err
 			}
 		}
-		if err := w.systemctl(ctx, "start", name); err != nil {
+		if err := w.Systemctl(ctx, "start", name); err != nil {
 			return err
 		}
 	}
@@ -56,10 +56,10 @@ func (w *work) begin(ctx context.Context) error {
 	if w.made.Restart {
 		verb = "restart" // it may run with what it was started with before
 	}
-	if err := w.systemctl(ctx, "daemon-reload"); err != nil {
+	if err := w.Systemctl(ctx, "daemon-reload"); err != nil {
 		return err
 	}
-	return w.systemctl(ctx, verb, unitName)
+	return w.Systemctl(ctx, verb, unitName)
 }
 
 // beginDetached starts the cell in a session of its own, unless it runs.
@@ -103,7 +103,7 @@ func (m *Machine) stop(ctx context.Context, c *Claim) error {
 	if err != nil || within {
 		return err
 	}
-	err = m.systemctl(ctx, "stop", unitName)
+	err = m.Systemctl(ctx, "stop", unitName)
 	if _, gone := os.Lstat(m.path(unitFile)); errors.Is(gone, os.ErrNotExist) && !m.active(ctx, unitName) {
 		return nil // systemd may not know it any more, or yet
 	}
@@ -120,7 +120,7 @@ func (m *Machine) runs(ctx context.Context, c *Claim) (bool, error) {
 }
 
 func (m *Machine) active(ctx context.Context, unit string) bool {
-	return m.systemctl(ctx, "is-active", "--quiet", unit) == nil
+	return m.Systemctl(ctx, "is-active", "--quiet", unit) == nil
 }
 
 // withinUnit reports whether this process belongs to the cell's unit.
