@@ -16,8 +16,8 @@ import (
 )
 
 // unknownFor is how long nothing may be noted of a ticket before that is believed:
-// a Consul that was emptied may be filled again.
-const unknownFor = 30 * time.Second
+// a Consul that was emptied may be filled again. A variable for tests.
+var unknownFor = 30 * time.Second
 
 // connect makes the client for Consul.
 func (l *life) connect() (*fleet.Client, error) {
