@@ -114,17 +114,24 @@ func (n *MachineNet) start(ctx context.Context) error {
 // placeCgroup names the network's control group, below one of this process's
 // that the guardian removes.
 func (n *MachineNet) placeCgroup() error {
+	mount, all, err := sweptCgroup()
+	n.cgroups, n.cgroup = mount, filepath.Join(all, filepath.Base(n.box.directory))
+	return err
+}
+
+// sweptCgroup names the control group of all machines of this process, below
+// where such groups are mounted. The guardian removes it.
+func sweptCgroup() (mount, path string, err error) {
 	mount, place, err := machine.CgroupHere()
 	if err != nil {
-		return err
+		return "", "", err
 	}
 	g, err := guard()
 	if err != nil {
-		return err
+		return "", "", err
 	}
-	all := filepath.Join(place, filepath.Base(g.directory))
-	n.cgroups, n.cgroup = mount, filepath.Join(all, filepath.Base(n.box.directory))
-	return g.tell("sweep", filepath.Join(mount, all))
+	path = filepath.Join(place, filepath.Base(g.directory))
+	return mount, path, g.tell("sweep", filepath.Join(mount, path))
 }
 
 // device is the link's name on the test's side.

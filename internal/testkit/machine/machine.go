@@ -85,6 +85,15 @@ func (b Boot) Command() []string {
 	}
 }
 
+// Plug is the command that connects a machine that runs to another switch than it
+// was booted at, which has ended. Inside is any of its processes.
+func (b Boot) Plug(inside int) []string {
+	return []string{
+		"nsenter", "--target", strconv.Itoa(inside), "--net", "sh", "-c", networkScript, "sh",
+		strconv.Itoa(b.Switch), b.Port, b.Address, b.MAC, "",
+	}
+}
+
 // LetIn is the command by which a machine that runs lets a user in.
 func LetIn(user, keys, authority string) []string {
 	return []string{"sh", "-c", letInScript, "sh", user, keys, authority}
