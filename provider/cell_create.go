@@ -20,31 +20,42 @@ import (
 func (r *cellResource) Create(ctx context.Context, req resource.CreateRequest, resp *resource.CreateResponse) {
 	var plan cellModel
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
-	if s := settled(r.data, plan.object(), &resp.Diagnostics); s != nil && plan.SSH != nil && !resp.Diagnostics.HasError() {
-		r.createOnMachine(ctx, req, resp, s, &plan)
-		return
-	}
-	limit, diags := plan.Timeouts.Create(ctx, defaultCreate)
-	resp.Diagnostics.Append(diags...)
-	spec, diags := plan.spec(ctx)
-	resp.Diagnostics.Append(diags...)
 	s := settled(r.data, plan.object(), &resp.Diagnostics)
 	if s == nil || resp.Diagnostics.HasError() {
 		return
 	}
-	c := &creation{settings: s, model: &plan, spec: spec, limit: limit}
+	switch {
+	case plan.SSH != nil:
+		r.createOnMachine(ctx, req, resp, s, &plan)
+	case plan.Boot != nil:
+		r.createByBoot(ctx, resp, s, &plan)
+	default:
+		r.createProcess(ctx, resp, s, &plan)
+	}
+}
+
+// createProcess is Create for a process of this host.
+func (r *cellResource) createProcess(ctx context.Context, resp *resource.CreateResponse, s *settings, plan *cellModel) {
+	limit, diags := plan.Timeouts.Create(ctx, defaultCreate)
+	resp.Diagnostics.Append(diags...)
+	spec, diags := plan.spec(ctx)
+	resp.Diagnostics.Append(diags...)
+	if resp.Diagnostics.HasError() {
+		return
+	}
+	c := &creation{settings: s, model: plan, spec: spec, limit: limit}
 	// What is in the state before the work begins can be found and cleared by
 	// the next run, however this one ends.
 	c.save = func() error {
 		plan.settle()
-		d := resp.State.Set(ctx, &plan)
+		d := resp.State.Set(ctx, plan)
 		d.Append(resp.Private.SetKey(ctx, birthplaceKey, encodeHost(s.births.Host()))...)
 		resp.Diagnostics.Append(d...)
 		return asError(d)
 	}
 	err := c.run(ctx)
 	if err == nil {
-		resp.Diagnostics.Append(resp.State.Set(ctx, &plan)...)
+		resp.Diagnostics.Append(resp.State.Set(ctx, plan)...)
 		return
 	}
 	if c.nothingLeft {

@@ -29,12 +29,17 @@ func (r *cellResource) Delete(ctx context.Context, req resource.DeleteRequest, r
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took longer than timeouts.delete = %v", limit))
 	defer cancel()
 	var err error
-	if state.SSH != nil {
-		var warning string
+	var warning string
+	switch {
+	case state.SSH != nil:
 		if warning, err = s.removeFromMachine(ctx, &state); warning != "" {
 			resp.Diagnostics.AddWarning("Machine lost", warning)
 		}
-	} else {
+	case state.Boot != nil:
+		if warning, err = s.removeBooted(ctx, &state); warning != "" {
+			resp.Diagnostics.AddWarning("Cell didn't leave by itself", warning)
+		}
+	default:
 		err = s.remove(ctx, state, birthplace)
 	}
 	if err != nil {

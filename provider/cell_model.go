@@ -37,6 +37,7 @@ type cellModel struct {
 	Name          types.String   `tfsdk:"name"`
 	Process       *processModel  `tfsdk:"process"`
 	SSH           *sshModel      `tfsdk:"ssh"`
+	Boot          *bootModel     `tfsdk:"boot"`
 	DataDirectory types.String   `tfsdk:"data_directory"`
 	DeleteData    types.Bool     `tfsdk:"delete_data"`
 	Drain         *drainModel    `tfsdk:"drain"`

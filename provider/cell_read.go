@@ -23,8 +23,8 @@ func (r *cellResource) Read(ctx context.Context, req resource.ReadRequest, resp 
 	if s == nil || resp.Diagnostics.HasError() {
 		return
 	}
-	if state.SSH != nil {
-		r.readSSH(ctx, s, &state, resp)
+	if state.SSH != nil || state.Boot != nil {
+		r.readFromConsul(ctx, s, &state, resp)
 		return
 	}
 	birthplace, diags := req.Private.GetKey(ctx, birthplaceKey)

@@ -24,11 +24,12 @@ var (
 
 // ConfigValidators implements resource.ResourceWithConfigValidators.
 func (r *cellResource) ConfigValidators(context.Context) []resource.ConfigValidator {
-	ssh := path.MatchRoot("ssh")
+	ssh, boot := path.MatchRoot("ssh"), path.MatchRoot("boot")
 	return []resource.ConfigValidator{
-		resourcevalidator.ExactlyOneOf(path.MatchRoot("process"), ssh),
+		resourcevalidator.ExactlyOneOf(path.MatchRoot("process"), ssh, boot),
 		// On a machine of its own the genome says where data lie.
 		resourcevalidator.Conflicting(ssh, path.MatchRoot("data_directory")),
+		resourcevalidator.Conflicting(boot, path.MatchRoot("data_directory")),
 	}
 }
 

@@ -44,6 +44,7 @@ func (r *cellResource) Schema(ctx context.Context, _ resource.SchemaRequest, res
 			},
 			"process": processAttribute(),
 			"ssh":     sshAttribute(),
+			"boot":    bootAttribute(),
 			"data_directory": schema.StringAttribute{
 				MarkdownDescription: "Where the cell keeps its data, an absolute path. It is made if it never was, belongs to this cell alone (a file beside it, with `.homeostat` at the end of its name, says so), and outlives the cell unless `delete_data` is set. " +
 					"If it was there once and is gone, the cell isn't started over an empty one. The cell finds the path in `HOMEOSTAT_DATA_DIRECTORY`.",
@@ -75,7 +76,7 @@ func (r *cellResource) Schema(ctx context.Context, _ resource.SchemaRequest, res
 				PlanModifiers: []planmodifier.Int64{int64planmodifier.UseStateForUnknown()},
 			},
 			"reason":               known("Why the leader ordered it; null when a person applied."),
-			"host":                 known("The host whose processes the cell is made of, or the machine of the pool that it lives on."),
+			"host":                 known("The host whose processes the cell is made of, or the machine that it lives on."),
 			"sealed_at":            known("When the door of the cell's machine was shut, and every way in was tried and refused, RFC 3339; null for a process."),
 			"host_key_fingerprint": known("The host key that the cell's machine showed at the birth; null for a process."),
 			"status":               known("`running`, or `dead` when the sidecar has ended while others of the cell's processes run. A dead cell is replaced."),

@@ -54,6 +54,41 @@ func TestServiceDataSource(t *testing.T) {
 	})
 }
 
+func TestServiceDataSourcePublished(t *testing.T) {
+	r := newRig(t)
+	config := r.provider() + fmt.Sprintf("data \"homeostat_service\" \"it\" {\n  service = %q\n}\n", r.service)
+	value := func(check knownvalue.Check) []statecheck.StateCheck {
+		return []statecheck.StateCheck{statecheck.ExpectKnownValue("data.homeostat_service.it", tfjsonpath.New("published"), check)}
+	}
+	text, digest := knownvalue.StringExact, strings.Repeat("ab", 32)
+	published := func(p fleet.Published) func() {
+		return func() {
+			p.Bundle, p.Genome = "b", "g"
+			if _, err := r.fleet.Publish(t.Context(), r.service, p); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	is := func(store string, program knownvalue.Check) []statecheck.StateCheck {
+		return value(knownvalue.ObjectExact(map[string]knownvalue.Check{"bundle": text("b"), "genome": text("g"), "store": text(store), "program": program}))
+	}
+	program := func(url knownvalue.Check) knownvalue.Check {
+		return knownvalue.ObjectExact(map[string]knownvalue.Check{"url": url, "sha256": text(digest)})
+	}
+	resource.UnitTest(t, resource.TestCase{
+		ProtoV6ProviderFactories: factories(),
+		Steps: []resource.TestStep{
+			{Config: config, ConfigStateChecks: value(knownvalue.Null())},
+			{PreConfig: published(fleet.Published{Store: "https://h/x"}), Config: config, ConfigStateChecks: is("https://h/x", knownvalue.Null())},
+			{
+				PreConfig: published(fleet.Published{Store: "https://h/x", Program: digest}), Config: config,
+				ConfigStateChecks: is("https://h/x", program(text("https://h/x/blobs/"+digest))),
+			},
+			{PreConfig: published(fleet.Published{Store: "/srv", Program: digest}), Config: config, ConfigStateChecks: is("/srv", program(knownvalue.Null()))},
+		},
+	})
+}
+
 func TestCellsDataSource(t *testing.T) {
 	r := newRig(t)
 	config := r.provider() + fmt.Sprintf("data \"homeostat_cells\" \"them\" {\n  service = %q\n}\n", r.service)

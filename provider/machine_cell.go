@@ -66,7 +66,7 @@ func (b *machineBirth) next(err error) string {
 
 // readOnMachine finds out what has become of a cell on a machine of its own. Nobody
 // gets in there any more, so it is known by what Consul says: it is gone when it
-// has left by order, or when its machine is claimed for it no more. One that isn't
+// has left by order, or when its machine of a pool is claimed for it no more. One that isn't
 // heard may live: whether it is dead is for its service's leader to judge.
 func (s *settings) readOnMachine(ctx context.Context, state *cellModel) (gone bool, err error) {
 	service, name, incarnation := state.Service.ValueString(), state.Name.ValueString(), state.Incarnation.ValueString()
@@ -85,6 +85,9 @@ func (s *settings) readOnMachine(ctx context.Context, state *cellModel) (gone bo
 	if answer != nil && answer.Incarnation == incarnation && answer.Phase == fleet.LeaveLeft {
 		return true, nil
 	}
+	if state.Boot != nil {
+		return false, nil // whether there is a machine is told by who made it
+	}
 	hosts, err := s.fleet.Hosts(ctx)
 	if err != nil {
 		return false, err
@@ -97,8 +100,8 @@ func (s *settings) readOnMachine(ctx context.Context, state *cellModel) (gone bo
 	return true, nil
 }
 
-// readSSH is Read for such a cell.
-func (r *cellResource) readSSH(ctx context.Context, s *settings, state *cellModel, resp *resource.ReadResponse) {
+// readFromConsul is Read for such a cell.
+func (r *cellResource) readFromConsul(ctx context.Context, s *settings, state *cellModel, resp *resource.ReadResponse) {
 	gone, err := s.readOnMachine(ctx, state)
 	switch {
 	case err != nil:

@@ -85,9 +85,9 @@ func (m *sshModel) config(ctx context.Context, endpoint, id string) (remote.Conf
 
 // bring brings the content that the machine lacks, and puts the program in place.
 func (b *machineBirth) bring(ctx context.Context) error {
-	program, err := programOf(b.cached)
-	if err != nil {
-		return err
+	program := install.ProgramOf(b.cached.Genome)
+	if program == "" {
+		return fmt.Errorf("the genome of %s has no file %s, which a cell on a machine of its own runs as its sidecar", b.cached.Manifest.Service, install.Program)
 	}
 	all, err := b.cached.Blobs()
 	if err != nil {
@@ -114,16 +114,6 @@ func (b *machineBirth) bring(ctx context.Context) error {
 		return err
 	}
 	return b.machine.Run(ctx, []string{"install", "-m", "0755", install.Home + "/blobs/" + program, install.Starter}, nil, nil)
-}
-
-// programOf is the digest of the program that is to be the sidecar.
-func programOf(c *bundle.Cached) (string, error) {
-	for _, f := range c.Genome.Files {
-		if f.Path == install.Program {
-			return f.SHA256, nil
-		}
-	}
-	return "", fmt.Errorf("the genome of %s has no file %s, which a cell on a machine of its own runs as its sidecar", c.Manifest.Service, install.Program)
 }
 
 // access is what the machine will have to forget.

@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth/remote"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/install"
@@ -29,7 +30,7 @@ func (b *machineBirth) install(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	secrets, err := b.ssh.secrets(ctx)
+	secrets, err := readSecrets(ctx, b.ssh.Secrets)
 	if err != nil {
 		return err
 	}
@@ -46,21 +47,27 @@ func (b *machineBirth) install(ctx context.Context) error {
 }
 
 // await returns when the cell's own sidecar has pushed passing.
-func (b *machineBirth) await(ctx context.Context) error {
+func (b *machineBirth) await(ctx context.Context) (err error) {
+	b.member, err = b.awaitPassing(ctx, b.spec)
+	return err
+}
+
+// awaitPassing returns a cell of another machine once its own sidecar has pushed
+// passing.
+func (s *settings) awaitPassing(ctx context.Context, spec birth.Spec) (*fleet.Member, error) {
 	var last progress
 	for pause := awaitLeast; ; pause = min(pause+pause/16, awaitMost) {
-		member, err := b.roll.member(ctx, b.spec.Service, b.spec.Name)
-		if err == nil && member.Incarnation == b.spec.Incarnation && member.Health == fleet.Passing {
-			b.member = member
-			return nil
+		member, err := s.roll.member(ctx, spec.Service, spec.Name)
+		if err == nil && member.Incarnation == spec.Incarnation && member.Health == fleet.Passing {
+			return member, nil
 		}
 		if ctx.Err() == nil {
-			last = progressOf(member, err, b.spec)
+			last = progressOf(member, err, spec)
 		}
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
-			return last.stopped(ctx)
+			return nil, last.stopped(ctx)
 		}
 	}
 }

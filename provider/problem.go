@@ -16,6 +16,8 @@ type problem struct {
 	// LogPath and Log are the end of the cell's log, where there is one.
 	LogPath string
 	Log     []string
+	// Console is the end of its machine's console, where that was read.
+	Console []string
 }
 
 // String is the detail of the diagnostic.
@@ -35,6 +37,12 @@ func (p problem) String() string {
 		b.WriteString("\nLast lines of its log " + p.LogPath + ":\n")
 	}
 	for _, line := range p.Log {
+		b.WriteString("  " + line + "\n")
+	}
+	if len(p.Console) > 0 {
+		b.WriteString("\nLast lines of its machine's console:\n")
+	}
+	for _, line := range p.Console {
 		b.WriteString("  " + line + "\n")
 	}
 	return strings.TrimSuffix(b.String(), "\n")

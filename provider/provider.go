@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
 	"github.com/hashicorp/terraform-plugin-framework-validators/stringvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
+	"github.com/hashicorp/terraform-plugin-framework/function"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/provider"
 	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
@@ -17,6 +18,8 @@ import (
 
 // homeostatProvider implements provider.Provider.
 type homeostatProvider struct{ version string }
+
+var _ provider.ProviderWithFunctions = (*homeostatProvider)(nil)
 
 // New returns a function that makes the provider, as the plugin server wants it.
 func New(version string) func() provider.Provider {
@@ -160,7 +163,12 @@ func (m providerModel) unknown() string {
 
 // Resources implements provider.Provider.
 func (p *homeostatProvider) Resources(context.Context) []func() resource.Resource {
-	return []func() resource.Resource{newCellResource, newHealthCheckResource}
+	return []func() resource.Resource{newCellResource, newHealthCheckResource, newJoinResource}
+}
+
+// Functions implements provider.ProviderWithFunctions.
+func (p *homeostatProvider) Functions(context.Context) []func() function.Function {
+	return []func() function.Function{newUserDataFunction}
 }
 
 // DataSources implements provider.Provider.

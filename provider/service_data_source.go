@@ -12,7 +12,7 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 )
 
-// serviceDataSource is homeostat_service: the record.
+// serviceDataSource is homeostat_service: the record, and what is published.
 type serviceDataSource struct{ data any }
 
 // serviceModel is the data source as Terraform keeps it.
@@ -26,6 +26,8 @@ type serviceModel struct {
 	Epoch        types.Int64  `tfsdk:"epoch"`
 	Reason       types.String `tfsdk:"reason"`
 	LocalNames   types.List   `tfsdk:"local_names"`
+
+	Published *publishedModel `tfsdk:"published"`
 }
 
 func newServiceDataSource() datasource.DataSource { return &serviceDataSource{} }
@@ -62,6 +64,7 @@ func (d *serviceDataSource) Schema(_ context.Context, _ datasource.SchemaRequest
 				MarkdownDescription: "The cells of the service that were born on this host and not removed, whether or not they run. It is what a module goes by when cells exist and the record was lost.",
 				ElementType:         types.StringType, Computed: true,
 			},
+			"published": publishedAttribute(),
 		},
 	}
 }
@@ -91,7 +94,15 @@ func (d *serviceDataSource) Read(ctx context.Context, req datasource.ReadRequest
 		})
 		return
 	}
+	published, err := s.fleet.Published(ctx, model.Service.ValueString())
+	if err != nil {
+		addError(&resp.Diagnostics, "Service not read", problem{
+			Object: object, Endpoint: s.endpoint(), Cause: err.Error(), Next: "put that right and try again; nothing was changed",
+		})
+		return
+	}
 	model.tell(record)
+	model.Published = newPublished(published)
 	list, diags := types.ListValueFrom(ctx, types.StringType, append([]string{}, local...))
 	resp.Diagnostics.Append(diags...)
 	model.LocalNames = list

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/hashicorp/consul/api"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
 
@@ -24,7 +25,8 @@ const peersKeyFile = "HOMEOSTAT_PEERS_KEY_FILE"
 // settings is what the provider's block gives to resources and data sources.
 type settings struct {
 	fleet  *fleet.Client
-	peers  *peer.Keys // nil: sidecars are asked without a signature
+	consul fleet.Config // that of fleet, as the block has it
+	peers  *peer.Keys   // nil: sidecars are asked without a signature
 	births *birth.Processes
 	agents []agent
 	roll   *roll
@@ -66,7 +68,7 @@ func newSettings(ctx context.Context, m providerModel, log *slog.Logger) (*setti
 	if err != nil {
 		return nil, err
 	}
-	return &settings{fleet: client, peers: keys, births: births, agents: agents, roll: newRoll(client.Members)}, nil
+	return &settings{fleet: client, consul: cfg, peers: keys, births: births, agents: agents, roll: newRoll(client.Members)}, nil
 }
 
 // fleetConfig reads the consul attribute; what it leaves out is Consul's own
@@ -120,6 +122,20 @@ func stateDirectory(configured string, getenv func(string) string) (string, erro
 		return filepath.Join(home, ".local", "state", "homeostat", "cells"), nil
 	}
 	return "", errors.New("there is no place for the cells' folders: set state_directory, HOMEOSTAT_STATE_DIRECTORY or HOME")
+}
+
+// consulCA is the certificate by which Consul is known, empty where it is by one of
+// this machine's own.
+func (s *settings) consulCA() (string, error) {
+	file := cmp.Or(s.consul.CAFile, os.Getenv(api.HTTPCAFile))
+	if file == "" {
+		return "", nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("read Consul's certificate authority: %w", err)
+	}
+	return string(text), nil
 }
 
 // endpoint names Consul for a diagnostic.

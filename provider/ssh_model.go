@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"net"
-	"os"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -72,22 +70,6 @@ func (m *sshModel) host(endpoint string) sshHostModel {
 		}
 	}
 	return sshHostModel{}
-}
-
-// secrets reads the content of the secrets' files.
-func (m *sshModel) secrets(ctx context.Context) (map[string]string, error) {
-	files := map[string]string{}
-	if diags := m.Secrets.ElementsAs(ctx, &files, false); diags.HasError() {
-		return nil, asError(diags)
-	}
-	for name, file := range files {
-		content, err := os.ReadFile(file)
-		if err != nil {
-			return nil, fmt.Errorf("read the secret %s: %w", name, err)
-		}
-		files[name] = string(content)
-	}
-	return files, nil
 }
 
 // principals are whom a certificate is for.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth/boot"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/door"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/install"
 )
@@ -15,20 +16,25 @@ import (
 // machineCommand is what births run on a machine, as root: over SSH the provider
 // does, at a first boot the user data.
 var machineCommand = command{
-	name: "machine", args: "install|shut|remove|release|claim", hidden: true,
+	name: "machine", args: "install|boot|shut|remove|release|claim", hidden: true,
 	summary: "make a cell of this machine, or take it off again; births call this",
-	note: "install reads a request in JSON from its input and says on its output what it does. shut takes away the access by which\n" +
-		"the birth got in. remove takes the cell off, release then makes the machine nobody's, and claim shows whose it is.",
+	note: "install reads a request in JSON from its input and says on its output what it does. boot joins by the order in a file,\n" +
+		"fetches what is published and installs it; a machine that can't become its cell in time it powers off. shut takes away the\n" +
+		"access by which the birth got in. remove takes the cell off, release then makes the machine nobody's, and claim shows whose it is.",
 	flags: func(fs *flag.FlagSet) func(context.Context, stdio, []string) error {
 		var s settings
 		s.defineLog(fs, "warn")
+		order := fs.String("order", "", "the `file` with the order for boot; it is removed once it is read")
 		return func(ctx context.Context, std stdio, args []string) error {
 			if len(args) != 1 {
-				return misused("name one of install, shut, remove, release and claim")
+				return misused("name one of install, boot, shut, remove, release and claim")
 			}
 			log, err := s.logger(std.Err)
 			if err != nil {
 				return err
+			}
+			if args[0] == "boot" {
+				return bootMachine(ctx, install.This(log), *order)
 			}
 			return onMachine(ctx, std, install.This(log), args[0])
 		}
@@ -56,7 +62,16 @@ func onMachine(ctx context.Context, std stdio, m *install.Machine, verb string) 
 		}
 		return json.NewEncoder(std.Out).Encode(c)
 	}
-	return misused("there is no %q: name one of install, shut, remove, release and claim", verb)
+	return misused("there is no %q: name one of install, boot, shut, remove, release and claim", verb)
+}
+
+// bootMachine makes a cell of a machine at its first boot, or powers it off.
+func bootMachine(ctx context.Context, m *install.Machine, order string) error {
+	if order == "" {
+		return misused("boot needs the file with its order: -order FILE")
+	}
+	n := &boot.Newborn{Machine: m, PowerOff: boot.PowerOff, Console: boot.Console, Log: m.Log}
+	return n.Boot(ctx, order)
 }
 
 // requestLimit is the most that a request may have, in bytes.

@@ -12,6 +12,7 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/bundle"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/install"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 )
 
@@ -230,14 +231,14 @@ func (u *publisher) one(ctx context.Context, s *policy.Service, b *bundle.Bundle
 			return fmt.Errorf("%w\nNothing was published. Write it into a folder with homeostat publish -into FOLDER %s, copy what is there to %s, and publish again", err, s.Name, u.store)
 		}
 		say(u.std.Out, "%s: %s serves all of it", s.Name, u.store)
-		return u.announce(ctx, s, b.Digest(), b.Manifest.Genome)
+		return u.announce(ctx, s, b.Digest(), b.Genome)
 	}
 	stored, err := u.store.Put(ctx, b)
 	if err != nil {
 		return err
 	}
 	say(u.std.Out, "%s: stored %s, %d of them new (%d bytes)", s.Name, plural(stored.Files, "file"), stored.New, stored.Bytes)
-	return u.announce(ctx, s, b.Digest(), b.Manifest.Genome)
+	return u.announce(ctx, s, b.Digest(), b.Genome)
 }
 
 // again publishes a bundle that was published before.
@@ -253,16 +254,22 @@ func (u *publisher) again(ctx context.Context, s *policy.Service, digest string)
 		say(u.std.Out, "%s: bundle %s, genome %s (not published: -dry-run)", s.Name, digest, short(m.Genome))
 		return nil
 	}
-	return u.announce(ctx, s, digest, m.Genome)
-}
-
-// announce says in Consul what is published, and on the terminal what follows.
-func (u *publisher) announce(ctx context.Context, s *policy.Service, digest, genome string) error {
-	p, err := u.fleet.Publish(ctx, s.Name, fleet.Published{Bundle: digest, Genome: genome, Store: u.store.String(), By: whoAmI()})
+	genome, err := u.store.Genome(ctx, m.Genome)
 	if err != nil {
 		return err
 	}
-	say(u.std.Out, "%s: published bundle %s, genome %s", s.Name, digest, short(genome))
+	return u.announce(ctx, s, digest, genome)
+}
+
+// announce says in Consul what is published, and on the terminal what follows.
+func (u *publisher) announce(ctx context.Context, s *policy.Service, digest string, genome bundle.Genome) error {
+	p, err := u.fleet.Publish(ctx, s.Name, fleet.Published{
+		Bundle: digest, Genome: genome.Digest(), Store: u.store.Address(), Program: install.ProgramOf(genome), By: whoAmI(),
+	})
+	if err != nil {
+		return err
+	}
+	say(u.std.Out, "%s: published bundle %s, genome %s", s.Name, digest, short(genome.Digest()))
 	if s.Renew.AtOnce > 0 {
 		say(u.std.Out, "Its leader renews cells of another genome, %d at a time; homeostat status %s shows how far it is.", s.Renew.AtOnce, s.Name)
 	}

@@ -24,6 +24,7 @@ type bucket struct {
 	core           minio.Core
 	transport      *http.Transport
 	bucket, prefix string
+	query          url.Values // which S3, as far as it isn't what all take
 }
 
 // amazon is where S3 is, unless something else is named.
@@ -43,14 +44,21 @@ func newBucket(at policy.Store) (*bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &bucket{transport: newTransport(), bucket: at.Bucket, prefix: at.Prefix}
+	b := &bucket{transport: newTransport(), bucket: at.Bucket, prefix: at.Prefix, query: url.Values{}}
+	if endpoint != amazon {
+		b.query.Set("endpoint", endpoint)
+	}
+	region := cmp.Or(at.Region, os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION"))
+	if region != "" {
+		b.query.Set("region", region)
+	}
 	client, err := minio.New(u.Host, &minio.Options{
 		Creds: credentials.NewChainCredentials([]credentials.Provider{
 			&credentials.EnvAWS{}, &credentials.FileAWSCredentials{},
 			&credentials.IAM{Client: &http.Client{Timeout: 5 * time.Second}},
 		}),
 		Secure:     u.Scheme == "https",
-		Region:     cmp.Or(at.Region, os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION")),
+		Region:     region,
 		Transport:  b.transport,
 		MaxRetries: 1, // who asks tries again
 	})
@@ -62,6 +70,13 @@ func newBucket(at policy.Store) (*bucket, error) {
 }
 
 func (b *bucket) String() string { return "s3://" + path.Join(b.bucket, b.prefix) }
+
+func (b *bucket) address() string {
+	if len(b.query) == 0 {
+		return b.String()
+	}
+	return b.String() + "?" + b.query.Encode()
+}
 
 func (b *bucket) rest() { b.transport.CloseIdleConnections() }
 

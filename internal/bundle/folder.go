@@ -22,6 +22,8 @@ func newFolder(path string) (folder, error) {
 
 func (f folder) String() string { return string(f) }
 
+func (f folder) address() string { return string(f) }
+
 func (f folder) path(name string) string { return filepath.Join(string(f), filepath.FromSlash(name)) }
 
 func (f folder) rest() {}

@@ -22,6 +22,7 @@ func (nowhere) open(context.Context, string, int64) (*piece, error) { return nil
 func (nowhere) size(context.Context, string) (int64, error)         { return 0, errNowhere }
 func (nowhere) put(context.Context, string, int64, io.Reader) error { return errNowhere }
 func (nowhere) rest()                                               {}
+func (nowhere) address() string                                     { return "" }
 func (nowhere) String() string                                      { return "what was brought here" }
 
 var errNowhere = fmt.Errorf("it was not brought here: %w", fs.ErrNotExist)

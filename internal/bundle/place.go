@@ -22,6 +22,8 @@ type place interface {
 	put(ctx context.Context, name string, size int64, from io.Reader) error
 	// rest lets go of connections that nobody uses.
 	rest()
+	// address names the place so that it can be opened in another environment.
+	address() string
 	String() string
 }
 

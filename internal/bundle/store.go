@@ -42,6 +42,10 @@ func OpenStore(address string) (*Store, error) {
 // String is where the store is.
 func (s *Store) String() string { return s.place.String() }
 
+// Address names the store so that it can be opened in another environment: with the
+// S3 that this environment says. Credentials are never in it.
+func (s *Store) Address() string { return s.place.address() }
+
 // ReadOnly reports whether nothing can be put into the store from here.
 func (s *Store) ReadOnly() bool {
 	_, web := s.place.(*web)
@@ -135,6 +139,19 @@ func (s *Store) Manifest(ctx context.Context, digest string) (Manifest, error) {
 		return m, fmt.Errorf("bundle %s in %s isn't whole: %w", digest, s, err)
 	}
 	return m, nil
+}
+
+// Genome reads a genome by its digest.
+func (s *Store) Genome(ctx context.Context, digest string) (Genome, error) {
+	if err := CheckDigest(digest); err != nil {
+		return Genome{}, err
+	}
+	defer s.place.rest()
+	text, err := s.small(ctx, blobName(digest))
+	if err != nil {
+		return Genome{}, fmt.Errorf("read genome %s from %s: %w", digest, s, err)
+	}
+	return ParseGenome(text, digest)
 }
 
 // small reads an object that can't be large.

@@ -58,6 +58,8 @@ func stayThere(to *http.Request, via []*http.Request) error {
 
 func (w *web) String() string { return w.base.String() }
 
+func (w *web) address() string { return w.String() }
+
 func (w *web) rest() { w.client.CloseIdleConnections() }
 
 func (w *web) put(_ context.Context, _ string, _ int64, _ io.Reader) error { return ErrReadOnly }

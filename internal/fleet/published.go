@@ -16,8 +16,11 @@ type Published struct {
 	// genome alone.
 	Bundle string `json:"bundle"`
 	Genome string `json:"genome"`
-	// Store is where the bundle is, as the policy's bundle has it.
+	// Store is where the bundle is, so that it can be opened anywhere.
 	Store string `json:"store,omitempty"`
+	// Program is the digest of the file of the genome that a machine runs as its
+	// sidecar; empty where it has none.
+	Program string `json:"program,omitempty"`
 	// Before is the bundle that was published before this one: the way back.
 	Before string `json:"before,omitempty"`
 	// At is when, By who published it; At is filled in.

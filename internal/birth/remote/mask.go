@@ -55,3 +55,7 @@ func (m mask) cut(text string) string {
 	text = m.apply(text)
 	return text[:max(0, len(text)-m.longest)] + "..."
 }
+
+// Masked returns a text without the secrets in it, and without their forms in JSON
+// and base64.
+func Masked(text string, secrets []string) string { return newMask(secrets).apply(text) }

@@ -1,0 +1,183 @@
+package boot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+)
+
+// lookEvery is how often each of the two looks what the other has said.
+const lookEvery = time.Second
+
+// Receive waits for the machine that comes with the ticket, hands it its secrets,
+// and returns when that reports that the cell is installed. told, which may be nil,
+// gets each step once, and a line for each contact that was ignored.
+//
+// Receive may be repeated after it was cut: the machine that was answered is
+// answered again, and no other. While Consul is away it waits. Its errors are
+// ErrUnknown and ErrExpired, and the cause of ctx with what the machine said last.
+func Receive(ctx context.Context, c *fleet.Client, t Ticket, secrets map[string]string, told func(Progress)) error {
+	if err := t.check(); err != nil {
+		return err
+	}
+	if told == nil {
+		told = func(Progress) {}
+	}
+	d := &desk{c: c, ticket: t, id: t.ID(), secrets: secrets, told: told, ignored: map[string]string{}}
+	for {
+		done, err := d.look(ctx)
+		switch {
+		case done && err == nil:
+			return nil
+		case errors.Is(err, ErrUnknown), errors.Is(err, ErrExpired), errors.Is(err, fleet.ErrTooLarge), errors.Is(err, fleet.ErrDenied):
+			return fmt.Errorf("receive %s: %w", t.Cell(), err)
+		case ctx.Err() == nil:
+			d.trouble = err
+		}
+		select {
+		case <-ctx.Done():
+			return d.ended(context.Cause(ctx))
+		case <-time.After(lookEvery):
+		}
+	}
+}
+
+// desk is where one machine is waited for.
+type desk struct {
+	c       *fleet.Client
+	ticket  Ticket
+	id      string
+	secrets map[string]string
+	told    func(Progress)
+
+	contact string            // who was answered
+	seen    int               // steps that were told
+	last    *Progress         // the last of them
+	ignored map[string]string // why, by contact
+	trouble error             // of the last look
+}
+
+// look looks once at what was said, and says what there is to say.
+func (d *desk) look(ctx context.Context) (done bool, err error) {
+	note, err := d.c.Ticket(ctx, d.id)
+	if err != nil {
+		return false, err
+	}
+	if note == nil {
+		return false, ErrUnknown
+	}
+	if note.DoneAt != nil {
+		return true, d.c.ClearJoin(ctx, d.id)
+	}
+	mails, err := d.c.JoinMails(ctx, d.id)
+	if err != nil {
+		return false, err
+	}
+	slices.SortFunc(mails, func(a, b fleet.JoinMail) int { return int(a.Index) - int(b.Index) })
+	for _, m := range mails {
+		if contact, ok := strings.CutPrefix(m.Name, helloMail); ok {
+			if err := d.meet(ctx, &note, contact, m.Text, mails); err != nil {
+				return false, err
+			}
+		}
+	}
+	if stateOf(note, time.Now()) == Expired {
+		return false, ErrExpired
+	}
+	d.contact = note.Contact
+	return d.hear(ctx, mails)
+}
+
+// meet answers a contact if it is the one to be answered.
+func (d *desk) meet(ctx context.Context, note **fleet.BootTicket, contact string, text []byte, mails []fleet.JoinMail) error {
+	h, err := readHello(d.ticket, contact, text)
+	if err != nil {
+		d.ignore(contact, fmt.Sprintf("a contact is ignored: %v", err))
+		return nil
+	}
+	if (*note).Contact == "" && !time.Now().After((*note).Until) {
+		if *note, err = d.c.AdmitContact(ctx, d.id, contact); err != nil {
+			return err
+		}
+		if (*note).Contact == contact {
+			d.tell(Progress{Step: fmt.Sprintf("machine %s (%s) has come with the ticket", h.Host, h.Machine), At: time.Now()})
+		}
+	}
+	if (*note).Contact != contact {
+		if (*note).Contact != "" {
+			d.ignore(contact, fmt.Sprintf("a second machine, %s (%s), came with the ticket and gets nothing", h.Host, h.Machine))
+		}
+		return nil
+	}
+	if slices.ContainsFunc(mails, func(m fleet.JoinMail) bool { return m.Name == answerMail+contact }) {
+		return nil
+	}
+	sealed, err := seal(d.ticket, h, d.secrets)
+	if err != nil {
+		return err
+	}
+	return d.c.PostJoin(ctx, d.id, answerMail+contact, sealed)
+}
+
+// hear tells what the machine has reported since.
+func (d *desk) hear(ctx context.Context, mails []fleet.JoinMail) (done bool, err error) {
+	k := slices.IndexFunc(mails, func(m fleet.JoinMail) bool { return d.contact != "" && m.Name == progressMail+d.contact })
+	if k < 0 {
+		return false, nil
+	}
+	r, err := readReport(d.ticket.progressKey(d.contact), mails[k].Text)
+	if err != nil {
+		return false, err
+	}
+	for k, step := range r.Steps {
+		if r.First+k >= d.seen {
+			d.seen = r.First + k + 1
+			d.tell(step)
+		}
+		done = done || step.Done
+	}
+	if !done {
+		return false, nil
+	}
+	if err := d.c.FinishTicket(ctx, d.id); err != nil {
+		return false, err
+	}
+	return true, d.c.ClearJoin(ctx, d.id)
+}
+
+func (d *desk) tell(p Progress) {
+	d.last = &p
+	d.told(p)
+}
+
+// ignore tells once of a contact that gets nothing.
+func (d *desk) ignore(contact, why string) {
+	if _, told := d.ignored[contact]; told {
+		return
+	}
+	d.ignored[contact] = why
+	d.told(Progress{Step: why, At: time.Now()})
+}
+
+// ended says how far a machine was when nobody waits for it any more.
+func (d *desk) ended(cause error) error {
+	text := "no machine has come with the ticket"
+	switch {
+	case d.last != nil:
+		text = fmt.Sprintf("the machine said last, at %s: %s", d.last.At.UTC().Format(time.RFC3339), d.last)
+	case d.contact != "":
+		text = "a machine has come with the ticket and has said nothing since"
+	}
+	for _, why := range d.ignored {
+		text += "; " + why
+	}
+	if d.trouble != nil {
+		text += fmt.Sprintf("; Consul could not be asked: %v", d.trouble)
+	}
+	return fmt.Errorf("receive %s: %w; %s", d.ticket.Cell(), cause, text)
+}

@@ -1,0 +1,77 @@
+package boot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/install"
+)
+
+// Newborn is the machine that this runs on, until it is a cell.
+type Newborn struct {
+	Machine *install.Machine
+	// PowerOff ends the machine for good.
+	PowerOff func(context.Context) error
+	// Console says a line where whoever looks at the machine from outside sees it.
+	Console func(line string)
+	Log     *slog.Logger
+}
+
+var (
+	errDeadline = errors.New("its time is over")
+	errOccupied = errors.New("a cell lives here already, which isn't touched")
+)
+
+// lastWord is how long a machine that ends itself tries to say why in Consul.
+const lastWord = 10 * time.Second
+
+// Boot makes the cell of the machine that the order's file says. It goes on where
+// an earlier call was cut, whatever cut it, as long as the order's deadline isn't
+// over. When it returns nil the cell is installed and nothing else of the birth is
+// left, or the machine is being powered off: since nobody waits for it, because its
+// ticket is used, expired or revoked, or its time over. A machine on which a cell
+// lives is never powered off.
+func (n *Newborn) Boot(ctx context.Context, orderFile string) error {
+	l, err := n.begin(orderFile)
+	if err != nil {
+		return err
+	}
+	if l == nil {
+		return n.finish(ctx)
+	}
+	bounded, cancel := context.WithDeadlineCause(ctx, l.Order.Deadline, errDeadline)
+	defer cancel()
+	err = l.run(bounded)
+	switch {
+	case err == nil:
+		return n.finish(ctx)
+	case ctx.Err() != nil:
+		return fmt.Errorf("become %s: %w", l.cell(), context.Cause(ctx))
+	}
+	return n.end(ctx, l, err)
+}
+
+// end has the machine power itself off, unless something lives on it.
+func (n *Newborn) end(ctx context.Context, l *life, why error) error {
+	why = fmt.Errorf("this machine has not become %s of service %s: %w", l.cell(), l.Order.Ticket.Service, why)
+	n.Console(why.Error())
+	claim, err := n.Machine.Claim()
+	if err != nil || claim != nil && (claim.ID() != l.cell() || claim.Phase != install.Installing) {
+		return errors.Join(why, errOccupied, err)
+	}
+	word, cancel := context.WithTimeout(ctx, lastWord)
+	defer cancel()
+	l.report(word, Progress{Step: "power off", Error: l.mask(why.Error())})
+	n.Console("nobody waits for it, so it is powered off")
+	if err := n.PowerOff(ctx); err != nil {
+		return fmt.Errorf("power off: %w", err)
+	}
+	return nil
+}
+
+// at is where a path of the machine is.
+func (n *Newborn) at(path string) string { return filepath.Join(n.Machine.Root, path) }

@@ -1,0 +1,8 @@
+# Begins what was written above, in a unit where there is systemd.
+if [ -d /run/systemd/system ]; then
+  systemctl daemon-reload
+  systemctl enable homeostat-boot.service
+  systemctl start --no-block homeostat-boot.service
+else
+  exec /bin/sh /var/lib/homeostat/boot/start
+fi

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth/boot"
+)
+
+// bootModel is the attribute boot.
+type bootModel struct {
+	Join    *bootJoinModel `tfsdk:"join"`
+	Machine types.String   `tfsdk:"machine"`
+	Secrets types.Map      `tfsdk:"secrets"`
+	Console types.List     `tfsdk:"console"`
+}
+
+// bootJoinModel is what of a homeostat_join the birth needs.
+type bootJoinModel struct {
+	Incarnation types.String `tfsdk:"incarnation"`
+	Token       types.String `tfsdk:"token"`
+}
+
+// bootTicket is the ticket that the cell's machine comes with.
+func (m *cellModel) bootTicket() boot.Ticket {
+	return boot.Ticket{
+		Service: m.Service.ValueString(), Name: m.Name.ValueString(),
+		Incarnation: m.Boot.Join.Incarnation.ValueString(), Token: m.Boot.Join.Token.ValueString(),
+	}
+}
+
+// console is the command that prints the machine's console, nil for none.
+func (m *bootModel) console(ctx context.Context) (command []string) {
+	if !m.Console.IsNull() {
+		m.Console.ElementsAs(ctx, &command, false) // the schema has checked it
+	}
+	return command
+}
+
+// readSecrets reads the content of the secrets' files.
+func readSecrets(ctx context.Context, all types.Map) (map[string]string, error) {
+	files := map[string]string{}
+	if diags := all.ElementsAs(ctx, &files, false); diags.HasError() {
+		return nil, asError(diags)
+	}
+	for name, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("read the secret %s: %w", name, err)
+		}
+		files[name] = string(content)
+	}
+	return files, nil
+}
