@@ -11,7 +11,8 @@ import (
 // guardianScript is the program of the guardian: it is told on its standard
 // input which process groups live, and when that pipe closes, which it does
 // however the writer ends, it kills those that are left and removes the
-// directory they worked in, and the control groups of machines. Signals meant
+// directory they worked in, and the control groups of machines with all that
+// still runs in them. Signals meant
 // for the test are not for it.
 const guardianScript = `
 trap '' HUP INT QUIT TERM
@@ -39,6 +40,7 @@ for group in $groups; do
     sleep 0.1
   done
 done
+{ [ -z "$cgroup" ] || echo 1 >"$cgroup/cgroup.kill"; } 2>/dev/null # before Linux 5.14 there is none
 tries=0 # dead servers that nobody has collected may have used them all
 while [ -n "$cgroup" ] && [ -d "$cgroup" ] && [ $tries -lt 100 ]; do
   find "$cgroup" -depth -type d -exec rmdir -- {} + 2>/dev/null && break

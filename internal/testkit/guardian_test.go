@@ -20,6 +20,8 @@ func TestMain(m *testing.M) {
 		Main(m)
 	case "machines", "booting", "ending":
 		panic(abandonMachines(how))
+	case "place":
+		panic(abandonPlace())
 	default:
 		abandon(how)
 	}

@@ -3,7 +3,6 @@ package testkit
 import (
 	"bufio"
 	"context"
-	_ "embed" // the machine's scripts
 	"errors"
 	"fmt"
 	"net"
@@ -13,16 +12,9 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit/machine"
 )
-
-//go:embed machine/network.sh
-var networkScript string
-
-//go:embed machine/boot.sh
-var bootScript string
-
-//go:embed machine/letin.sh
-var letInScript string
 
 // MachineSpec is what a machine is started as.
 type MachineSpec struct {
@@ -112,34 +104,24 @@ func (m *Machine) make(ctx context.Context) error {
 	return nil
 }
 
-// program is the way into a machine: through the switch's mount namespace, where
-// disks in memory are, into namespaces of its own.
+// program is the way into a machine.
 func (m *Machine) program() program {
 	n := m.net
-	gate := strconv.Itoa(n.box.PID())
 	keys, authority := strings.Join(m.spec.AuthorizedKeys, "\n"), m.spec.UserCA
 	if m.spec.LateKey {
 		keys, authority = "", ""
 	}
-	return program{command: []string{
-		"nsenter", "--target", gate, "--mount", "unshare", "--net", "--mount", "sh", "-c", networkScript, "sh",
-		gate, m.port(), m.Address() + "/24", m.mac(), bootScript,
-		m.Name(), n.root, m.box.directory, n.cgroups, filepath.Join(n.cgroup, strconv.Itoa(m.number)),
-		letInScript, m.spec.User, keys, authority,
-	}}
+	return program{command: machine.Boot{
+		Switch: n.box.PID(), Port: m.port(), Address: m.Address() + "/24", MAC: m.mac(),
+		Name: m.Name(), Root: n.root, Directory: m.box.directory,
+		Cgroups: n.cgroups, Cgroup: filepath.Join(n.cgroup, strconv.Itoa(m.number)),
+		User: m.spec.User, Keys: keys, Authority: authority,
+	}.Command()}
 }
 
-// writeSeed writes what cloud-init reads in place of a cloud's metadata.
+// writeSeed writes what cloud-init is given.
 func (m *Machine) writeSeed() error {
-	dir := filepath.Join(m.box.directory, "seed")
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return fmt.Errorf("write the user data: %w", err)
-	}
-	meta := fmt.Sprintf("instance-id: i-%s\nlocal-hostname: %s\n", filepath.Base(m.box.directory), m.Name())
-	return errors.Join(
-		os.WriteFile(filepath.Join(dir, "meta-data"), []byte(meta), 0o644),
-		os.WriteFile(filepath.Join(dir, "user-data"), []byte(m.spec.UserData), 0o644),
-	)
+	return machine.WriteSeed(m.box.directory, "i-"+filepath.Base(m.box.directory), m.Name(), []byte(m.spec.UserData))
 }
 
 // Name is the machine's host name.
@@ -191,7 +173,7 @@ func (m *Machine) answers(ctx context.Context) error {
 func (m *Machine) Close() error {
 	err := m.box.Kill()
 	if m.box.data != "" && err == nil {
-		err = removeCgroup(m.cgroupPath())
+		err = machine.RemoveCgroup(m.cgroupPath())
 	}
 	err = errors.Join(err, m.box.Close())
 	m.net.dismiss(m)

@@ -3,15 +3,15 @@ package testkit
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit/machine"
 )
 
 // Exec runs a command on the machine as root without entering it by its door, to
@@ -50,41 +50,15 @@ func (m *Machine) Path(path string) (string, error) {
 
 // LetIn gives a machine of which the keys are late its keys and its authority.
 func (m *Machine) LetIn(ctx context.Context) error {
-	_, err := m.Exec(ctx, "sh", "-c", letInScript, "sh", m.spec.User, strings.Join(m.spec.AuthorizedKeys, "\n"), m.spec.UserCA)
+	_, err := m.Exec(ctx, machine.LetIn(m.spec.User, strings.Join(m.spec.AuthorizedKeys, "\n"), m.spec.UserCA)...)
 	return err
 }
 
-// first is the machine's first process, as it is known here: the one that has the
-// id 1 two namespaces further down than what started it.
+// first is the machine's first process, as it is known here.
 func (m *Machine) first() (int, error) {
-	box := m.box.PID()
-	depth := len(namespaceIDs(box)) + 2
-	for _, pid := range family(box) {
-		ids := namespaceIDs(pid)
-		if len(ids) != depth || ids[depth-1] != "1" {
-			continue
-		}
-		// Before it is systemd it is a part of nspawn, and not in its place.
-		if program, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); err == nil && filepath.Base(program) == "systemd" {
-			return pid, nil
-		}
-	}
-	return 0, fmt.Errorf("find the first process of machine %s: %w", m.Name(), errMachineOff)
-}
-
-var errMachineOff = errors.New("it is off, or hasn't begun to boot")
-
-// namespaceIDs are the ids of a process, from this process's namespace down to
-// its own.
-func namespaceIDs(pid int) []string {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	first, err := machine.First(family(m.box.PID()))
 	if err != nil {
-		return nil // it ended meanwhile
+		return 0, fmt.Errorf("find the first process of machine %s: %w", m.Name(), err)
 	}
-	for line := range strings.Lines(string(status)) {
-		if ids, found := strings.CutPrefix(line, "NSpid:"); found {
-			return strings.Fields(ids)
-		}
-	}
-	return nil
+	return first, nil
 }

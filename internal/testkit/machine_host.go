@@ -11,9 +11,11 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit/machine"
 )
 
-//go:embed machine/probe.sh
+//go:embed machine_probe.sh
 var machineProbe string
 
 // machineHost is what decides whether a host can hold machines.
@@ -53,46 +55,8 @@ func machineNeeds(ctx context.Context) error {
 	if out, err := probe.CombinedOutput(); err != nil {
 		return fmt.Errorf("try namespaces, an overlay and a bridge: %w: %s", err, bytes.TrimSpace(out))
 	}
-	_, _, err = cgroupHere()
+	_, _, err = machine.CgroupHere()
 	return err
-}
-
-// cgroupHere is where the tree of control groups is mounted, and this process's
-// place in it. Machines have theirs below it, and so are held to its limits.
-func cgroupHere() (mount, place string, err error) {
-	mounts, err := os.ReadFile("/proc/self/mounts")
-	own, ownErr := os.ReadFile("/proc/self/cgroup")
-	if err := errors.Join(err, ownErr); err != nil {
-		return "", "", fmt.Errorf("find the control groups: %w", err)
-	}
-	if mount, place, err = cgroupIn(string(mounts), string(own)); err != nil {
-		return "", "", err
-	}
-	try, err := os.MkdirTemp(filepath.Join(mount, place), "homeostat-testkit-")
-	if err != nil {
-		return "", "", fmt.Errorf("make a control group: %w", err)
-	}
-	return mount, place, os.Remove(try)
-}
-
-// cgroupIn reads /proc/self/mounts and /proc/self/cgroup for version 2 of
-// control groups, which may be there beside version 1.
-func cgroupIn(mounts, own string) (mount, place string, err error) {
-	for line := range strings.Lines(mounts) {
-		if fields := strings.Fields(line); len(fields) > 2 && fields[2] == "cgroup2" {
-			mount = fields[1]
-			break
-		}
-	}
-	for line := range strings.Lines(own) {
-		if path, found := strings.CutPrefix(line, "0::"); found {
-			place = strings.TrimSpace(path)
-		}
-	}
-	if mount == "" || place == "" {
-		return "", "", errors.New("version 2 of control groups is not mounted")
-	}
-	return mount, place, nil
 }
 
 // installPackages installs those packages whose programs are missing, which

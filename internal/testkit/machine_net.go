@@ -2,22 +2,18 @@ package testkit
 
 import (
 	"context"
-	_ "embed" // the switch's script
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"syscall"
 	"testing"
-	"time"
-)
 
-//go:embed machine/switch.sh
-var switchScript string
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit/machine"
+)
 
 // MachineNet is a network with machines in it: a bridge in a network namespace,
 // with one link to where the test runs. No namespace has a name, and each is held
@@ -110,10 +106,7 @@ func (n *MachineNet) start(ctx context.Context) error {
 		return err
 	}
 	n.box.program = func() program {
-		return program{command: []string{
-			"unshare", "--net", "--mount", "sh", "-c", switchScript, "sh",
-			n.device(), strconv.Itoa(os.Getpid()), n.Gateway() + "/24",
-		}}
+		return program{command: machine.Switch{Device: n.device(), Home: os.Getpid(), Address: n.Gateway() + "/24"}.Command()}
 	}
 	return n.box.Start(ctx)
 }
@@ -121,17 +114,24 @@ func (n *MachineNet) start(ctx context.Context) error {
 // placeCgroup names the network's control group, below one of this process's
 // that the guardian removes.
 func (n *MachineNet) placeCgroup() error {
-	mount, place, err := cgroupHere()
+	mount, all, err := sweptCgroup()
+	n.cgroups, n.cgroup = mount, filepath.Join(all, filepath.Base(n.box.directory))
+	return err
+}
+
+// sweptCgroup names the control group of all machines of this process, below
+// where such groups are mounted. The guardian removes it.
+func sweptCgroup() (mount, path string, err error) {
+	mount, place, err := machine.CgroupHere()
 	if err != nil {
-		return err
+		return "", "", err
 	}
 	g, err := guard()
 	if err != nil {
-		return err
+		return "", "", err
 	}
-	all := filepath.Join(place, filepath.Base(g.directory))
-	n.cgroups, n.cgroup = mount, filepath.Join(all, filepath.Base(n.box.directory))
-	return g.tell("sweep", filepath.Join(mount, all))
+	path = filepath.Join(place, filepath.Base(g.directory))
+	return mount, path, g.tell("sweep", filepath.Join(mount, path))
 }
 
 // device is the link's name on the test's side.
@@ -215,7 +215,7 @@ func (n *MachineNet) Close() error {
 	}
 	errs = append(errs, n.box.Close())
 	if n.cgroup != "" {
-		errs = append(errs, removeCgroup(n.cgroups+n.cgroup))
+		errs = append(errs, machine.RemoveCgroup(n.cgroups+n.cgroup))
 	}
 	errs = append(errs, n.awaitGone(), giveBack(n.names))
 	n.names = nil
@@ -228,44 +228,10 @@ func (n *MachineNet) awaitGone() error {
 	if !n.subnet.IsValid() {
 		return nil
 	}
-	return within(killLimit, func() error {
+	return machine.Within(killLimit, func() error {
 		if _, err := os.Stat(filepath.Join("/sys/class/net", n.device())); err == nil {
 			return fmt.Errorf("link %s is still there", n.device())
 		}
 		return nil
 	})
-}
-
-// removeCgroup removes a control group and those below it, once the kernel has
-// let go of their last processes.
-func removeCgroup(path string) error {
-	return within(killLimit, func() error {
-		var all []string
-		err := filepath.WalkDir(path, func(dir string, entry os.DirEntry, err error) error {
-			if err == nil && entry.IsDir() {
-				all = append(all, dir)
-			}
-			return err
-		})
-		if errors.Is(err, os.ErrNotExist) {
-			return nil
-		}
-		for k := len(all) - 1; k >= 0 && err == nil; k-- {
-			err = os.Remove(all[k])
-		}
-		return err
-	})
-}
-
-// within waits for what the kernel does by itself in a moment, also when whoever
-// asked for it has no time left.
-func within(limit time.Duration, condition func() error) error {
-	deadline := time.Now().Add(limit)
-	for {
-		err := condition()
-		if err == nil || time.Now().After(deadline) {
-			return err
-		}
-		time.Sleep(pollInterval)
-	}
 }

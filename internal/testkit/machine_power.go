@@ -8,12 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
-)
 
-// What systemd as the first process takes for orders; SIGRTMIN is 34 to it.
-const (
-	orderPowerOff = syscall.Signal(34 + 4)
-	orderReboot   = syscall.Signal(34 + 5)
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit/machine"
 )
 
 // powerLimit is how long a machine may take to shut down: systemd gives each
@@ -46,7 +42,7 @@ func (m *Machine) PowerOff(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := syscall.Kill(first, orderPowerOff); err != nil {
+	if err := syscall.Kill(first, machine.PowerOff); err != nil {
 		return fmt.Errorf("power off machine %s: %w", m.Name(), err)
 	}
 	return Poll(ctx, powerLimit, func(context.Context) error {
@@ -64,7 +60,7 @@ func (m *Machine) Reboot(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := syscall.Kill(before, orderReboot); err != nil {
+	if err := syscall.Kill(before, machine.Reboot); err != nil {
 		return fmt.Errorf("reboot machine %s: %w", m.Name(), err)
 	}
 	err = Poll(ctx, powerLimit, func(context.Context) error {

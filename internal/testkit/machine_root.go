@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-//go:embed machine/root.sh
+//go:embed machine_root.sh
 var machineRootScript string
 
 // machineRootLimit is how long the making may take; the mirror is the slow part.

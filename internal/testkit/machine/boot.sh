@@ -17,7 +17,7 @@ mount -t overlay machine -o lowerdir=/run/root,upperdir=$disk/upper,workdir=$dis
 if ! [ -e $disk/made ]; then
   printf '%s\n' "$name" >$new/etc/hostname
   printf '127.0.0.1 localhost\n127.0.1.1 %s\n' "$name" >$new/etc/hosts
-  cp /run/machine/host_keys/* $new/etc/ssh/
+  ! [ -d /run/machine/host_keys ] || cp /run/machine/host_keys/* $new/etc/ssh/
   [ -s /run/machine/seed/user-data ] || : >$new/etc/cloud/cloud-init.disabled
   if [ "$user" != root ]; then
     chroot $new id -u "$user" >/dev/null 2>&1 || chroot $new useradd --create-home --shell /bin/bash "$user"
