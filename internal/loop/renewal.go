@@ -66,11 +66,12 @@ func (l *Leader) mutants(v view) []string {
 }
 
 // surge is how many more cells there are than the law wants, because others are
-// renewed; below zero where one had to go first.
+// renewed; below zero where one had to go first. The mark of a cell that is being
+// taken away is still there, and counts no more: the order for it has paid it off.
 func (l *Leader) surge(v view) int {
 	n := l.record.Surge
-	for _, mark := range v.leaving {
-		if mark.Reason == forRenewal {
+	for name, mark := range v.leaving {
+		if mark.Reason == forRenewal && slices.Contains(l.cells(), name) {
 			n--
 		}
 	}
