@@ -177,6 +177,7 @@ func (l *Leader) close(ctx context.Context, r result) {
 	l.memory.Changes = append(l.memory.Changes, change{
 		At:        l.Now(),
 		Delta:     born - len(removed) - len(r.order.Replace),
+		Renewal:   r.order.Renews(),
 		Destroyed: len(removed) + len(r.order.Replace),
 	})
 	ended := append(removed, r.order.Replace...)
