@@ -91,7 +91,7 @@ func (l *Leader) renew(w *wish, v view) string {
 	}
 	w.Renew = min(pace, len(mutants))
 	if l.halted() {
-		return fmt.Sprintf("the renewal is stopped: %s; publish another genome, or the one before", l.record.Halt.Reason)
+		return fmt.Sprintf("the renewal is stopped: %s; publish another genome, or the one before%s", l.record.Halt.Reason, l.wayBack(v))
 	}
 	staying := without(l.cells(), w.Leaving)
 	more := len(staying) - w.Desired
@@ -127,6 +127,14 @@ func (l *Leader) passing(v view, names []string) bool {
 
 func (l *Leader) halted() bool {
 	return l.record.Halt != nil && l.record.Halt.Genome == l.record.Genome
+}
+
+// wayBack is how to publish what was published before, where something was.
+func (l *Leader) wayBack(v view) string {
+	if v.published == nil || v.published.Before == "" {
+		return ""
+	}
+	return fmt.Sprintf(": homeostat publish -digest %s %s", v.published.Before, l.Service.Name)
 }
 
 // stillborn stops the renewal when newcomers of the genome that is brought in
