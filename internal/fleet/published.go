@@ -21,7 +21,8 @@ type Published struct {
 	// Program is the digest of the file of the genome that a machine runs as its
 	// sidecar; empty where it has none.
 	Program string `json:"program,omitempty"`
-	// Before is the bundle that was published before this one: the way back.
+	// Before is the bundle that was published before this one: the way back. One
+	// whose cells didn't come to live is none; then it is the one before that.
 	Before string `json:"before,omitempty"`
 	// At is when, By who published it; At is filled in.
 	At time.Time `json:"at"`
@@ -47,12 +48,11 @@ func (c *Client) Publish(ctx context.Context, service string, p Published) (Publ
 	if err != nil {
 		return p, fmt.Errorf("%s: %w", what, err)
 	}
-	p.At = c.cfg.Now().UTC()
-	if was != nil && was.Bundle != p.Bundle {
-		p.Before = was.Bundle
-	} else if was != nil {
-		p.Before = was.Before
+	record, _, err := c.Record(ctx, service)
+	if err != nil && !errors.Is(err, ErrNoRecord) {
+		return p, fmt.Errorf("%s: %w", what, err)
 	}
+	p.At, p.Before = c.cfg.Now().UTC(), wayBack(was, record, p.Bundle)
 	if err := p.check(); err != nil {
 		return p, fmt.Errorf("%s: %w", what, err)
 	}
@@ -69,6 +69,22 @@ func (c *Client) Publish(ctx context.Context, service string, p Published) (Publ
 		err = fmt.Errorf("%s: somebody else published at the same time: %w", what, ErrConflict)
 	}
 	return p, err
+}
+
+// wayBack is the bundle to go back to from one that is published now.
+func wayBack(was *Published, record *Record, bundle string) string {
+	if was == nil {
+		return ""
+	}
+	failed := record != nil && record.Halt != nil && record.Halt.Genome == was.Genome
+	back := was.Bundle
+	if failed || back == bundle {
+		back = was.Before
+	}
+	if back == bundle {
+		return "" // it is the way back itself
+	}
+	return back
 }
 
 // Published returns what is published for a service, nil where nothing is.

@@ -46,11 +46,20 @@ type Order struct {
 	Add    []Newborn `json:"add,omitempty"`
 	Remove []string  `json:"remove,omitempty"`
 	// Replace are cells whose name stays and whose instance is made anew.
-	Replace []string  `json:"replace,omitempty"`
-	Reason  string    `json:"reason"`
-	Placed  time.Time `json:"placed"`
+	Replace []string `json:"replace,omitempty"`
+	// Surge is how many of the cells added are there only while others are
+	// renewed; below zero, of those removed.
+	Surge  int       `json:"surge,omitempty"`
+	Reason string    `json:"reason"`
+	Placed time.Time `json:"placed"`
 	// Expected is when it should have landed.
 	Expected time.Time `json:"expected"`
+}
+
+// Renews reports whether an order does nothing but renew cells: the count that
+// the law wants stays.
+func (o Order) Renews() bool {
+	return o.Surge != 0 && len(o.Add)-len(o.Replace)-len(o.Remove) == o.Surge
 }
 
 // Halt says that cells of a genome didn't come to live, so that no more of it are

@@ -147,7 +147,7 @@ func (l *Leader) notCarriedOut(ctx context.Context, r result) {
 		if !slices.Contains(l.failed, n.Name) {
 			l.failed = append(l.failed, n.Name)
 		}
-		l.stillborn([]string{n.Name}, "its birth failed: "+cause(r.err))
+		l.stillborn([]string{n.Name}, "its birth failed: "+causes(r.err))
 	}
 	l.close(ctx, r)
 }
@@ -177,6 +177,7 @@ func (l *Leader) close(ctx context.Context, r result) {
 	l.memory.Changes = append(l.memory.Changes, change{
 		At:        l.Now(),
 		Delta:     born - len(removed) - len(r.order.Replace),
+		Renewal:   r.order.Renews(),
 		Destroyed: len(removed) + len(r.order.Replace),
 	})
 	ended := append(removed, r.order.Replace...)
@@ -233,6 +234,27 @@ func cause(err error) string {
 	var all []string
 	for _, d := range command.Diagnostics {
 		all = append(all, d.Summary)
+	}
+	slices.Sort(all)
+	return strings.Join(slices.Compact(all), "; ")
+}
+
+// causes is cause for people: what the provider of our cells names as the cause
+// stands in the place of the summary. The rest of its detail is in the log.
+func causes(err error) string {
+	var command *act.CommandError
+	if !errors.As(err, &command) || len(command.Diagnostics) == 0 {
+		return cause(err)
+	}
+	var all []string
+	for _, d := range command.Diagnostics {
+		text := d.Summary
+		for line := range strings.Lines(d.Detail) {
+			if named, ok := strings.CutPrefix(line, "Cause:"); ok {
+				text += ": " + strings.TrimSpace(named)
+			}
+		}
+		all = append(all, text)
 	}
 	slices.Sort(all)
 	return strings.Join(slices.Compact(all), "; ")

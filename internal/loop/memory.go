@@ -26,6 +26,8 @@ type memory struct {
 type change struct {
 	At    time.Time `json:"at"`
 	Delta int       `json:"delta"`
+	// Renewal says that cells were only renewed, at the same count.
+	Renewal bool `json:"renewal,omitempty"`
 	// Destroyed counts the cells that the order took away, replaced ones
 	// included.
 	Destroyed int `json:"destroyed"`
@@ -46,15 +48,19 @@ func (m *memory) prune(now time.Time) {
 }
 
 // counts returns how many changes landed in the last hour, how many of them
-// lowered the count, and how many cells they destroyed.
+// lowered the count, and how many cells they destroyed. Only to the last does
+// it matter that cells were renewed.
 func (m *memory) counts(now time.Time) (changes, downs, destroyed int) {
 	m.prune(now)
 	for _, c := range m.Changes {
+		destroyed += c.Destroyed
+		if c.Renewal {
+			continue
+		}
 		changes++
 		if c.Delta < 0 {
 			downs++
 		}
-		destroyed += c.Destroyed
 	}
 	return changes, downs, destroyed
 }

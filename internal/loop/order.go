@@ -21,13 +21,14 @@ func (l *Leader) place(ctx context.Context, s step, reason string) error {
 	if !l.roster().Named {
 		next.Names = nil
 	}
+	surge := s.Surge - next.Surge
 	next.Surge = s.Surge
 	unborn, leaving := l.unfinished(s)
 	next.Orders = []fleet.Order{{
 		ID:     fmt.Sprintf("%d-%d", l.lease.Epoch(), now.UnixMilli()),
 		Epoch:  l.lease.Epoch(),
 		Add:    append(unborn, l.newborns(s, reason)...),
-		Remove: append(leaving, s.Remove...), Replace: s.Replace,
+		Remove: append(leaving, s.Remove...), Replace: s.Replace, Surge: surge,
 		Reason: reason, Placed: now, Expected: now.Add(l.birthTime()),
 	}}
 	next.Decision = &fleet.Note{At: now, Code: l.last.Code, Reason: reason, Desired: l.last.Desired}

@@ -66,11 +66,12 @@ func (l *Leader) mutants(v view) []string {
 }
 
 // surge is how many more cells there are than the law wants, because others are
-// renewed; below zero where one had to go first.
+// renewed; below zero where one had to go first. The mark of a cell that is being
+// taken away is still there, and counts no more: the order for it has paid it off.
 func (l *Leader) surge(v view) int {
 	n := l.record.Surge
-	for _, mark := range v.leaving {
-		if mark.Reason == forRenewal {
+	for name, mark := range v.leaving {
+		if mark.Reason == forRenewal && slices.Contains(l.cells(), name) {
 			n--
 		}
 	}
@@ -90,7 +91,7 @@ func (l *Leader) renew(w *wish, v view) string {
 	}
 	w.Renew = min(pace, len(mutants))
 	if l.halted() {
-		return fmt.Sprintf("the renewal is stopped: %s; publish another genome, or the one before", l.record.Halt.Reason)
+		return fmt.Sprintf("the renewal is stopped: %s; publish another genome, or the one before%s", l.record.Halt.Reason, l.wayBack(v))
 	}
 	staying := without(l.cells(), w.Leaving)
 	more := len(staying) - w.Desired
@@ -126,6 +127,14 @@ func (l *Leader) passing(v view, names []string) bool {
 
 func (l *Leader) halted() bool {
 	return l.record.Halt != nil && l.record.Halt.Genome == l.record.Genome
+}
+
+// wayBack is how to publish what was published before, where something was.
+func (l *Leader) wayBack(v view) string {
+	if v.published == nil || v.published.Before == "" {
+		return ""
+	}
+	return fmt.Sprintf(": homeostat publish -digest %s %s", v.published.Before, l.Service.Name)
 }
 
 // stillborn stops the renewal when newcomers of the genome that is brought in

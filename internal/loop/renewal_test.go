@@ -3,6 +3,7 @@ package loop
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -20,6 +21,7 @@ type renewing struct {
 	members map[string]fleet.Health
 	genomes map[string]string
 	leaving map[string]fleet.Leaving
+	placed  fleet.Order // the last order
 }
 
 // newRenewing has n cells of the genome "old", of which "new" was published.
@@ -48,8 +50,9 @@ func (r *renewing) view() view {
 }
 
 // beat goes once round, for a law that wants n cells. Cells born are not well
-// before their time.
+// before their time, and the mark of one that goes is there until it is gone.
 func (r *renewing) beat(n int) (trouble string) {
+	maps.DeleteFunc(r.leaving, func(name string, _ fleet.Leaving) bool { return !slices.Contains(r.l.record.Names, name) })
 	v := r.view()
 	r.l.seen = v
 	w := wish{Desired: n, Decided: n, Held: len(r.l.record.Names), Max: r.l.Service.Max, Births: 99, Destroys: 99}
@@ -60,7 +63,7 @@ func (r *renewing) beat(n int) (trouble string) {
 	}
 	trouble = r.l.renew(&w, v)
 	s := r.l.roster().step(w, func(names []string) []string { return r.l.leaverOrder(names, v) })
-	for _, name := range slices.Concat(s.TakeBack, s.Remove) {
+	for _, name := range s.TakeBack {
 		delete(r.leaving, name)
 	}
 	for i, name := range s.Mark {
@@ -72,11 +75,13 @@ func (r *renewing) beat(n int) (trouble string) {
 	if !s.orders() {
 		return trouble
 	}
+	r.placed = fleet.Order{Remove: s.Remove, Surge: s.Surge - r.l.record.Surge}
 	for _, name := range s.Remove {
 		delete(r.members, name)
 	}
 	for _, name := range s.Add {
 		r.members[name], r.genomes[name] = fleet.Critical, r.l.record.Genome
+		r.placed.Add = append(r.placed.Add, fleet.Newborn{Name: name})
 	}
 	r.l.record.Names, r.l.record.Next, r.l.record.Surge = s.Names, s.Next, s.Surge
 	return trouble
@@ -94,7 +99,8 @@ func (r *renewing) serving() int {
 }
 
 // Whatever the bounds and the pace: never fewer than min serve, never more than
-// max exist, the law isn't told of it, and in the end no mutant is left.
+// max exist, the law isn't told of it, no order counts as a change of the count,
+// and in the end no mutant is left.
 func TestRenewalKeepsTheBounds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		most := rapid.IntRange(2, 9).Draw(t, "max")
@@ -111,9 +117,12 @@ func TestRenewalKeepsTheBounds(t *testing.T) {
 				t.Fatal(trouble)
 			}
 			v := r.view()
-			ordered := len(r.l.record.Names) - len(r.leaving) - r.l.surge(v)
+			ordered := len(without(r.l.record.Names, slices.Collect(maps.Keys(r.leaving)))) - r.l.surge(v)
 			if r.serving() < least || len(r.l.record.Names) > most || ordered != n {
 				t.Fatalf("%d serve (%d before), %d exist, the law sees %d; want at least %d, at most %d, %d\n%+v", r.serving(), before, len(r.l.record.Names), ordered, least, most, n, r.l.record)
+			}
+			if len(r.placed.Add)+len(r.placed.Remove) > 0 && !r.placed.Renews() {
+				t.Fatalf("it counts as a change: %+v", r.placed)
 			}
 			for name := range r.members {
 				if r.members[name] == fleet.Critical && rapid.Bool().Draw(t, "well") {
@@ -166,5 +175,23 @@ func TestHaltedRenewalKeepsTheOld(t *testing.T) {
 	}
 	if want := []string{"api-1", "api-2", "api-3"}; !slices.Equal(r.l.record.Names, want) {
 		t.Errorf("left are %v, want %v", r.l.record.Names, want)
+	}
+}
+
+// An order that renews is no change of the count, but takes cells away; one that
+// also brings a cell for the load is both.
+func TestRenewalIsNoChange(t *testing.T) {
+	now := time.Unix(10000, 0)
+	var m memory
+	for _, o := range []fleet.Order{
+		{Add: []fleet.Newborn{{Name: "api-4"}}, Surge: 1},
+		{Remove: []string{"api-1"}, Surge: -1},
+		{Add: []fleet.Newborn{{Name: "api-5"}, {Name: "api-6"}}, Surge: 1},
+		{Remove: []string{"api-2"}},
+	} {
+		m.Changes = append(m.Changes, change{At: now, Delta: len(o.Add) - len(o.Remove), Destroyed: len(o.Remove), Renewal: o.Renews()})
+	}
+	if changes, downs, destroyed := m.counts(now); changes != 2 || downs != 1 || destroyed != 2 {
+		t.Errorf("%d changes, %d of them down, %d destroyed; want 2, 1, 2", changes, downs, destroyed)
 	}
 }

@@ -24,6 +24,7 @@ const maxPage = 8 << 20
 // fetcher gets pages, no faster from one host than the limit allows.
 type fetcher struct {
 	client   *http.Client
+	agent    string // what it calls itself to web servers
 	within   scope
 	rate     rate.Limit // requests a second and host
 	patience time.Duration
@@ -32,7 +33,7 @@ type fetcher struct {
 	limits map[string]*rate.Limiter
 }
 
-func newFetcher(within scope, perSecond float64, patience time.Duration) *fetcher {
+func newFetcher(agent string, within scope, perSecond float64, patience time.Duration) *fetcher {
 	return &fetcher{
 		client: &http.Client{
 			Timeout: 30 * time.Second,
@@ -40,6 +41,7 @@ func newFetcher(within scope, perSecond float64, patience time.Duration) *fetche
 			// and fetched once, however many lead there.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
+		agent:    agent,
 		within:   within,
 		rate:     rate.Limit(perSecond),
 		patience: patience,
@@ -78,7 +80,7 @@ func (f *fetcher) try(ctx context.Context, at *url.URL) (store.Page, error) {
 	if err != nil {
 		return page, backoff.Permanent(err)
 	}
-	request.Header.Set("User-Agent", "homeostat-example-crawler")
+	request.Header.Set("User-Agent", f.agent)
 	request.Header.Set("Accept", "text/html, application/xhtml+xml, */*;q=0.1")
 	response, err := f.client.Do(request)
 	if err != nil {

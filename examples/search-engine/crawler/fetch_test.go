@@ -26,7 +26,7 @@ func fetchFrom(t *testing.T, server *httptest.Server, path string, patience time
 	if err != nil {
 		t.Fatal(err)
 	}
-	page, err := newFetcher(within, 1000, patience).fetch(t.Context(), at)
+	page, err := newFetcher("test", within, 1000, patience).fetch(t.Context(), at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestFetchWithoutAnswerIsStatus0(t *testing.T) {
 }
 
 func TestEachHostHasItsOwnLimit(t *testing.T) {
-	f := newFetcher(scope{}, 2, time.Second)
+	f := newFetcher("test", scope{}, 2, time.Second)
 	first := f.limit("a")
 	if f.limit("a") != first || f.limit("b") == first {
 		t.Error("limits are not one for each host")

@@ -34,6 +34,7 @@ type settings struct {
 	group    string
 	api      string
 	scope    string
+	agent    string
 	workers  int
 	rate     float64
 	pageCost time.Duration
@@ -48,6 +49,7 @@ func main() {
 	flag.StringVar(&s.group, "group", "crawlers", "consumer group")
 	flag.StringVar(&s.api, "api", "api", "service in Consul, or host:port, that stores pages")
 	flag.StringVar(&s.scope, "scope", "", "only URLs that begin with this one are crawled, such as http://host/docs/")
+	flag.StringVar(&s.agent, "agent", strings.TrimSpace("homeostat-example-crawler "+os.Getenv("HOMEOSTAT_CELL")), "what it calls itself to web servers")
 	flag.IntVar(&s.workers, "workers", 4, "pages worked on at once")
 	flag.Float64Var(&s.rate, "rate", 100, "requests a second to one host, by this cell")
 	flag.DurationVar(&s.pageCost, "page-cost", 50*time.Millisecond, "time that analysing a page takes beside the real work")
@@ -84,7 +86,7 @@ func run(ctx context.Context, s settings) error {
 		return err
 	}
 	crawler := &crawler{
-		fetcher:  newFetcher(within, s.rate, s.patience),
+		fetcher:  newFetcher(s.agent, within, s.rate, s.patience),
 		courier:  courier,
 		pageCost: s.pageCost,
 		metrics:  newMetrics(),
