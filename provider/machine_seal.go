@@ -143,6 +143,9 @@ func (b *machineBirth) takeOff(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = machine.Close() }() // it was closed for this
+	if err := machine.Doubt(ctx); err != nil {
+		return err
+	}
 	for _, verb := range []string{"remove", "release"} {
 		err := machine.Run(ctx, []string{"sh", "-c", "test ! -x " + install.Starter + " || exec " + install.Starter + " machine " + verb}, nil, nil)
 		if err != nil {
