@@ -30,6 +30,7 @@ type machineBirth struct {
 	cached    *bundle.Cached
 	host      fleet.Host
 	config    remote.Config
+	secrets   map[string]string
 	machine   *remote.Machine
 	member    *fleet.Member
 	// begun is set once the machine may hold something of the cell, shut once its

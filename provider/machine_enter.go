@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -35,6 +37,11 @@ func (b *machineBirth) dial(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// Read before anything runs there, so that none of it is ever told.
+	if b.secrets, err = b.ssh.secrets(ctx); err != nil {
+		return err
+	}
+	config.Secrets = slices.Collect(maps.Values(b.secrets))
 	b.config = config
 	b.machine, err = remote.Dial(ctx, config)
 	return err

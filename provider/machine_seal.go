@@ -29,13 +29,9 @@ func (b *machineBirth) install(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	secrets, err := b.ssh.secrets(ctx)
-	if err != nil {
-		return err
-	}
 	request, err := json.Marshal(install.Request{
 		Service: b.spec.Service, Name: b.spec.Name, Incarnation: b.spec.Incarnation, Bundle: b.spec.Bundle,
-		Address: b.config.Host, Environment: b.spec.Identity(), Secrets: secrets, Door: access, Reuse: b.ssh.Reuse.ValueBool(),
+		Address: b.config.Host, Environment: b.spec.Identity(), Secrets: b.secrets, Door: access, Reuse: b.ssh.Reuse.ValueBool(),
 	})
 	if err != nil {
 		return err
