@@ -232,6 +232,9 @@ func (b *machineBirth) takeOff(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = machine.Close() }() // it was opened for this
+	if err := machine.Doubt(ctx); err != nil {
+		return err
+	}
 	return takeOff(ctx, machine, b.cell())
 }
 

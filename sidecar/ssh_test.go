@@ -153,7 +153,7 @@ file "/usr/local/bin/homeostat" {
 }
 
 // newKey returns a private key in PEM and its public line.
-func newKey(t *testing.T) (private, public string) {
+func newKey(t testing.TB) (private, public string) {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {

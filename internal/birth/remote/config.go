@@ -3,8 +3,8 @@
 // there, and afterwards proves that nobody gets in any more.
 //
 // It expects of the machine no more than a Debian without extras has: sshd, a
-// POSIX shell, coreutils, findutils, tar, and sudo where it doesn't get in as
-// root. It leaves out what is installed there and how the door is shut, which
+// POSIX shell, coreutils, findutils, grep, sed, tar, and sudo where it doesn't get
+// in as root. It leaves out what is installed there and how the door is shut, which
 // are the work of programs that run on the machine.
 //
 // Authentication by certificates that live for minutes follows OpenSSH's

@@ -21,16 +21,20 @@ type mask struct {
 	longest  int
 }
 
-// newMask masks each secret as it is, as it stands in JSON and in base64, and
-// each of its lines, since output is seen line by line.
+// newMask masks each secret as it is, without the blanks around it that a file's
+// end often has, as it stands in JSON and in base64, and each of its lines, since
+// output is seen line by line.
 func newMask(secrets []string) mask {
 	var forms []string
 	for _, secret := range secrets {
-		if secret == "" {
+		bare := strings.TrimSpace(secret)
+		if bare == "" {
 			continue
 		}
-		quoted, _ := json.Marshal(secret) // a string can always be marshalled
-		forms = append(forms, secret, strings.Trim(string(quoted), `"`), base64.StdEncoding.EncodeToString([]byte(secret)))
+		for _, form := range slices.Compact([]string{secret, bare}) {
+			quoted, _ := json.Marshal(form) // a string can always be marshalled
+			forms = append(forms, form, strings.Trim(string(quoted), `"`), base64.StdEncoding.EncodeToString([]byte(form)))
+		}
 		if lines := strings.Split(secret, "\n"); len(lines) > 1 {
 			forms = append(forms, slices.DeleteFunc(lines, func(line string) bool { return len(line) < shortLine })...)
 		}

@@ -40,3 +40,17 @@ func TestMaskOfCutText(t *testing.T) {
 		}
 	}
 }
+
+func TestMaskOfFiles(t *testing.T) {
+	m := newMask([]string{"short\n", "-----BEGIN-----\nthe first line\nthe second\n-----END-----\n", " \n"})
+	for text, want := range map[string]string{
+		"the token is short":               "the token is ***",
+		"cat: the first line":              "cat: ***",
+		"echo -----BEGIN----- and the end": "echo *** and the end",
+		"nothing of it":                    "nothing of it",
+	} {
+		if got := m.apply(text); got != want {
+			t.Errorf("%q is masked as %q, not %q", text, got, want)
+		}
+	}
+}

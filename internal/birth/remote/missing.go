@@ -3,6 +3,7 @@ package remote
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	_ "embed" // the scripts
 	"fmt"
@@ -31,14 +32,14 @@ var digestPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
 const smallBlob = 64 << 10
 
 // Missing returns those blobs that the machine doesn't have. What it has is read
-// there and must have the digest it is named by. It takes one round trip.
+// there and must have the digest it is named by, unless it was read since the
+// machine has booted and not been touched after it. It takes one round trip.
 func (m *Machine) Missing(ctx context.Context, blobs []Blob) ([]Blob, error) {
 	if err := checkBlobs(blobs); err != nil || len(blobs) == 0 {
 		return nil, err
 	}
-	input := strings.NewReader(strings.Join(batches(blobs), "\n") + "\n")
 	limit := int64(1<<16 + 256*len(blobs))
-	output, err := m.script(ctx, input, limit, digestScript+missingScript, blobsDirectory)
+	output, err := m.script(ctx, strings.NewReader(batches(blobs)), limit, digestScript+missingScript, blobsDirectory)
 	if err != nil {
 		return nil, m.failed(ctx, "look for blobs", err)
 	}
@@ -52,25 +53,28 @@ func (m *Machine) Missing(ctx context.Context, blobs []Blob) ([]Blob, error) {
 	return slices.DeleteFunc(unique(blobs), func(b Blob) bool { return there[b.SHA256] }), nil
 }
 
-// together is how many small blobs one process reads: its answer, of 132 bytes for
-// each, is below what a pipe takes in one piece from several at a time (PIPE_BUF,
-// 4096 bytes on Linux).
-const together = 30
+// Doubt has everything on the machine be read again when the next one asks what is
+// missing, as after an installation that failed.
+func (m *Machine) Doubt(ctx context.Context) error {
+	_, err := m.script(ctx, strings.NewReader(""), 0, `rm -f "$1/.read"`, blobsDirectory)
+	return m.failed(ctx, "doubt what is there", err)
+}
 
-// batches are lines of digests: one of each large blob, some of small ones.
-func batches(blobs []Blob) []string {
-	var lines, small []string
-	for _, b := range unique(blobs) {
+// batches is a list of digests, a line each: large ones, a dot, small ones. The
+// largest comes first, so that the processor which reads it begins with it. Of the
+// small ones thirty are one process's work: its answer, of 132 bytes for each, is
+// below what a pipe takes in one piece from several at a time (PIPE_BUF, 4096 bytes
+// on Linux).
+func batches(blobs []Blob) string {
+	var large, small strings.Builder
+	for _, b := range largestFirst(blobs) {
+		to := &small
 		if b.Size >= smallBlob {
-			lines = append(lines, b.SHA256)
-		} else {
-			small = append(small, b.SHA256)
+			to = &large
 		}
+		to.WriteString(b.SHA256 + "\n")
 	}
-	for batch := range slices.Chunk(small, together) {
-		lines = append(lines, strings.Join(batch, " "))
-	}
-	return lines
+	return large.String() + ".\n" + small.String()
 }
 
 // checkBlobs refuses what is no digest, since it would become a file's name.
@@ -91,4 +95,11 @@ func unique(blobs []Blob) []Blob {
 		seen[b.SHA256] = true
 		return again
 	})
+}
+
+// largestFirst returns each blob once.
+func largestFirst(blobs []Blob) []Blob {
+	sorted := unique(blobs)
+	slices.SortStableFunc(sorted, func(a, b Blob) int { return cmp.Compare(b.Size, a.Size) })
+	return sorted
 }

@@ -31,6 +31,7 @@ check() {
 	if { is "$1" "$1.part" && ln "$1.part" "$1" 2>/dev/null; } || is "$1" "$1" ||
 		{ is "$1" "$1.part" && mv "$1.part" "$1" 2>/dev/null; }; then
 		rm -f "$1.part"
+		marks "$1" >>.read 2>/dev/null
 		say ok "$1"
 	else
 		[ "${size:-0}" -lt "$2" ] || rm -f "$1.part"
@@ -54,6 +55,7 @@ unpack() {
 	set -- "$pack"/*
 	if [ -e "$1" ]; then
 		said=$(mv "$@" . 2>&1) || fail "$said"
+		marks $(printf '%s\n' "$answers" | sed -n 's/^ok //p') >>.read 2>/dev/null
 	fi
 	rmdir "$pack"
 	say "$answers"

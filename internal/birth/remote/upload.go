@@ -1,7 +1,6 @@
 package remote
 
 import (
-	"cmp"
 	"context"
 	_ "embed" // the script
 	"errors"
@@ -105,8 +104,7 @@ func (u *upload) run(ctx context.Context, m *Machine, blobs []Blob) ([]Blob, err
 // send writes what the machine doesn't have, largest first: so the last ones to
 // be checked there are the ones soonest done.
 func (u *upload) send(w io.Writer, blobs []Blob, there map[string]int64) error {
-	large := slices.Clone(blobs)
-	slices.SortStableFunc(large, func(a, b Blob) int { return cmp.Compare(b.Size, a.Size) })
+	large := largestFirst(blobs)
 	first := slices.IndexFunc(large, func(b Blob) bool { return b.Size < smallBlob })
 	var small []Blob
 	if first >= 0 {

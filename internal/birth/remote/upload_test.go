@@ -91,6 +91,52 @@ func TestMissingReadsWhatIsThere(t *testing.T) {
 	hasAll(t, s, c, blobs)
 }
 
+// TestMissingReadsOnce has what was read not be read again, until somebody has
+// touched it, or it is doubted.
+func TestMissingReadsOnce(t *testing.T) {
+	noLeaks(t)
+	s := testkit.SSHD(t, testkit.SSHDOptions{Users: []string{"birth"}})
+	m, c := dial(t, let(t, s, "birth")), content{}
+	blobs := []Blob{c.add(1 << 20), c.add(10), c.add(2 << 20), c.add(20)}
+	if err := m.Upload(t.Context(), blobs, c.open, nil); err != nil {
+		t.Fatal(err)
+	}
+	read := onMachine(t, s, ".read")
+	brought, err := os.ReadFile(read)
+	if err != nil || strings.Count(string(brought), "\n") != len(blobs) {
+		t.Fatalf("noted when they came: %v\n%s", err, brought)
+	}
+	missing := func(what string, want ...Blob) {
+		t.Helper()
+		got, err := m.Missing(t.Context(), blobs)
+		if err != nil || !slices.Equal(got, want) {
+			t.Fatalf("%s: missing %v, not %v; %v", what, got, want, err)
+		}
+	}
+	missing("all is there")
+	if again, err := os.ReadFile(read); err != nil || string(again) != string(brought) {
+		t.Errorf("they were read again: %v\n%s\nbefore\n%s", err, again, brought)
+	}
+	// The same size and the same time: whoever changes a file can set both.
+	for _, b := range blobs[:2] {
+		out, err := s.Exec(t.Context(), "sh", "-c", `cd "$0" && touch -r "$1" t && printf x | dd of="$1" conv=notrunc status=none && touch -r t "$1" && rm t`, blobsDirectory, b.SHA256)
+		if err != nil {
+			t.Fatal(out)
+		}
+	}
+	missing("two were touched", blobs[:2]...)
+	// Marks that say they were read right are what is gone by, until all is doubted.
+	forge := `cd "$0" && for f in "$@"; do find "$f" -printf "$(cat /proc/sys/kernel/random/boot_id) %f %s %T@ %C@ %i\n"; done >>.read`
+	if out, err := s.Exec(t.Context(), "sh", "-c", forge, blobsDirectory, blobs[0].SHA256, blobs[1].SHA256); err != nil {
+		t.Fatal(out)
+	}
+	missing("two were forged")
+	if err := m.Doubt(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	missing("all is doubted", blobs[:2]...)
+}
+
 func TestUploadRefusesNames(t *testing.T) {
 	m := &Machine{}
 	for _, name := range []string{"", "../../etc/passwd", strings.Repeat("A", 64), "$(reboot)"} {

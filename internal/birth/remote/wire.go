@@ -14,6 +14,7 @@ type wire struct {
 func (w *wire) Read(b []byte) (int, error) {
 	n, err := w.Conn.Read(b)
 	w.read.Add(int64(n))
+	w.confirm()
 	return n, err
 }
 
