@@ -56,15 +56,7 @@ func (n *leading) tree(ctx context.Context, s *policy.Service, genome string) (b
 
 // fetched gets what is published, and makes sure that nothing else lies with it.
 func (n *leading) fetched(ctx context.Context, s *policy.Service, p *fleet.Published) (*leading, *bundle.Cached, error) {
-	if n.policy.Bundle == "" {
-		return nil, nil, fmt.Errorf("bundle %s of %s is published and isn't what lies here, and the policy here names no store: "+
-			"add bundle to it, or put the published files here", p.Bundle, s.Name)
-	}
-	store, err := n.store()
-	if err != nil {
-		return nil, nil, err
-	}
-	got, err := store.Fetch(ctx, p.Bundle, n.cache(s))
+	got, err := n.fetch(ctx, s, p)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -81,6 +73,40 @@ func (n *leading) fetched(ctx context.Context, s *policy.Service, p *fleet.Publi
 			p.Bundle, got.Tree, list(there.Differences(got.Manifest)))
 	}
 	return g, got, nil
+}
+
+// fetch gets a bundle from the store that the policy here names, or from the one
+// that it was published to: the policy may have moved to another with it. Wherever
+// it comes from, its digest says whether it is what was published.
+func (n *leading) fetch(ctx context.Context, s *policy.Service, p *fleet.Published) (*bundle.Cached, error) {
+	var stores []*bundle.Store
+	var failures []error
+	if n.policy.Bundle != "" {
+		store, err := n.store()
+		if err != nil {
+			return nil, err
+		}
+		stores = append(stores, store)
+	}
+	if p.Store != "" && (len(stores) == 0 || stores[0].Address() != p.Store) {
+		store, err := bundle.OpenStore(p.Store)
+		if err != nil {
+			return nil, err
+		}
+		stores = append(stores, store)
+	}
+	for _, store := range stores {
+		got, err := store.Fetch(ctx, p.Bundle, n.cache(s))
+		if err == nil {
+			return got, nil
+		}
+		failures = append(failures, err)
+	}
+	if len(stores) == 0 {
+		return nil, fmt.Errorf("bundle %s of %s is published and isn't what lies here, and neither the policy here nor what is published names a store: "+
+			"add bundle to it, or put the published files here", p.Bundle, s.Name)
+	}
+	return nil, errors.Join(failures...)
 }
 
 // cache is where what is fetched is kept: where the policy here was laid out from,

@@ -68,6 +68,9 @@ func onMachine(ctx context.Context, std stdio, m *install.Machine, verb string, 
 		}
 		return m.Remove(ctx)
 	case "release":
+		if life != nil {
+			return m.ReleaseCell(ctx, life.id)
+		}
 		return m.Release(ctx)
 	case "claim":
 		c, err := m.Claim()

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/door"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/install"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/loop"
@@ -107,10 +108,23 @@ func (n *node) makeCell(std stdio, o runOptions) error {
 		Version: o.version, Log: n.leading.log, Now: time.Now,
 	}
 	if n.machine != nil {
-		cfg.Leave = func(ctx context.Context) error { return n.machine.RemoveCell(ctx, identity.ID()) }
+		cfg.Leave = func(ctx context.Context, o fleet.LeaveOrder) error { return n.machine.Leave(ctx, o.ID(), o.Reuse) }
+		cfg.Door = n.door
 	}
 	n.cell = loop.NewCell(cfg)
 	return nil
+}
+
+// door is what to say of the access by which the birth got into the machine.
+func (n *node) door() string {
+	c, err := n.machine.Claim()
+	if err != nil || c == nil || c.Door == nil {
+		return ""
+	}
+	if shut, err := door.IsShut(*c.Door); err != nil || !shut {
+		return fleet.DoorOpen
+	}
+	return fleet.DoorShut
 }
 
 // madeOf is the machine that this very cell was made of; nil for one that is a
@@ -192,6 +206,11 @@ func (n *node) stander(s *policy.Service, guest bool) *loop.Stander {
 		Ready: func(ctx context.Context) (err error) {
 			g, err = n.leading.ground(ctx, s)
 			return err
+		},
+		Unready: func(why string) {
+			if n.cell != nil {
+				n.cell.Unready(s.Name, why)
+			}
 		},
 		Lead: func(ctx context.Context, lease *fleet.Lease, yield func([]fleet.Member) bool) error {
 			if err := g.current(ctx, s.Name); err != nil {

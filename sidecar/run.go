@@ -90,7 +90,7 @@ func (s *settings) run(ctx context.Context, std stdio, o runOptions) error {
 		err = fmt.Errorf("serve vitals on %s: %w", n.listener.Addr(), err)
 	case err = <-n.ended:
 		if errors.Is(err, loop.ErrLeft) {
-			err = n.machine.Release(ctx)
+			err = n.machine.ReleaseCell(ctx, n.cell.Identity.ID())
 		}
 	}
 	stopLeading()

@@ -115,7 +115,13 @@ func (m *Machine) install(ctx context.Context, r Request, progress func(string))
 // Release makes the machine nobody's, once its cell has left. What may be used by
 // the next one, content by its digest, stays where the door was opened again. It
 // may be repeated.
-func (m *Machine) Release(ctx context.Context) error {
+func (m *Machine) Release(ctx context.Context) error { return m.release(ctx, "") }
+
+// ReleaseCell is Release for one life of a cell. A machine that another one has taken
+// since is left alone.
+func (m *Machine) ReleaseCell(ctx context.Context, id string) error { return m.release(ctx, id) }
+
+func (m *Machine) release(ctx context.Context, id string) error {
 	if _, err := os.Stat(m.path(Home)); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -130,6 +136,8 @@ func (m *Machine) Release(ctx context.Context) error {
 		return err
 	case c == nil:
 		return removeEmpty(m.path(Home))
+	case id != "" && c.ID() != id:
+		return nil
 	case c.Phase != Left:
 		return fmt.Errorf("release the machine: cell %s is on it still (%s)", c.ID(), c.Phase)
 	}

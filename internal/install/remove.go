@@ -16,13 +16,19 @@ import (
 // Release drops it, so that whoever waits can be told in between. It may be
 // repeated, and goes on where it was cut. Called from within the cell's own
 // sidecar it leaves that running, which then has to end.
-func (m *Machine) Remove(ctx context.Context) error { return m.remove(ctx, "") }
+func (m *Machine) Remove(ctx context.Context) error { return m.remove(ctx, "", nil) }
 
 // RemoveCell is Remove for one life of a cell, "<name>.<incarnation>". It is
 // ErrOccupied if the machine holds another one.
-func (m *Machine) RemoveCell(ctx context.Context, id string) error { return m.remove(ctx, id) }
+func (m *Machine) RemoveCell(ctx context.Context, id string) error { return m.remove(ctx, id, nil) }
 
-func (m *Machine) remove(ctx context.Context, id string) error {
+// Leave is RemoveCell by an order, which says whether the door is to be opened
+// again, whatever the birth was told.
+func (m *Machine) Leave(ctx context.Context, id string, reuse bool) error {
+	return m.remove(ctx, id, &reuse)
+}
+
+func (m *Machine) remove(ctx context.Context, id string, reuse *bool) error {
 	if _, err := os.Stat(m.path(Home)); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -44,6 +50,9 @@ func (m *Machine) remove(ctx context.Context, id string) error {
 		return nil
 	case id != "" && c.ID() != id:
 		return fmt.Errorf("remove cell %s: %w: %s", id, ErrOccupied, c)
+	}
+	if reuse != nil {
+		c.Reuse = *reuse
 	}
 	if err := m.leave(ctx, c); err != nil {
 		return fmt.Errorf("remove cell %s: %w", c.ID(), err)

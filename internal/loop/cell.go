@@ -2,7 +2,10 @@ package loop
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,10 +38,10 @@ type CellConfig struct {
 	// ends the application, in order that the cell can leave. It may be called
 	// again.
 	Stop func(context.Context) error
-	// Leave removes from the machine what the cell's birth has installed. It may
-	// be called again after it was cut or failed. Nil: the cell can't leave by
-	// order.
-	Leave func(context.Context) error
+	// Leave removes from the machine what the cell's birth has installed, as the
+	// order says. It may be called again after it was cut or failed. Nil: the cell
+	// can't leave by order.
+	Leave func(context.Context, fleet.LeaveOrder) error
 	// Door is what to say of the access by which the cell's birth got in; nil where
 	// nobody did.
 	Door func() string
@@ -62,6 +65,7 @@ type Cell struct {
 	// asked this sidecar itself to drain, leaving once the cell leaves by order.
 	ordered, asked, leaving string
 	order                   *fleet.LeaveOrder // that is carried out
+	unready                 map[string]string // why it can't lead, by service
 	// told is whether the application was told to drain, since toldAt. During a
 	// call and after one that failed it may have heard it or not: unsure.
 	told, unsure bool
@@ -226,7 +230,30 @@ func (c *Cell) health() (fleet.Health, string) {
 	if why := c.Draining(); why != "" {
 		return fleet.Warning, "draining: " + why
 	}
-	return fleet.Passing, "well"
+	return fleet.Passing, c.wellBut()
+}
+
+// Unready has the cell say, beside being well, why it can't lead a service; an empty
+// reason takes that back.
+func (c *Cell) Unready(service, why string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.unready == nil {
+		c.unready = map[string]string{}
+	}
+	c.unready[service] = why
+}
+
+func (c *Cell) wellBut() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	text := "well"
+	for _, service := range slices.Sorted(maps.Keys(c.unready)) {
+		if why := c.unready[service]; why != "" {
+			text += fmt.Sprintf("; can't lead %s: %s", service, why)
+		}
+	}
+	return text
 }
 
 // measure scrapes the application each beat.

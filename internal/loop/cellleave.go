@@ -146,7 +146,7 @@ func (c *Cell) stopOrdered(ctx context.Context) error {
 func (c *Cell) remove(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeLimit)
 	defer cancel()
-	return c.Leave(ctx)
+	return c.Leave(ctx, *c.Order())
 }
 
 // Resumes reports whether the sidecar of this life was past draining when it

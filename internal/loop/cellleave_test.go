@@ -3,6 +3,7 @@ package loop
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -25,6 +26,8 @@ type leaver struct {
 	mu    sync.Mutex
 	steps []string
 	fails map[string]error
+	door  string
+	reuse []bool // of the orders carried out
 }
 
 func (l *leaver) step(name string) func(context.Context) error {
@@ -68,7 +71,17 @@ func (l *leaver) begin() {
 		},
 		Identity: fleet.Cell{Service: "api", Name: "api-1", Incarnation: "i1", TTL: 10 * time.Second},
 		Fleet:    l.fleet, App: &forgetful{},
-		Stop: l.step("stop"), Leave: l.step("remove"),
+		Stop: l.step("stop"), Door: func() string {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			return l.door
+		},
+		Leave: func(ctx context.Context, o fleet.LeaveOrder) error {
+			l.mu.Lock()
+			l.reuse = append(l.reuse, o.Reuse)
+			l.mu.Unlock()
+			return l.step("remove")(ctx)
+		},
 		Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -124,6 +137,51 @@ func TestCellLeavesByOrder(t *testing.T) {
 	}
 }
 
+// What becomes of the door is seen everywhere at once, and how it is to be when the
+// cell has left the order says.
+func TestDoorIsTold(t *testing.T) {
+	l := newLeaver(t)
+	for _, door := range []string{fleet.DoorOpen, fleet.DoorShut} {
+		l.mu.Lock()
+		l.door = door
+		l.mu.Unlock()
+		testkit.Await(t, time.Minute, func(ctx context.Context) error {
+			m, err := l.fleet.Member(ctx, "api", "api-1")
+			if err == nil && (m.Door != door || m.Health != fleet.Passing) {
+				err = fmt.Errorf("its door is %q, its health %s", m.Door, m.Health)
+			}
+			return err
+		})
+	}
+	order := fleet.LeaveOrder{Cell: "api-1", Incarnation: "i1", Reuse: true}
+	if err := l.fleet.OrderLeave(t.Context(), "api", order); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.fleet.AwaitLeft(t.Context(), "api", "api-1", "i1", nil); err != nil {
+		t.Fatal(err)
+	}
+	if l.stop(); !slices.Equal(l.reuse, []bool{true}) {
+		t.Errorf("reuse as it was told: %v", l.reuse)
+	}
+}
+
+// A cell that can't lead says so, and is no less well for it.
+func TestUnready(t *testing.T) {
+	l := newLeaver(t)
+	l.Unready("api", "the store doesn't answer")
+	testkit.Await(t, time.Minute, func(ctx context.Context) error {
+		m, err := l.fleet.Member(ctx, "api", "api-1")
+		if err == nil && (m.Health != fleet.Passing || m.Output != "well; can't lead api: the store doesn't answer") {
+			err = fmt.Errorf("%s: %s", m.Health, m.Output)
+		}
+		return err
+	})
+	l.Unready("api", "")
+	if health, why := l.health(); health != fleet.Passing || why != "well" {
+		t.Errorf("afterwards: %s, %s", health, why)
+	}
+}
+
 // An order for another life harms nobody, and says why nothing comes of it.
 func TestOrderForAnotherLife(t *testing.T) {
 	l := newLeaver(t)
@@ -159,7 +217,7 @@ func TestLeavingIsTakenUpAgain(t *testing.T) {
 	l := newLeaver(t)
 	removing, release := make(chan struct{}), make(chan struct{})
 	var once sync.Once
-	l.Leave = func(context.Context) error {
+	l.Leave = func(context.Context, fleet.LeaveOrder) error {
 		once.Do(func() { close(removing) })
 		<-release
 		return errors.New("cut")

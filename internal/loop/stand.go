@@ -28,6 +28,9 @@ type Stander struct {
 	// Ready makes ready what the service is to be led from, before each standing;
 	// nil where nothing is to be made ready.
 	Ready func(ctx context.Context) error
+	// Unready is told why the service can't be stood for, each new reason once, and
+	// nothing once it can; nil where nobody is told.
+	Unready func(why string)
 	// Lead leads until ctx ends, the lease is lost, or it steps down. yield is
 	// asked each beat whether a guest should give the lock back; it is nil for
 	// the service's own sidecars.
@@ -91,15 +94,23 @@ func (s *Stander) makeReady(ctx context.Context) error {
 	for {
 		err := s.Ready(ctx)
 		if err == nil {
+			s.tellUnready("")
 			return nil
 		}
 		if why := err.Error(); why != told && ctx.Err() == nil {
 			s.Log.Error("not standing for the lock; trying again", "service", s.Service, "because", why)
+			s.tellUnready(why)
 			told = why
 		}
 		if err := pause(ctx, pace.NextBackOff()); err != nil {
 			return err
 		}
+	}
+}
+
+func (s *Stander) tellUnready(why string) {
+	if s.Unready != nil {
+		s.Unready(why)
 	}
 }
 
