@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,17 +37,18 @@ func newNewborn(t *testing.T) *newborn {
 		t.Fatal(err)
 	}
 	n.exec("mount", "-t", "tmpfs", "bin", "/usr/local/bin") // it may be the real one
-	n.file(install.ProgramMark, nil)
-	n.file(install.Program, program)
+	n.file(install.Starter, program)
+	sidecar := n.blob(program)
 	genome := bundle.Genome{
-		Format: bundle.Format, Service: "api", Command: []string{"sleep", "1000"},
-		Run:         []bundle.Command{{Command: []string{install.Program, "as", "daemon:adm", "--", "sh", "-c", "id -un; id -gn; id -Gn; echo $HOME $CELL >&2; exit 9"}, Unless: []string{"test", "-e", "/etc/ready"}, Timeout: "1m"}},
+		Format: bundle.Format, Service: "api", Command: []string{"sleep", "1000"}, User: "daemon:adm",
+		Files:       []bundle.File{{Path: install.Program, Mode: "0755", SHA256: sidecar, Size: int64(len(program))}},
+		Run:         []bundle.Command{{Command: []string{install.Program, "as", "daemon:adm", "--", "sh", "-c", "id -un; id -gn; id -Gn; echo $HOME $CELL >&2; wc -c </etc/homeostat/secrets/token; exit 9"}, Unless: []string{"test", "-e", "/etc/ready"}, Timeout: "1m"}},
 		Environment: map[string]string{"CELL": "of " + t.Name()},
 	}
 	manifest := bundle.Manifest{Format: bundle.Format, Service: "api", Policy: "homeostat.hcl", Module: "root", Genome: n.blob(n.json(genome))}
 	manifest.Tree = []bundle.TreeFile{{Path: "homeostat.hcl", SHA256: n.blob([]byte("x")), Size: 1}}
 	n.request = install.Request{
-		Service: "api", Name: "api-1", Incarnation: "first", Bundle: n.blob(n.json(manifest)), Genome: manifest.Genome,
+		Service: "api", Name: "api-1", Incarnation: "first", Bundle: n.blob(n.json(manifest)), Address: "127.0.0.1",
 		Secrets: map[string]string{"token": "secret-of-" + t.Name()},
 		Door:    &door.Access{User: "birth", Temporary: true},
 	}
@@ -66,7 +68,7 @@ func (n *newborn) blob(content []byte) string {
 	n.Helper()
 	sum := sha256.Sum256(content)
 	digest := hex.EncodeToString(sum[:])
-	n.file(install.Directory+"/blobs/"+digest, content)
+	n.file(install.Home+"/blobs/"+digest, content)
 	return digest
 }
 
@@ -90,61 +92,76 @@ func (n *newborn) exec(command ...string) string {
 	return out
 }
 
-// TestInstallCommands goes the way of a cell on a machine by the commands that
+// machine calls the hidden command as a birth does.
+func (n *newborn) machine(args string) (string, error) {
+	return n.sshd.Exec(n.Context(), "sh", "-c", "exec "+install.Starter+" machine "+args)
+}
+
+// TestMachineCommands goes the way of a cell on a machine by the commands that
 // birth and leaving call.
-func TestInstallCommands(t *testing.T) {
+func TestMachineCommands(t *testing.T) {
 	n := newNewborn(t)
-	if got := n.exec(install.Program, "claim"); got != "null\n" {
-		t.Errorf("a blank machine's claim is %q", got)
+	if got, err := n.machine("claim"); err != nil || got != "null\n" {
+		t.Errorf("a blank machine's claim is %q, %v", got, err)
 	}
 	n.file("/run/request", n.json(n.request))
-	installing := []string{"sh", "-c", "exec " + install.Program + " install </run/request"}
-	out, err := n.sshd.Exec(t.Context(), installing...)
-	if err == nil || !strings.Contains(out, "step: lay down bundle") || !strings.Contains(out, "exit status 9\ndaemon\nadm\nadm\n/usr/sbin of "+t.Name()+"\n") {
-		t.Errorf("an installation with a command that fails: %v", err)
+	out, err := n.machine("install </run/request")
+	said := fmt.Sprintf("exit status 9\ndaemon\nadm\nadm\n/usr/sbin of %s\n%d\n", t.Name(), len(n.request.Secrets["token"]))
+	if err == nil || !strings.Contains(out, "step: verify bundle") || !strings.Contains(out, said) {
+		t.Errorf("an installation with a command that fails: %v\n%s", err, out)
 	}
 	n.file("/etc/ready", nil)
-	n.exec(installing...)
+	if out, err := n.machine("install </run/request"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
 	var claim install.Claim
-	if err := json.Unmarshal([]byte(n.exec(install.Program, "claim")), &claim); err != nil || claim.Phase != install.Installed || claim.ID() != "api-1.first" {
-		t.Errorf("the claim is %+v, %v", claim, err)
+	if out, err := n.machine("claim"); err != nil || json.Unmarshal([]byte(out), &claim) != nil || claim.Phase != install.Installed || claim.ID() != "api-1.first" {
+		t.Errorf("the claim is %s, %v", out, err)
 	}
 	// Its policy is none: what counts is that it was started.
 	testkit.Await(t, 20*time.Second, func(context.Context) error {
-		if log := n.exec("cat", install.Directory+"/cell.log"); !strings.Contains(log, "homeostat run:") {
+		if log := n.exec("cat", install.Home+"/cell.log"); !strings.Contains(log, "homeostat run:") {
 			return errors.New("its log has " + log)
 		}
 		return nil
 	})
-	if all := n.exec("grep", "-rl", n.request.Secrets["token"], "/etc", install.Directory); all != "/etc/homeostat/secrets/token\n" {
+	if all := n.exec("grep", "-rl", n.request.Secrets["token"], "/etc", install.Home); all != "/etc/homeostat/secrets/token\n" {
 		t.Errorf("the secret is in %q", all)
 	}
-	if out, err := n.sshd.Exec(t.Context(), install.Program, "remove-cell", "api-1.second"); err == nil || !strings.Contains(out, "another cell: api/api-1, incarnation first") {
+	if out, err := n.machine("remove api-1.second"); err == nil || !strings.Contains(out, "another cell: api/api-1, incarnation first") {
 		t.Errorf("the removal of another life: %q, %v", out, err)
 	}
-	n.exec(install.Program, "remove-cell", "-release", "api-1.first")
+	for _, args := range []string{"remove api-1.first", "release"} {
+		if out, err := n.machine(args); err != nil {
+			t.Errorf("%s: %v\n%s", args, err, out)
+		}
+	}
 	if left := n.exec("sh", "-c", "ls -d /etc/homeostat /var/lib/homeostat/* "+install.Program+" 2>/dev/null || :"); left != "" {
 		t.Errorf("there is left %q", left)
 	}
 }
 
-// TestSealCommand shuts the door that the claim names.
-func TestSealCommand(t *testing.T) {
+// TestMachineShut shuts the door that the claim names.
+func TestMachineShut(t *testing.T) {
 	n := newNewborn(t)
-	if out, err := n.sshd.Exec(t.Context(), install.Program, "seal"); err == nil || !strings.Contains(out, "no cell is on this machine") {
-		t.Errorf("the seal of a blank machine: %q, %v", out, err)
+	if out, err := n.machine("shut"); err == nil || !strings.Contains(out, "the machine is nobody's") {
+		t.Errorf("the door of a blank machine: %q, %v", out, err)
 	}
 	n.request.Door.Temporary = false
 	n.request.Door.SudoRule = "/etc/sudoers.d/birth"
 	n.file("/etc/sudoers.d/birth", []byte("birth ALL=(ALL) NOPASSWD: ALL\n"))
 	n.file("/etc/ready", nil)
 	n.file("/run/request", n.json(n.request))
-	n.exec("sh", "-c", install.Program+" install </run/request")
-	n.exec("sh", "-c", `p=$(readlink /proc/1/exe); p=${p%/sbin/sshd}; export LD_LIBRARY_PATH=$(echo "$p"/lib/*-linux-gnu* "$p"/../lib/*-linux-gnu* | tr " " :); `+install.Program+" seal")
+	if out, err := n.machine("install </run/request"); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	n.exec("sh", "-c", `p=$(readlink /proc/1/exe); p=${p%/sbin/sshd}; export LD_LIBRARY_PATH=$(echo "$p"/lib/*-linux-gnu* "$p"/../lib/*-linux-gnu* | tr " " :); `+install.Starter+" machine shut")
 	if left := n.exec("ls", "/etc/sudoers.d"); left != "" {
 		t.Errorf("there is left %q", left)
 	}
-	n.exec(install.Program, "remove-cell", "-release")
+	if out, err := n.machine("remove"); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
 }
 
 func TestHiddenCommands(t *testing.T) {
@@ -152,9 +169,9 @@ func TestHiddenCommands(t *testing.T) {
 	if code := Main(t.Context(), []string{"help"}, stdio{Out: &out, Err: &out}); code != exitOK {
 		t.Fatalf("help ends with %d", code)
 	}
-	for _, c := range hiddenCommands() {
-		if strings.Contains(out.String(), "\n  "+c.name+" ") {
-			t.Errorf("help lists %s", c.name)
+	for _, c := range commands() {
+		if strings.Contains(out.String(), "\n  "+c.name+" ") == c.hidden {
+			t.Errorf("help lists %s wrongly", c.name)
 		}
 	}
 }

@@ -222,7 +222,7 @@ func withoutDoor(files []string) []string {
 // leave by itself so that nothing of it is left there.
 func TestBirthOverSSH(t *testing.T) {
 	for _, o := range []poolOptions{
-		{User: "root"}, {User: "birth", Reuse: true}, {User: "birth", Authority: true}, {User: "root", Authority: true, Reuse: true},
+		{User: "root"}, {User: "birth", Reuse: true}, {User: "birth", Authority: true, Genome: "user = \"daemon\""}, {User: "root", Authority: true, Reuse: true},
 	} {
 		o.Machines = 1
 		t.Run(fmt.Sprintf("%s authority %t reuse %t", o.User, o.Authority, o.Reuse), func(t *testing.T) {
@@ -240,6 +240,9 @@ func TestBirthOverSSH(t *testing.T) {
 			if out, err := m.Exec(t.Context(), "cat", "/etc/homeostat/cell.env"); err != nil || !strings.Contains(out, `RELEASE="one"`) {
 				t.Errorf("environment: %v\n%s", err, out)
 			}
+			if o.Genome != "" {
+				p.runsAs(m, "daemon")
+			}
 			refused := p.shut(m)
 			t.Logf("%d ways in were tried and refused", refused)
 			p.destroy()
@@ -252,6 +255,23 @@ func TestBirthOverSSH(t *testing.T) {
 				t.Errorf("the machine isn't as it was (-before +after)\n%s", diff)
 			}
 		})
+	}
+}
+
+// runsAs makes sure that the application runs as a user, who alone of others than
+// root reads the cell's secrets.
+func (p *pool) runsAs(m *testkit.Machine, user string) {
+	p.t.Helper()
+	const secret = "/etc/homeostat/secrets/peers-key"
+	for command, want := range map[string]string{
+		"stat -c %U $(dirname $(grep -lx sleep /proc/[0-9]*/comm))":                               user,
+		"/usr/local/bin/homeostat as " + user + " -- cat " + secret + " | cmp - " + secret:        "",
+		"/usr/local/bin/homeostat as nobody -- cat " + secret + " 2>&1 | grep -o 'Permission.*'":  "Permission denied",
+		"/usr/local/bin/homeostat as " + user + " -- sh -c 'echo x >" + secret + "' 2>&1 | wc -l": "1",
+	} {
+		if out, err := m.Exec(p.t.Context(), "sh", "-c", command); err != nil || strings.TrimSpace(out) != want {
+			p.t.Errorf("%s: %q, want %q: %v", command, out, want, err)
+		}
 	}
 }
 

@@ -388,6 +388,7 @@ func TestRequests(t *testing.T) {
 	if err := h.install(); err == nil || !strings.Contains(err.Error(), "no command of the genome made it") {
 		t.Errorf("an owner that isn't there: %v", err)
 	}
+	h = newHouse(t)
 	h.genome.Files = slices.DeleteFunc(h.genome.Files, func(f bundle.File) bool { return f.Path == Program })
 	h.bring(h.genome, content)
 	if err := h.install(); err == nil || !strings.Contains(err.Error(), "has no file "+Program) {
