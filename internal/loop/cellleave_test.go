@@ -160,8 +160,8 @@ func TestDoorIsTold(t *testing.T) {
 	if err := l.fleet.AwaitLeft(t.Context(), "api", "api-1", "i1", nil); err != nil {
 		t.Fatal(err)
 	}
-	if l.stop(); !slices.Equal(l.reuse, []bool{true}) {
-		t.Errorf("reuse as it was told: %v", l.reuse)
+	if err := l.stop(); !errors.Is(err, ErrLeft) || !slices.Equal(l.reuse, []bool{true}) {
+		t.Errorf("Run returned %v; reuse as it was told: %v", err, l.reuse)
 	}
 }
 
