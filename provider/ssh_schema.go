@@ -50,7 +50,7 @@ func sshAttribute() schema.SingleNestedAttribute {
 			},
 			"authority": sshAuthorityAttribute(),
 			"secrets": schema.MapAttribute{
-				MarkdownDescription: "Files on the machine where Terraform runs whose content the cell gets in `/etc/homeostat/secrets`, under these names, readable by root alone. The paths stand in the state, the content doesn't.",
+				MarkdownDescription: "Files on the machine where Terraform runs whose content the cell gets in `/etc/homeostat/secrets`, under these names, readable by root and, by its group, by the `user` of the genome. The paths stand in the state, the content doesn't.",
 				ElementType:         types.StringType, Optional: true,
 			},
 			"temporary_user": schema.BoolAttribute{

@@ -114,7 +114,7 @@ func (h *house) leftAsBefore(what string) {
 // Without a claim what was brought goes, and where the door stays shut all does.
 func TestNothingIsLeft(t *testing.T) {
 	for name, leave := range map[string]func(*house) error{
-		"never claimed": func(h *house) error { return nil },
+		"never claimed": func(*house) error { return nil },
 		"not used again": func(h *house) error {
 			h.request.Reuse = false
 			return h.install()

@@ -1,6 +1,7 @@
 package install
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -92,6 +93,16 @@ func TestSystemd(t *testing.T) {
 	calls("daemon-reload", "start ours.service", "start theirs.service", "daemon-reload", "restart homeostat.service")
 	h.do(h.install())
 	calls("daemon-reload", "start ours.service", "start theirs.service", "daemon-reload", "start homeostat.service")
+	next := h.request
+	next.Incarnation = "later"
+	if err := h.m.Install(t.Context(), next, func(string) {}); !errors.Is(err, ErrOccupied) {
+		t.Errorf("over a life that systemd runs: %v", err)
+	}
+	h.do(os.Remove(filepath.Join(bin, "active-homeostat.service")))
+	h.request = next
+	h.do(h.install())
+	calls("stop homeostat.service", "stop ours.service", "daemon-reload",
+		"daemon-reload", "start ours.service", "start theirs.service", "daemon-reload", "restart homeostat.service")
 	h.do(h.m.Remove(t.Context()))
 	calls("stop homeostat.service", "stop ours.service", "daemon-reload")
 	h.do(h.m.Release(t.Context()))
