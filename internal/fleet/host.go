@@ -1,8 +1,6 @@
 package fleet
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -109,20 +107,7 @@ func (c *Client) casHost(ctx context.Context, h Host, index uint64) (done bool, 
 	if err != nil {
 		return false, err
 	}
-	err = c.call(ctx, &c.anywhere, "claim "+key, c.cfg.Timeout, func(ctx context.Context, consul *api.Client) error {
-		var err error
-		done, _, err = consul.KV().CAS(&api.KVPair{Key: key, Value: text, ModifyIndex: index}, write(ctx))
-		return err
-	})
-	if done {
-		return true, nil
-	}
-	// One address may have taken the write and failed to answer: then it is ours.
-	pair, _, lookErr := c.pair(ctx, key, 0)
-	if lookErr == nil && pair != nil && bytes.Equal(pair.Value, text) {
-		return true, nil
-	}
-	return false, cmp.Or(err, lookErr)
+	return c.casText(ctx, "claim "+key, key, text, index)
 }
 
 // dropHost removes a claim if it is still that of the index.

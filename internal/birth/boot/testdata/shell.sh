@@ -96,6 +96,7 @@ WantedBy=multi-user.target
 END OF FILE
 [ ! -d /etc/systemd/system ] || chmod 644 /etc/systemd/system/homeostat-boot.service
 # Begins what was written above, in a unit where there is systemd.
+sync
 if [ -d /run/systemd/system ]; then
   systemctl daemon-reload
   systemctl enable homeostat-boot.service

@@ -1,4 +1,5 @@
 # Begins what was written above, in a unit where there is systemd.
+sync
 if [ -d /run/systemd/system ]; then
   systemctl daemon-reload
   systemctl enable homeostat-boot.service
