@@ -32,8 +32,6 @@ type bootHouse struct {
 	steps  chan boot.Progress
 }
 
-const bootSecret = "a secret of the cell"
-
 // newBootHouse publishes a cell and issues a ticket for it.
 func newBootHouse(t *testing.T) *bootHouse {
 	t.Helper()
@@ -41,11 +39,13 @@ func newBootHouse(t *testing.T) *bootHouse {
 	t.Parallel()
 	b := &bootHouse{net: testkit.MachinesFor(t, 1), steps: make(chan boot.Progress, 100)}
 	b.house = newHouse(t, houseOptions{
-		Address: b.net.Gateway(), Module: "# it is applied by nobody\n", Above: "bundle = \"bundles\"\n",
+		Address: b.net.Gateway(), Module: "variable \"desired_count\" {}\nvariable \"cell_names\" {}\n", Above: "bundle = \"bundles\"\npeers { key_file = \"peers.key\" }\n",
 		Policy: "\n  genome = \"pod.genome.hcl\"\n",
 	})
+	writeKey(t, filepath.Join(b.dir, "peers.key"), "first")
 	b.write("pod.genome.hcl", fmt.Sprintf(`
-command = ["sleep", "100000"]
+command     = ["sleep", "100000"]
+environment = { HOMEOSTAT_PEERS_KEY_FILE = "/etc/homeostat/secrets/peers-key" }
 file "/usr/local/bin/homeostat" {
   source = %q
   mode   = "0755"
@@ -119,14 +119,22 @@ func (b *bootHouse) receive() (wait func() error) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), 10*time.Minute)
 	done := make(chan error, 1)
+	key := b.read("peers.key")
 	go func() {
-		done <- boot.Receive(ctx, b.fleet, b.ticket, map[string]string{"consul-token": bootSecret}, func(p boot.Progress) {
+		done <- boot.Receive(ctx, b.fleet, b.ticket, map[string]string{"peers-key": key}, func(p boot.Progress) {
 			b.t.Logf("%s: %s", p.At.Format(time.TimeOnly), p)
 			b.steps <- p
 		})
 	}()
 	b.t.Cleanup(cancel)
 	return sync.OnceValue(func() error { return <-done })
+}
+
+func (b *bootHouse) read(name string) string {
+	b.t.Helper()
+	text, err := os.ReadFile(filepath.Join(b.dir, name))
+	b.must(err)
+	return string(text)
 }
 
 // lives waits until the cell is passing, and checks that nothing but it is on its
@@ -150,8 +158,8 @@ func (b *bootHouse) lives(m *testkit.Machine) {
 		}
 		return err
 	})
-	out, err := m.Exec(b.t.Context(), "sh", "-c", "cat /etc/homeostat/secrets/consul-token; systemctl is-active homeostat; systemctl is-active homeostat-boot || true")
-	if want := bootSecret + "active\ninactive\n"; err != nil || out != want {
+	out, err := m.Exec(b.t.Context(), "sh", "-c", "cat /etc/homeostat/secrets/peers-key; systemctl is-active homeostat; systemctl is-active homeostat-boot || true")
+	if want := b.read("peers.key") + "active\ninactive\n"; err != nil || out != want {
 		b.t.Errorf("%v: %q, want %q", err, out, want)
 	}
 }
