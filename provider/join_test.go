@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -37,7 +38,7 @@ func TestJoin(t *testing.T) {
 			ticket = ticketIn(state)
 			got, err := boot.State(t.Context(), r.fleet, ticket)
 			if err != nil || got != want {
-				return fmt.Errorf("the ticket is %s, %v, want %s", got, err, want)
+				return errors.Join(err, fmt.Errorf("the ticket is %s, want %s", got, want))
 			}
 			return nil
 		}
@@ -56,7 +57,7 @@ func TestJoin(t *testing.T) {
 		ProtoV6ProviderFactories: factories(),
 		CheckDestroy: func(*terraform.State) error {
 			if got, err := boot.State(t.Context(), r.fleet, ticket); err != nil || got != boot.Unknown {
-				return fmt.Errorf("the ticket is %s, %v", got, err)
+				return errors.Join(err, fmt.Errorf("the ticket is still %s", got))
 			}
 			return r.nothingLeft(nil)
 		},

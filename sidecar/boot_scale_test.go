@@ -88,7 +88,7 @@ func TestScaleByBoot(t *testing.T) {
 	h.succeed("publish", "-into", store.Folder, "pod")
 	h.succeed("publish", "pod")
 	h.apply()
-	h.alone("pod")
+	h.aloneWith("pod", h.policy())
 	h.hears("no record in Consul: made from Terraform's state", "count=1")
 	for _, n := range []int{3, 1} {
 		h.succeed("pin", "pod", fmt.Sprint(n))

@@ -119,7 +119,7 @@ func (c *Cloud) Remove(id string) {
 
 func (c *Cloud) look(ctx context.Context) {
 	for ctx.Err() == nil {
-		c.once()
+		c.once(ctx)
 		select {
 		case <-ctx.Done():
 		case <-time.After(20 * time.Millisecond):
@@ -131,7 +131,7 @@ func (c *Cloud) look(ctx context.Context) {
 }
 
 // once boots what is new and ends what is gone.
-func (c *Cloud) once() {
+func (c *Cloud) once(ctx context.Context) {
 	there := map[string]bool{}
 	entries, err := os.ReadDir(c.folder)
 	if err != nil {
@@ -152,17 +152,17 @@ func (c *Cloud) once() {
 	}
 	for id := range there {
 		if c.Machines()[id] == nil {
-			c.boot(id)
+			c.boot(ctx, id)
 		}
 	}
 }
 
-func (c *Cloud) boot(id string) {
+func (c *Cloud) boot(ctx context.Context, id string) {
 	text, err := os.ReadFile(filepath.Join(c.folder, id))
 	if err != nil {
 		return // it was removed just now
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(ctx)
 	m := &Machine{ID: id, UserData: string(text), cloud: c, cancel: cancel, ended: make(chan struct{}), log: slog.New(slog.DiscardHandler)}
 	c.mu.Lock()
 	c.machines[id] = m
