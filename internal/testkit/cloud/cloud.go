@@ -27,9 +27,9 @@ import (
 
 // Options are what differs between clouds. All may be nil.
 type Options struct {
-	// Comes reports whether a machine boots at all.
+	// Comes reports whether a machine boots at all. It is asked by one goroutine.
 	Comes func(machine string) bool
-	// Health is what a cell says of itself; passing where it is nil.
+	// Health, asked by each machine for itself, is what a cell says of itself; passing where it is nil.
 	Health func(cell fleet.Cell) fleet.Health
 	// Leaves reports whether a cell obeys an order to leave.
 	Leaves func(cell fleet.Cell) bool
@@ -168,10 +168,12 @@ func (c *Cloud) boot(ctx context.Context, id string) {
 	c.machines[id] = m
 	c.booted++
 	c.mu.Unlock()
+	if c.options.Comes != nil && !c.options.Comes(id) {
+		close(m.ended)
+		return
+	}
 	go func() {
 		defer close(m.ended)
-		if c.options.Comes == nil || c.options.Comes(id) {
-			m.run(ctx)
-		}
+		m.run(ctx)
 	}()
 }
