@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -171,10 +172,13 @@ func (c *Client) casText(ctx context.Context, what, key string, text []byte, ind
 		done, _, err = consul.KV().CAS(&api.KVPair{Key: key, Value: text, ModifyIndex: index}, write(ctx))
 		return err
 	})
-	if err != nil || done {
-		return done, err
+	if done {
+		return true, nil
 	}
 	// One address may have taken the write and failed to answer: then it is ours.
-	pair, _, err := c.pair(ctx, key, 0)
-	return pair != nil && bytes.Equal(pair.Value, text), err
+	pair, _, lookErr := c.pair(ctx, key, 0)
+	if lookErr == nil && pair != nil && bytes.Equal(pair.Value, text) {
+		return true, nil
+	}
+	return false, cmp.Or(err, lookErr)
 }
