@@ -36,7 +36,6 @@ func TestMain(m *testing.M) {
 type rig struct {
 	t       *testing.T
 	api     *ec2
-	server  *testkit.S3Server // moto's server speaks EC2 too
 	place   *testkit.MachinePlace
 	dir     string
 	subnet  string
@@ -63,14 +62,19 @@ func (l *lockedText) text() string {
 
 var _ io.Writer = (*lockedText)(nil)
 
-func newRig(t *testing.T, most int) *rig {
+// needMachines is what each test here begins with.
+func needMachines(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("boots machines")
 	}
 	t.Parallel()
-	r := &rig{t: t, place: testkit.MachinePlaceFor(t, most), server: testkit.S3(t), dir: filepath.Join(t.TempDir(), "machines")}
-	r.api = &ec2{endpoint: r.server.URL(), region: "us-east-1"}
+}
+
+func newRig(t *testing.T, most int, api string) *rig {
+	t.Helper()
+	r := &rig{t: t, place: testkit.MachinePlaceFor(t, most), dir: filepath.Join(t.TempDir(), "machines")}
+	r.api = &ec2{endpoint: api, region: "us-east-1"}
 	r.makeSubnet()
 	t.Cleanup(r.end)
 	return r
@@ -101,7 +105,7 @@ func (r *rig) must(err error) {
 func (r *rig) command(arguments ...string) *exec.Cmd {
 	flags := []string{
 		"-dir", r.dir, "-network", r.place.Network.String(), "-cgroup", r.place.Cgroup,
-		"-endpoint", r.server.URL(), "-beat", "200ms",
+		"-endpoint", r.api.endpoint, "-beat", "200ms",
 	}
 	cmd := exec.Command(os.Args[0], append(flags, arguments...)...)
 	cmd.Env = append(os.Environ(), asProgram+"=1")
