@@ -2,135 +2,238 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
 	"path/filepath"
-	"slices"
+	"strings"
+	"sync"
 	"testing"
+	"time"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth/boot"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
-	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit/cloud"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
 )
 
-// bootModule is a root module of cells that machines make of themselves at their
-// first boot: three resources for each cell.
-const bootModule = `
-terraform {
-  required_providers {
-    homeostat = { source = "homeostat-io/homeostat" }
-  }
+// bootHouse is a house whose cells are born by the first boot of blank machines.
+type bootHouse struct {
+	*house
+	net    *testkit.MachineNet
+	web    *httptest.Server // serves the store to the machines' network
+	ticket boot.Ticket
+	order  boot.Order
+	begin  boot.Program
+	steps  chan boot.Progress
 }
-provider "homeostat" {
-  consul          = { address = %q }
-  state_directory = %q
-}
-variable "desired_count" {
-  type    = number
-  default = 1
-}
-variable "cell_names" {
-  type    = list(string)
-  default = ["pod-1"]
-}
-data "homeostat_service" "pod" {
-  service = "pod"
-}
-resource "homeostat_join" "join" {
-  for_each = toset(var.cell_names)
-  service  = "pod"
-  name     = each.key
-  lifetime = "3m"
-}
-resource "terraform_data" "machine" {
-  for_each = homeostat_join.join
-  input = provider::homeostat::user_data({
-    format      = "cloud-init"
-    join        = each.value
-    published   = data.homeostat_service.pod.published
-    environment = null
-  })
-  %s
-  lifecycle {
-    ignore_changes       = [input]
-    replace_triggered_by = [homeostat_join.join[each.key].id]
-  }
-}
-resource "homeostat_cell" "cell" {
-  for_each = toset(var.cell_names)
-  service  = "pod"
-  name     = each.key
-  boot = {
-    join    = homeostat_join.join[each.key]
-    machine = terraform_data.machine[each.key].id
-  }
-  timeouts = { create = "3m", delete = "1m" }
-  lifecycle {
-    replace_triggered_by = [homeostat_join.join[each.key].id]
-  }
-}
-`
 
-// TestScaleByBoot has a leader scale over machines that make cells of themselves.
-func TestScaleByBoot(t *testing.T) {
+const bootSecret = "a secret of the cell"
+
+// newBootHouse publishes a cell and issues a ticket for it.
+func newBootHouse(t *testing.T) *bootHouse {
+	t.Helper()
 	needServers(t)
 	t.Parallel()
-	store := cloud.Serve(t)
-	h := newHouse(t, houseOptions{
-		Max: 4, Module: "# written below\n", Above: fmt.Sprintf("bundle = %q", store.URL),
-		Policy: "genome = \"pod.genome.hcl\"\n drain { timeout = \"1s\" }",
+	b := &bootHouse{net: testkit.MachinesFor(t, 1), steps: make(chan boot.Progress, 100)}
+	b.house = newHouse(t, houseOptions{
+		Address: b.net.Gateway(), Module: "# it is applied by nobody\n", Above: "bundle = \"bundles\"\n",
+		Policy: "\n  genome = \"pod.genome.hcl\"\n",
 	})
-	c := cloud.New(t, h.consul.Addr(), cloud.Options{})
-	h.write("pod/main.tf", fmt.Sprintf(bootModule, h.consul.Addr(), filepath.Join(h.dir, "cells"), c.Provisioners()))
-	h.write("pod.genome.hcl", "command = [\"app\"]\nfile \"/usr/local/bin/homeostat\" {\n  content = \"a stand-in\"\n  mode = \"0755\"\n}\n")
-	// The lock file that this writes is a part of the bundle.
-	if out, code := h.run(h.terraform, "init", "-no-color"); code != 0 {
-		t.Fatalf("terraform init: exit %d\n%s", code, out)
+	b.write("pod.genome.hcl", fmt.Sprintf(`
+command = ["sleep", "100000"]
+file "/usr/local/bin/homeostat" {
+  source = %q
+  mode   = "0755"
+}
+`, b.program))
+	b.succeed("publish", "pod")
+	published, err := b.fleet.Published(t.Context(), "pod")
+	b.must(err)
+	b.serve()
+	b.ticket, err = boot.NewTicket("pod", "pod-1", "i1")
+	b.must(err)
+	b.begin = boot.Program{SHA256: sumOf(t, b.program)}
+	b.begin.URL = b.web.URL + "/blobs/" + b.begin.SHA256
+	b.order = boot.Order{
+		Ticket: b.ticket, Consul: []string{b.consulAt(b.net.Gateway())}, Bundle: published.Bundle, Genome: published.Genome,
+		Store: b.web.URL, Deadline: time.Now().Add(10 * time.Minute),
 	}
-	h.succeed("publish", "-into", store.Folder, "pod")
-	h.succeed("publish", "pod")
-	h.apply()
-	h.alone("pod")
-	h.hears("no record in Consul: made from Terraform's state", "count=1")
-	for _, n := range []int{3, 1} {
-		h.succeed("pin", "pod", fmt.Sprint(n))
-		h.bootedAre(c, n)
-	}
-	members, err := h.fleet.Members(t.Context(), "pod")
-	if err != nil || len(members) != 1 || members[0].Genome == "" {
-		t.Errorf("members %+v, %v", members, err)
-	}
-	if n := c.Booted(); n != 3 {
-		t.Errorf("%d machines were booted, want 3", n)
-	}
+	b.must(boot.Issue(t.Context(), b.fleet, b.ticket, b.order.Deadline))
+	return b
 }
 
-// bootedAre waits until there are n machines and n cells, and all agree on which.
-func (h *house) bootedAre(c *cloud.Cloud, n int) {
-	h.t.Helper()
-	h.await(fmt.Sprintf("%d cells on machines", n), func(ctx context.Context) error {
-		record, _, err := h.fleet.Record(ctx, "pod")
+// serve has machines fetch from the store.
+func (b *bootHouse) serve() {
+	b.t.Helper()
+	listener, err := new(net.ListenConfig).Listen(b.t.Context(), "tcp", net.JoinHostPort(b.net.Gateway(), "0"))
+	b.must(err)
+	b.web = httptest.NewUnstartedServer(http.FileServer(http.Dir(filepath.Join(b.dir, "bundles"))))
+	b.must(b.web.Listener.Close())
+	b.web.Listener = listener
+	b.web.Start()
+	b.t.Cleanup(b.web.Close)
+}
+
+func sumOf(t *testing.T, path string) string {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, f); err != nil {
+		t.Fatal(err)
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// boot boots a machine with user data.
+func (b *bootHouse) boot(render func(boot.Order, boot.Program) (string, error)) *testkit.Machine {
+	b.t.Helper()
+	text, err := render(b.order, b.begin)
+	b.must(err)
+	m := b.net.Boot(testkit.MachineSpec{UserData: text})
+	b.t.Cleanup(func() { b.show(m) })
+	return m
+}
+
+// show tells what a machine of a failed test says.
+func (b *bootHouse) show(m *testkit.Machine) {
+	if !b.t.Failed() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	out, err := m.Exec(ctx, "sh", "-c", "cat /var/lib/homeostat/cell.json; ls -lR /var/lib/homeostat/boot; journalctl --no-pager -n 80; cat /var/log/cloud-init-output.log")
+	b.t.Logf("machine %s: %v\n%s", m.Name(), err, out)
+}
+
+// receive waits for the machine as Terraform's provider does.
+func (b *bootHouse) receive() (wait func() error) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.t.Context(), 10*time.Minute)
+	done := make(chan error, 1)
+	go func() {
+		done <- boot.Receive(ctx, b.fleet, b.ticket, map[string]string{"consul-token": bootSecret}, func(p boot.Progress) {
+			b.t.Logf("%s: %s", p.At.Format(time.TimeOnly), p)
+			b.steps <- p
+		})
+	}()
+	b.t.Cleanup(cancel)
+	return sync.OnceValue(func() error { return <-done })
+}
+
+// lives waits until the cell is passing, and checks that nothing but it is on its
+// machine.
+func (b *bootHouse) lives(m *testkit.Machine) {
+	b.t.Helper()
+	b.await("the cell is passing", func(ctx context.Context) error {
+		member, err := b.fleet.Member(ctx, "pod", "pod-1")
 		if err != nil {
 			return err
 		}
-		members, err := h.fleet.Members(ctx, "pod")
-		if err != nil {
-			return err
-		}
-		state, err := h.stateCells()
-		if err != nil {
-			return err
-		}
-		var passing []string
-		for _, m := range members {
-			if m.Health == fleet.Passing {
-				passing = append(passing, m.Name)
-			}
-		}
-		slices.Sort(passing)
-		slices.Sort(state)
-		names := slices.Sorted(slices.Values(record.Names))
-		if machines := len(c.Machines()); len(names) != n || machines != n || len(record.Orders) > 0 || !slices.Equal(names, passing) || !slices.Equal(names, state) {
-			return fmt.Errorf("record %v, orders %+v, passing %v, state %v, %d machines", names, record.Orders, passing, state, machines)
+		if member.Health != fleet.Passing || member.Incarnation != "i1" || member.Address != m.Address() || member.Genome != b.order.Genome {
+			return fmt.Errorf("%+v", member)
 		}
 		return nil
 	})
+	b.await("its birth has left nothing", func(ctx context.Context) error {
+		out, err := m.Exec(ctx, "sh", "-c", "ls -d /var/lib/homeostat/boot /etc/systemd/system/*homeostat-boot* /etc/systemd/system/*/homeostat-boot* 2>/dev/null || true")
+		if err == nil && out != "" {
+			err = fmt.Errorf("there is still %s", out)
+		}
+		return err
+	})
+	out, err := m.Exec(b.t.Context(), "sh", "-c", "cat /etc/homeostat/secrets/consul-token; systemctl is-active homeostat; systemctl is-active homeostat-boot || true")
+	if want := bootSecret + "active\ninactive\n"; err != nil || out != want {
+		b.t.Errorf("%v: %q, want %q", err, out, want)
+	}
+}
+
+// TestBirthByBoot has blank machines become a cell by what each runs at its first
+// boot, in both forms of user data. Nobody gets in.
+func TestBirthByBoot(t *testing.T) {
+	for name, render := range map[string]func(boot.Order, boot.Program) (string, error){"cloud-config": boot.CloudConfig, "shell": boot.Shell} {
+		t.Run(name, func(t *testing.T) {
+			b := newBootHouse(t)
+			received := b.receive()
+			m := b.boot(render)
+			b.must(received())
+			b.lives(m)
+			// Nothing of the ticket is worth anything now, and the cell lives on when the
+			// machine boots again.
+			b.must(m.Reboot(t.Context()))
+			b.lives(m)
+		})
+	}
+}
+
+// TestBirthByBootGoesOn reboots a machine half-way: before it has the program, when
+// it has joined, and while it installs.
+func TestBirthByBootGoesOn(t *testing.T) {
+	for _, at := range []string{"before the program", "joined", "write files"} {
+		t.Run(at, func(t *testing.T) {
+			b := newBootHouse(t)
+			files, asked := b.web.Config.Handler, make(chan struct{}, 100)
+			var shut sync.Map
+			b.web.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if _, is := shut.Load("shut"); is {
+					asked <- struct{}{}
+					http.Error(w, "not yet", http.StatusServiceUnavailable)
+					return
+				}
+				files.ServeHTTP(w, r)
+			})
+			if at == "before the program" {
+				shut.Store("shut", true)
+			}
+			received := b.receive()
+			m := b.boot(boot.CloudConfig)
+			if at == "before the program" {
+				<-asked
+			} else {
+				for p := range b.steps {
+					if p.Step == at {
+						break
+					}
+				}
+			}
+			b.must(m.Kill())
+			shut.Delete("shut")
+			b.must(m.Start(t.Context()))
+			b.must(received())
+			b.lives(m)
+		})
+	}
+}
+
+// TestNobodyWaitsForTheMachine has a machine power itself off whose ticket was
+// revoked, and say why on its console.
+func TestNobodyWaitsForTheMachine(t *testing.T) {
+	b := newBootHouse(t)
+	m := b.boot(boot.CloudConfig)
+	b.await("it has come", func(ctx context.Context) error {
+		mails, err := b.fleet.JoinMails(ctx, b.ticket.ID())
+		if err == nil && len(mails) == 0 {
+			err = fmt.Errorf("nobody said hello")
+		}
+		return err
+	})
+	b.must(boot.Revoke(t.Context(), b.fleet, b.ticket))
+	b.await("it is off", func(context.Context) error {
+		if m.On() {
+			return fmt.Errorf("it is on")
+		}
+		return nil
+	})
+	console, err := m.Console()
+	if err != nil || !strings.Contains(console, boot.ErrUnknown.Error()) {
+		t.Errorf("%v; the console says\n%s", err, console)
+	}
 }

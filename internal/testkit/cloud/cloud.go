@@ -10,13 +10,17 @@ package cloud
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/renameio/v2"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 )
@@ -73,6 +77,19 @@ func (c *Cloud) Provisioners() string {
     environment = { ID = self.id }
   }
 `, c.folder)
+}
+
+// Boot boots a machine that another infrastructure has made, and End ends it.
+func (c *Cloud) Boot(id, userData string) error {
+	return renameio.WriteFile(filepath.Join(c.folder, id), []byte(userData), 0o600)
+}
+
+// End ends a machine that Boot has booted; one that there isn't is no error.
+func (c *Cloud) End(id string) error {
+	if err := os.Remove(filepath.Join(c.folder, id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // Machines are those that there are, by their ids.
