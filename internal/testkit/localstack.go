@@ -1,6 +1,7 @@
 package testkit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,7 @@ func LocalStack(tb testing.TB) *LocalStackServer {
 	if _, err := LocalStackPython(tb.Context()); err != nil {
 		NotRun(tb, tb.Name(), err.Error())
 	}
-	l, err := StartLocalStack(tb.Context(), "")
+	l, err := StartLocalStack(tb.Context(), LocalStackOptions{})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -34,9 +35,15 @@ func LocalStack(tb testing.TB) *LocalStackServer {
 	return l
 }
 
-// StartLocalStack starts LocalStack on loopback and at another address of this
-// host, if one is given, and returns when it is ready. The caller closes it.
-func StartLocalStack(ctx context.Context, also string) (*LocalStackServer, error) {
+// LocalStackOptions says which LocalStack to start.
+type LocalStackOptions struct {
+	Port int    // 0: a free one
+	Also string // another address of this host to listen at, beside loopback
+}
+
+// StartLocalStack starts LocalStack and returns when it is ready. The caller
+// closes it.
+func StartLocalStack(ctx context.Context, o LocalStackOptions) (*LocalStackServer, error) {
 	python, err := LocalStackPython(ctx)
 	if err != nil {
 		return nil, err
@@ -45,7 +52,7 @@ func StartLocalStack(ctx context.Context, also string) (*LocalStackServer, error
 	if err != nil {
 		return nil, err
 	}
-	l := &LocalStackServer{port: ports[0]}
+	l := &LocalStackServer{port: cmp.Or(o.Port, ports[0])}
 	l.server = server{name: "localstack", stopWith: syscall.SIGTERM, ports: ports, ready: l.isReady}
 	if err := l.place(""); err != nil {
 		return nil, err
@@ -57,7 +64,7 @@ func StartLocalStack(ctx context.Context, also string) (*LocalStackServer, error
 	l.program = func() program {
 		return program{
 			command:   []string{python, "-m", "localstack.runtime.main"},
-			directory: l.directory, environment: l.environment(also),
+			directory: l.directory, environment: l.environment(o.Also),
 		}
 	}
 	if err := l.Start(ctx); err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/examples/localstack/ec2"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit/machine"
 )
@@ -113,7 +114,7 @@ func (b *box) forgetEnd() error {
 const asSaid = `status=0; "$@" || status=$?; echo $status >"$0.part" && mv -- "$0.part" "$0"`
 
 // boot switches the machine on, over the disk it has or a new one.
-func (b *box) boot(ctx context.Context, root string, i instance, userData []byte) error {
+func (b *box) boot(ctx context.Context, root string, i ec2.Instance, userData []byte) error {
 	address, err := netip.ParseAddr(i.Address)
 	if err != nil {
 		return fmt.Errorf("boot machine %s: %w", b.id, err)

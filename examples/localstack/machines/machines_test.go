@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/examples/localstack/ec2"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit/machine"
 )
@@ -24,7 +25,7 @@ func TestMachinesGoByTheAPI(t *testing.T) {
 	r.start()
 	one, two, three := r.order(speaks), r.order(""), r.order(speaks, "InstanceInitiatedShutdownBehavior", "terminate")
 	r.console(one, "first boot of ip-"+strings.ReplaceAll(one.Address, ".", "-"))
-	for _, i := range []instance{one, two, three} {
+	for _, i := range []ec2.Instance{one, two, three} {
 		r.answers(i)
 	}
 	r.console(three, "first boot")
@@ -131,7 +132,7 @@ func TestMachinesOutliveProgramAndAPI(t *testing.T) {
 	w := &watcher{place: b.place}
 	other, err := b.place.box("i-other")
 	r.must(err)
-	if err := w.mayBoot(other, instance{ID: "i-other", Address: one.Address}); err == nil || !strings.Contains(err.Error(), one.ID) {
+	if err := w.mayBoot(other, ec2.Instance{ID: "i-other", Address: one.Address}); err == nil || !strings.Contains(err.Error(), one.ID) {
 		t.Errorf("two machines at one address: %v", err)
 	}
 	r.must(r.command("end", one.ID).Run())
