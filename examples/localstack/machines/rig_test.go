@@ -85,7 +85,7 @@ func newRig(t *testing.T, most int, api string) *rig {
 func (r *rig) end() {
 	if r.t.Failed() {
 		r.t.Logf("the program:\n%s", r.log.text())
-		consoles, err := filepath.Glob(filepath.Join(r.dir, "i-*", "console.log"))
+		consoles, err := filepath.Glob(filepath.Join(r.dir, "consoles", "*"))
 		for _, console := range consoles {
 			text, readErr := os.ReadFile(console)
 			err = errors.Join(err, readErr)
@@ -184,7 +184,7 @@ func (r *rig) becomes(i ec2.Instance, state string) {
 func (r *rig) console(i ec2.Instance, what string) {
 	r.t.Helper()
 	testkit.Await(r.t, 4*time.Minute, func(context.Context) error {
-		text, err := os.ReadFile(filepath.Join(r.dir, i.ID, "console.log"))
+		text, err := os.ReadFile(filepath.Join(r.dir, "consoles", i.ID+".log"))
 		if err == nil && !strings.Contains(string(text), what) {
 			err = fmt.Errorf("machine %s hasn't said %q", i.ID, what)
 		}

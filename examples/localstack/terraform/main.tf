@@ -101,7 +101,7 @@ module "cells" {
   subnet_ids         = [aws_subnet.crawlers.id]
   security_group_ids = [aws_security_group.crawlers.id]
   secrets            = { "peers-key" = var.peers_key_file }
-  console            = ["tail", "-n", "100", "${var.machines}/INSTANCE/console.log"]
+  console            = ["tail", "-n", "100", "${var.machines}/consoles/INSTANCE.log"]
   timeouts           = { create = "5m", delete = "2m" }
 
   # LocalStack takes any credentials. In the cloud an instance profile lets the
