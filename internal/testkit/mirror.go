@@ -10,21 +10,29 @@ import (
 	"testing"
 )
 
-// AWSProvider returns a filesystem mirror that holds the AWS provider. It is too
-// large to be fetched for tests, so one that is on this machine is used: where
-// Terraform itself looks, or in a folder named tf-plugins where such things lie.
-// Without one the test isn't run.
+// AWSProvider returns a filesystem mirror that holds the AWS provider. Without one
+// the test isn't run.
 func AWSProvider(tb testing.TB) (mirror string) {
 	tb.Helper()
+	folder, err := FindAWSProvider()
+	if err != nil {
+		NotRun(tb, tb.Name(), err.Error())
+	}
+	return folder
+}
+
+// FindAWSProvider is AWSProvider without a test. The provider is too large to be
+// fetched for tests, so one that is on this machine is used: where Terraform itself
+// looks, or in a folder named tf-plugins where such things lie.
+func FindAWSProvider() (mirror string, err error) {
 	folders := mirrors()
 	for _, folder := range folders {
 		found, err := filepath.Glob(filepath.Join(folder, "registry.terraform.io/hashicorp/aws/5.*", runtime.GOOS+"_"+runtime.GOARCH))
 		if err == nil && len(found) > 0 {
-			return folder
+			return folder, nil
 		}
 	}
-	NotRun(tb, tb.Name(), "the AWS provider 5 is in no filesystem mirror of this machine: "+strings.Join(folders, ", "))
-	return ""
+	return "", fmt.Errorf("the AWS provider 5 is in no filesystem mirror of this machine: %s", strings.Join(folders, ", "))
 }
 
 // mirrors are the folders in which providers may lie.

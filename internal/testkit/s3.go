@@ -61,13 +61,16 @@ func (s *S3Server) URL() string { return "http://" + loopback(s.port) }
 
 // MakeBucket makes a bucket.
 func (s *S3Server) MakeBucket(ctx context.Context, name string) error {
-	return s.call(ctx, http.MethodPut, "/"+name)
+	return httpCall(ctx, http.MethodPut, s.URL()+"/"+name)
 }
 
-func (s *S3Server) isReady(ctx context.Context) error { return s.call(ctx, http.MethodGet, "/") }
+func (s *S3Server) isReady(ctx context.Context) error {
+	return httpCall(ctx, http.MethodGet, s.URL()+"/")
+}
 
-func (s *S3Server) call(ctx context.Context, method, path string) error {
-	req, err := http.NewRequestWithContext(ctx, method, s.URL()+path, nil)
+// httpCall asks for something and wants to be answered that it is well.
+func httpCall(ctx context.Context, method, url string) error {
+	req, err := http.NewRequestWithContext(ctx, method, url, nil)
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func MotoPython(ctx context.Context) (string, error) {
 		return "", err
 	}
 	dir, err := cached(ctx, cache, "moto-"+digest(text, []byte(python)), func(ctx context.Context, into string) error {
-		return installMoto(ctx, python, requirements, into)
+		return installPython(ctx, python, requirements, "moto.server", into)
 	})
 	if err != nil {
 		return "", fmt.Errorf("get moto (install Python 3.10 or later, with venv and pip): %w", err)
@@ -38,9 +38,10 @@ func MotoPython(ctx context.Context) (string, error) {
 	return filepath.Join(dir, "bin", "python"), nil
 }
 
-// installMoto makes the environment. Python finds itself by where it is run, so it
+// installPython makes an environment with what is required, of which one module is
+// tried. Python finds itself by where it is run, so it
 // may get another name afterwards; the scripts beside it may not, and aren't used.
-func installMoto(ctx context.Context, python, requirements, into string) error {
+func installPython(ctx context.Context, python, requirements, module, into string) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*downloadLimit)
 	defer cancel()
 	if err := run(ctx, into, nil, python, "-m", "venv", into); err != nil {
@@ -48,5 +49,5 @@ func installMoto(ctx context.Context, python, requirements, into string) error {
 	}
 	inside := filepath.Join(into, "bin", "python")
 	install := run(ctx, into, nil, inside, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r", requirements)
-	return errors.Join(install, run(ctx, into, nil, inside, "-c", "import moto.server"))
+	return errors.Join(install, run(ctx, into, nil, inside, "-c", "import "+module))
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/examples/localstack/ec2"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit/machine"
 )
@@ -46,6 +47,9 @@ func (p *place) box(id string) (*box, error) {
 }
 
 func (b *box) in(name string) string { return b.place.in(b.id, name) }
+
+// console is the file with what the machine says. It outlives the machine.
+func (b *box) console() string { return b.place.in("consoles", b.id+".log") }
 
 // there says whether there is anything of the machine.
 func (b *box) there() bool {
@@ -97,7 +101,7 @@ func (b *box) failed() error {
 	if err != nil || time.Since(info.ModTime()) > failedPause {
 		return err
 	}
-	return fmt.Errorf("it ended with exit code %d (see %s); it is tried again after %s", code, b.in("console.log"), failedPause)
+	return fmt.Errorf("it ended with exit code %d (see %s); it is tried again after %s", code, b.console(), failedPause)
 }
 
 // forgetEnd has the next boot be the first thing that is known again.
@@ -113,7 +117,7 @@ func (b *box) forgetEnd() error {
 const asSaid = `status=0; "$@" || status=$?; echo $status >"$0.part" && mv -- "$0.part" "$0"`
 
 // boot switches the machine on, over the disk it has or a new one.
-func (b *box) boot(ctx context.Context, root string, i instance, userData []byte) error {
+func (b *box) boot(ctx context.Context, root string, i ec2.Instance, userData []byte) error {
 	address, err := netip.ParseAddr(i.Address)
 	if err != nil {
 		return fmt.Errorf("boot machine %s: %w", b.id, err)
@@ -147,7 +151,7 @@ func (b *box) boot(ctx context.Context, root string, i instance, userData []byte
 		return err
 	}
 	command := append([]string{"sh", "-c", asSaid, b.in("ended")}, spec.Command()...)
-	return machine.Launch(command, b.place.group(b.id), b.in("console.log"))
+	return machine.Launch(command, b.place.group(b.id), b.console())
 }
 
 // spec is how it is booted.

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/examples/localstack/ec2"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit/machine"
 )
 
@@ -18,11 +20,12 @@ const speaks = "#!/bin/sh\necho first boot of $(hostname) >/dev/console\necho ke
 // An instance that the API says is running becomes a machine at its address, which
 // goes by what the API says, and by which the API goes when it switches itself off.
 func TestMachinesGoByTheAPI(t *testing.T) {
-	r := newRig(t, 3)
+	needMachines(t)
+	r := newRig(t, 3, testkit.S3(t).URL()) // moto's server speaks EC2 too
 	r.start()
 	one, two, three := r.order(speaks), r.order(""), r.order(speaks, "InstanceInitiatedShutdownBehavior", "terminate")
 	r.console(one, "first boot of ip-"+strings.ReplaceAll(one.Address, ".", "-"))
-	for _, i := range []instance{one, two, three} {
+	for _, i := range []ec2.Instance{one, two, three} {
 		r.answers(i)
 	}
 	r.console(three, "first boot")
@@ -85,7 +88,9 @@ func (r *rig) clear() {
 // knew, ends a machine. What the API says while the program is away is done
 // afterwards.
 func TestMachinesOutliveProgramAndAPI(t *testing.T) {
-	r := newRig(t, 3)
+	needMachines(t)
+	server := testkit.S3(t)
+	r := newRig(t, 3, server.URL())
 	r.start()
 	one, two := r.order(speaks), r.order(speaks)
 	r.console(one, "first boot")
@@ -108,9 +113,9 @@ func TestMachinesOutliveProgramAndAPI(t *testing.T) {
 		t.Error("two programs watch over the same machines")
 	}
 
-	r.must(r.server.Pause())
+	r.must(server.Pause())
 	time.Sleep(time.Second) // some beats
-	r.must(r.server.Kill())
+	r.must(server.Kill())
 	r.says("the API says nothing")
 	stays("the API was away")
 
@@ -118,7 +123,7 @@ func TestMachinesOutliveProgramAndAPI(t *testing.T) {
 	p, err := findPlace(r.dir)
 	r.must(err)
 	r.must(machine.KillCgroup(p.group("switch")))
-	r.must(r.server.Start(t.Context()))
+	r.must(server.Start(t.Context()))
 	r.says("doesn't know the instance", one.ID)
 	stays("the API has forgotten everything")
 
@@ -127,7 +132,7 @@ func TestMachinesOutliveProgramAndAPI(t *testing.T) {
 	w := &watcher{place: b.place}
 	other, err := b.place.box("i-other")
 	r.must(err)
-	if err := w.mayBoot(other, instance{ID: "i-other", Address: one.Address}); err == nil || !strings.Contains(err.Error(), one.ID) {
+	if err := w.mayBoot(other, ec2.Instance{ID: "i-other", Address: one.Address}); err == nil || !strings.Contains(err.Error(), one.ID) {
 		t.Errorf("two machines at one address: %v", err)
 	}
 	r.must(r.command("end", one.ID).Run())
@@ -138,7 +143,8 @@ func TestMachinesOutliveProgramAndAPI(t *testing.T) {
 // A machine that loses its power, as all do when their host does, boots again over
 // its disk; and one that is being made when the program is killed is made once.
 func TestMachineLosesPower(t *testing.T) {
-	r := newRig(t, 1)
+	needMachines(t)
+	r := newRig(t, 1, testkit.S3(t).URL())
 	one := r.order(speaks)
 	for _, after := range []time.Duration{0, 30 * time.Millisecond, 100 * time.Millisecond, 300 * time.Millisecond} {
 		r.start()

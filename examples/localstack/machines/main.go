@@ -23,6 +23,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/examples/localstack/ec2"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
 )
 
@@ -90,7 +91,7 @@ func watch(ctx context.Context, o options) error {
 	defer p.close()
 	w := &watcher{
 		place: p, root: root, grace: o.grace, said: map[string]string{}, busy: map[string]bool{},
-		api: &ec2{endpoint: o.endpoint, region: o.region},
+		api: &ec2.Client{Endpoint: o.endpoint, Region: o.region},
 		log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	}
 	w.run(ctx, o.beat)

@@ -21,11 +21,11 @@ import (
 //	lock             held by the program that watches
 //	network.json     their network and their control group
 //	switch.log
+//	consoles/        what machines have said, also those that are gone
 //	i-0123.../       a machine
 //	    address        its private address
 //	    seed/          its user data
 //	    disk/          what it has written
-//	    console.log
 //	    ended          how it was switched off last; not there while it is on
 //
 // What is on is not written down but asked of the kernel: each machine, and the
@@ -49,7 +49,7 @@ func openPlace(directory string, prefix netip.Prefix, cgroup string) (*place, er
 	if err != nil {
 		return nil, fmt.Errorf("open the folder of machines: %w", err)
 	}
-	if err := os.MkdirAll(root, 0o711); err != nil {
+	if err := os.MkdirAll(filepath.Join(root, "consoles"), 0o711); err != nil {
 		return nil, fmt.Errorf("make the folder of machines: %w", err)
 	}
 	p := &place{root: root}

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/examples/localstack/ec2"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit/machine"
 )
@@ -35,8 +36,7 @@ func TestMain(m *testing.M) {
 // rig is an EC2 API that starts no machine, and the program that does.
 type rig struct {
 	t       *testing.T
-	api     *ec2
-	server  *testkit.S3Server // moto's server speaks EC2 too
+	api     *ec2.Client
 	place   *testkit.MachinePlace
 	dir     string
 	subnet  string
@@ -63,14 +63,19 @@ func (l *lockedText) text() string {
 
 var _ io.Writer = (*lockedText)(nil)
 
-func newRig(t *testing.T, most int) *rig {
+// needMachines is what each test here begins with.
+func needMachines(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("boots machines")
 	}
 	t.Parallel()
-	r := &rig{t: t, place: testkit.MachinePlaceFor(t, most), server: testkit.S3(t), dir: filepath.Join(t.TempDir(), "machines")}
-	r.api = &ec2{endpoint: r.server.URL(), region: "us-east-1"}
+}
+
+func newRig(t *testing.T, most int, api string) *rig {
+	t.Helper()
+	r := &rig{t: t, place: testkit.MachinePlaceFor(t, most), dir: filepath.Join(t.TempDir(), "machines")}
+	r.api = &ec2.Client{Endpoint: api, Region: "us-east-1"}
 	r.makeSubnet()
 	t.Cleanup(r.end)
 	return r
@@ -80,7 +85,7 @@ func newRig(t *testing.T, most int) *rig {
 func (r *rig) end() {
 	if r.t.Failed() {
 		r.t.Logf("the program:\n%s", r.log.text())
-		consoles, err := filepath.Glob(filepath.Join(r.dir, "i-*", "console.log"))
+		consoles, err := filepath.Glob(filepath.Join(r.dir, "consoles", "*"))
 		for _, console := range consoles {
 			text, readErr := os.ReadFile(console)
 			err = errors.Join(err, readErr)
@@ -101,7 +106,7 @@ func (r *rig) must(err error) {
 func (r *rig) command(arguments ...string) *exec.Cmd {
 	flags := []string{
 		"-dir", r.dir, "-network", r.place.Network.String(), "-cgroup", r.place.Cgroup,
-		"-endpoint", r.server.URL(), "-beat", "200ms",
+		"-endpoint", r.api.Endpoint, "-beat", "200ms",
 	}
 	cmd := exec.Command(os.Args[0], append(flags, arguments...)...)
 	cmd.Env = append(os.Environ(), asProgram+"=1")
@@ -130,16 +135,16 @@ func (r *rig) makeSubnet() {
 	var vpc struct {
 		ID string `xml:"vpc>vpcId"`
 	}
-	r.must(r.api.call(r.t.Context(), "CreateVpc", url.Values{"CidrBlock": {r.place.Network.String()}}, &vpc))
+	r.must(r.api.Call(r.t.Context(), "CreateVpc", url.Values{"CidrBlock": {r.place.Network.String()}}, &vpc))
 	var subnet struct {
 		ID string `xml:"subnet>subnetId"`
 	}
-	r.must(r.api.call(r.t.Context(), "CreateSubnet", url.Values{"CidrBlock": {r.place.Network.String()}, "VpcId": {vpc.ID}}, &subnet))
+	r.must(r.api.Call(r.t.Context(), "CreateSubnet", url.Values{"CidrBlock": {r.place.Network.String()}, "VpcId": {vpc.ID}}, &subnet))
 	r.subnet = subnet.ID
 }
 
 // order orders an instance with user data.
-func (r *rig) order(userData string, more ...string) instance {
+func (r *rig) order(userData string, more ...string) ec2.Instance {
 	r.t.Helper()
 	form := url.Values{
 		"ImageId": {"ami-12c6146b"}, "MinCount": {"1"}, "MaxCount": {"1"}, "SubnetId": {r.subnet},
@@ -149,23 +154,23 @@ func (r *rig) order(userData string, more ...string) instance {
 		form.Set(more[k], more[k+1])
 	}
 	var made struct {
-		Instances []instance `xml:"instancesSet>item"`
+		Instances []ec2.Instance `xml:"instancesSet>item"`
 	}
-	r.must(r.api.call(r.t.Context(), "RunInstances", form, &made))
+	r.must(r.api.Call(r.t.Context(), "RunInstances", form, &made))
 	return made.Instances[0]
 }
 
 // ask has the API do something with an instance.
-func (r *rig) ask(action string, i instance) {
+func (r *rig) ask(action string, i ec2.Instance) {
 	r.t.Helper()
-	r.must(r.api.call(r.t.Context(), action, url.Values{"InstanceId.1": {i.ID}}, nil))
+	r.must(r.api.Call(r.t.Context(), action, url.Values{"InstanceId.1": {i.ID}}, nil))
 }
 
 // becomes waits until the API has an instance in a state.
-func (r *rig) becomes(i instance, state string) {
+func (r *rig) becomes(i ec2.Instance, state string) {
 	r.t.Helper()
 	testkit.Await(r.t, 2*time.Minute, func(ctx context.Context) error {
-		all, err := r.api.instances(ctx)
+		all, err := r.api.Instances(ctx)
 		for _, other := range all {
 			if other.ID == i.ID && other.State == state {
 				return nil
@@ -176,10 +181,10 @@ func (r *rig) becomes(i instance, state string) {
 }
 
 // console waits until a machine has said something.
-func (r *rig) console(i instance, what string) {
+func (r *rig) console(i ec2.Instance, what string) {
 	r.t.Helper()
 	testkit.Await(r.t, 4*time.Minute, func(context.Context) error {
-		text, err := os.ReadFile(filepath.Join(r.dir, i.ID, "console.log"))
+		text, err := os.ReadFile(filepath.Join(r.dir, "consoles", i.ID+".log"))
 		if err == nil && !strings.Contains(string(text), what) {
 			err = fmt.Errorf("machine %s hasn't said %q", i.ID, what)
 		}
@@ -205,7 +210,7 @@ func (r *rig) says(parts ...string) {
 }
 
 // answers waits until sshd answers at the instance's address.
-func (r *rig) answers(i instance) {
+func (r *rig) answers(i ec2.Instance) {
 	r.t.Helper()
 	testkit.Await(r.t, 4*time.Minute, func(ctx context.Context) error {
 		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", net.JoinHostPort(i.Address, "22"))
@@ -224,7 +229,7 @@ func (r *rig) answers(i instance) {
 	})
 }
 
-func (r *rig) box(i instance) *box {
+func (r *rig) box(i ec2.Instance) *box {
 	r.t.Helper()
 	p, err := findPlace(r.dir)
 	r.must(err)
@@ -234,7 +239,7 @@ func (r *rig) box(i instance) *box {
 }
 
 // first waits for a machine's first process.
-func (r *rig) first(i instance) int {
+func (r *rig) first(i ec2.Instance) int {
 	r.t.Helper()
 	var first int
 	testkit.Await(r.t, time.Minute, func(context.Context) (err error) {
@@ -245,7 +250,7 @@ func (r *rig) first(i instance) int {
 }
 
 // gone waits until nothing is left of a machine.
-func (r *rig) gone(i instance) {
+func (r *rig) gone(i ec2.Instance) {
 	r.t.Helper()
 	testkit.Await(r.t, 2*time.Minute, func(context.Context) error {
 		if b := r.box(i); b.there() {
@@ -258,7 +263,7 @@ func (r *rig) gone(i instance) {
 }
 
 // inside runs a command in a machine.
-func (r *rig) inside(i instance, command ...string) string {
+func (r *rig) inside(i ec2.Instance, command ...string) string {
 	r.t.Helper()
 	arguments := append([]string{"--target", strconv.Itoa(r.first(i)), "--all", "--", "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, command...)
 	out, err := exec.CommandContext(r.t.Context(), "nsenter", arguments...).CombinedOutput()

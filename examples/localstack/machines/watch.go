@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/examples/localstack/ec2"
 )
 
 // watcher keeps machines as the API says. It ends one only when the API says of
@@ -15,7 +17,7 @@ import (
 // nothing, and so does one that has forgotten an instance.
 type watcher struct {
 	place *place
-	api   *ec2
+	api   *ec2.Client
 	root  string // the file system below all machines
 	grace time.Duration
 	log   *slog.Logger
@@ -29,7 +31,7 @@ type watcher struct {
 
 // run goes on until ctx ends. The machines stay.
 func (w *watcher) run(ctx context.Context, beat time.Duration) {
-	w.log.Info("watching", "api", w.api.endpoint, "network", w.place.Prefix, "folder", w.place.root)
+	w.log.Info("watching", "api", w.api.Endpoint, "network", w.place.Prefix, "folder", w.place.root)
 	defer w.work.Wait()
 	tick := time.NewTicker(beat)
 	defer tick.Stop()
@@ -57,7 +59,7 @@ func (w *watcher) look(ctx context.Context) {
 	if made {
 		w.log.Info("made a switch", "host", w.place.host())
 	}
-	instances, err := w.api.instances(ctx)
+	instances, err := w.api.Instances(ctx)
 	if ctx.Err() != nil {
 		return
 	}
@@ -93,7 +95,7 @@ func (w *watcher) unknown(known map[string]bool) {
 
 // begin finds out what is to be done for an instance, and has it done beside the
 // others.
-func (w *watcher) begin(ctx context.Context, i instance) {
+func (w *watcher) begin(ctx context.Context, i ec2.Instance) {
 	b, act, err := w.judge(i)
 	w.tell(i.ID, "the machine can't be kept as the API says", err)
 	if err != nil || act == nil {
@@ -114,10 +116,10 @@ func (w *watcher) begin(ctx context.Context, i instance) {
 }
 
 // action does what a machine lacks to be as the API says.
-type action func(context.Context, *box, instance) error
+type action func(context.Context, *box, ec2.Instance) error
 
 // judge says which one it is, if any.
-func (w *watcher) judge(i instance) (*box, action, error) {
+func (w *watcher) judge(i ec2.Instance) (*box, action, error) {
 	b, err := w.place.box(i.ID)
 	if err != nil {
 		return nil, nil, err
@@ -153,7 +155,7 @@ func (w *watcher) judge(i instance) (*box, action, error) {
 }
 
 // mayBoot says why an instance's machine can't be booted.
-func (w *watcher) mayBoot(b *box, i instance) error {
+func (w *watcher) mayBoot(b *box, i ec2.Instance) error {
 	if err := b.failed(); err != nil {
 		return err
 	}
@@ -179,8 +181,8 @@ func (w *watcher) mayBoot(b *box, i instance) error {
 	return nil
 }
 
-func (w *watcher) boot(ctx context.Context, b *box, i instance) error {
-	data, err := w.api.userData(ctx, i.ID)
+func (w *watcher) boot(ctx context.Context, b *box, i ec2.Instance) error {
+	data, err := w.api.UserData(ctx, i.ID)
 	if err != nil {
 		return err
 	}
@@ -192,8 +194,8 @@ func (w *watcher) boot(ctx context.Context, b *box, i instance) error {
 }
 
 // report tells the API that a machine has switched itself off.
-func (w *watcher) report(ctx context.Context, b *box, i instance) error {
-	action, err := w.api.shutDown(ctx, i.ID)
+func (w *watcher) report(ctx context.Context, b *box, i ec2.Instance) error {
+	action, err := w.api.ShutDown(ctx, i.ID)
 	if err != nil {
 		return err
 	}
@@ -201,7 +203,7 @@ func (w *watcher) report(ctx context.Context, b *box, i instance) error {
 	return b.forgetEnd()
 }
 
-func (w *watcher) stop(ctx context.Context, b *box, i instance) error {
+func (w *watcher) stop(ctx context.Context, b *box, i ec2.Instance) error {
 	if err := b.powerOff(ctx, w.grace); err != nil {
 		return err
 	}
@@ -209,7 +211,7 @@ func (w *watcher) stop(ctx context.Context, b *box, i instance) error {
 	return b.forgetEnd()
 }
 
-func (w *watcher) remove(ctx context.Context, b *box, i instance) error {
+func (w *watcher) remove(ctx context.Context, b *box, i ec2.Instance) error {
 	if err := b.powerOff(ctx, w.grace); err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/examples/search-engine/reach"
@@ -33,6 +34,12 @@ func (d *demo) show(ctx context.Context) error {
 		s.say("Search it:  curl 'http://%s/search?q=fst+automaton'", address)
 	}
 	s.say("Kill any cell and see:  kill -9 PID, with a pid of  ps axu | grep %s", d.place.root)
+	if d.cloud != nil {
+		for _, b := range d.cloud.births.done() {
+			s.say("%s", b)
+		}
+		s.say("What the machines say is in %s.", filepath.Join(d.cloud.folder, "consoles"))
+	}
 	return d.until(ctx, s, 1000*time.Hour, "Ctrl-C removes everything", func(sight) bool { return false })
 }
 

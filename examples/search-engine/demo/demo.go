@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/consul/api"
@@ -20,6 +23,8 @@ import (
 // demo is the system, and what is needed to look at it and to remove it.
 type demo struct {
 	place       place
+	host        string // where all is reached
+	cloud       *cloud // nil where the crawlers are processes of this host
 	web         *web
 	brokers     string
 	queue       *kfake.Cluster // nil with a Kafka of the user's own
@@ -36,11 +41,16 @@ type demo struct {
 
 // prepare makes the folder and gets what is missing. Nothing runs yet.
 func prepare(ctx context.Context, o options) (*demo, error) {
-	p, err := newPlace(o.directory)
+	if o.machines {
+		if err := o.findMachines(ctx); err != nil {
+			return nil, err
+		}
+	}
+	p, err := newPlace(o.directory, o.machines)
 	if err != nil {
 		return nil, err
 	}
-	d := &demo{place: p, brokers: o.brokers, seen: map[string]bool{}}
+	d := &demo{place: p, host: "127.0.0.1", brokers: o.brokers, seen: map[string]bool{}}
 	if err := d.get(ctx, o); err != nil {
 		return nil, errors.Join(err, d.down(ctx), p.remove())
 	}
@@ -50,7 +60,7 @@ func prepare(ctx context.Context, o options) (*demo, error) {
 // get gets the programs and the web, and starts the servers.
 func (d *demo) get(ctx context.Context, o options) error {
 	fmt.Println("Building homeostat, the provider and the example.")
-	if err := d.place.build(ctx); err != nil {
+	if err := d.place.build(ctx, o.providers); err != nil {
 		return err
 	}
 	var err error
@@ -60,32 +70,56 @@ func (d *demo) get(ctx context.Context, o options) error {
 	if _, err := testkit.PostgresBinaries(ctx); err != nil {
 		return err
 	}
-	if d.web, err = serveWeb(ctx, o); err != nil {
+	consul := testkit.ConsulOptions{Directory: d.place.in("consul")}
+	if o.machines {
+		if err := d.startCloud(ctx); err != nil {
+			return err
+		}
+		consul.Also = d.host
+	}
+	if d.web, err = serveWeb(ctx, o, d.host); err != nil {
 		return err
 	}
-	if d.server, err = testkit.StartConsul(ctx, testkit.ConsulOptions{Directory: d.place.in("consul")}); err != nil {
+	if d.server, err = testkit.StartConsul(ctx, consul); err != nil {
 		return err
 	}
 	if err := d.startQueue(); err != nil {
 		return err
 	}
 	// What the cells inherit: this Consul, and a PATH that has this Terraform.
-	for name, value := range map[string]string{
-		"CONSUL_HTTP_ADDR": d.server.Addr(),
+	inherited := map[string]string{
+		"CONSUL_HTTP_ADDR": d.consulAddr(),
 		"PATH":             filepath.Dir(d.binary) + string(os.PathListSeparator) + os.Getenv("PATH"),
-	} {
+	}
+	at := addresses{consul: d.consulAddr(), brokers: d.brokers, web: d.web.scope}
+	if d.cloud != nil {
+		maps.Copy(inherited, d.cloud.environment())
+		at.s3 = d.cloud.localstack.At(d.host)
+	}
+	for name, value := range inherited {
 		if err := os.Setenv(name, value); err != nil {
 			return err
 		}
 	}
-	d.environment = append(testkit.TerraformEnvironment(d.place.cliConfig()), "CONSUL_HTTP_ADDR="+d.server.Addr())
+	d.environment = append(testkit.TerraformEnvironment(d.place.cliConfig()), "CONSUL_HTTP_ADDR="+d.consulAddr())
 	if err := d.connect(ctx); err != nil {
 		return err
 	}
-	if err := d.place.copySources(d.server.Addr(), d.brokers); err != nil {
+	if err := d.place.copySources(at); err != nil {
 		return err
 	}
+	if d.cloud != nil {
+		if err := d.writePeersKey(); err != nil {
+			return err
+		}
+	}
 	return d.settings()
+}
+
+// consulAddr is where all reach Consul, host:port.
+func (d *demo) consulAddr() string {
+	_, port, _ := net.SplitHostPort(d.server.Addr()) // it is one
+	return net.JoinHostPort(d.host, port)
 }
 
 // startQueue starts a broker of Kafka's protocol within this program, unless
@@ -98,11 +132,12 @@ func (d *demo) startQueue() error {
 	if err != nil {
 		return err
 	}
-	d.queue, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(port), kfake.DataDir(d.place.in("kafka")))
+	d.brokers = net.JoinHostPort(d.host, strconv.Itoa(port))
+	d.queue, err = kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(port), kfake.DataDir(d.place.in("kafka")),
+		kfake.ListenFn(func(network, _ string) (net.Listener, error) { return net.Listen(network, d.brokers) }))
 	if err != nil {
 		return fmt.Errorf("start the queue: %w", err)
 	}
-	d.brokers = fmt.Sprintf("127.0.0.1:%d", port)
 	return nil
 }
 
@@ -134,17 +169,20 @@ func (d *demo) settings() error {
 		settings := map[string]any{
 			"programs":        d.place.in("bin"),
 			"policy":          d.place.policy(),
-			"consul_address":  d.server.Addr(),
+			"consul_address":  d.consulAddr(),
 			"state_directory": d.place.in("cells"),
 			// A leader's Terraform finds the provider that was built here.
 			"environment": map[string]string{"TF_CLI_CONFIG_FILE": d.place.cliConfig()},
 		}
-		switch service {
-		case "db":
+		switch {
+		case service == "db":
 			settings["data_directory"] = d.place.in("data")
-		case "api":
+		case service == "api":
 			settings["brokers"] = d.brokers
-		case "crawler":
+			settings["environment"] = map[string]string{"TF_CLI_CONFIG_FILE": d.place.cliConfig(), "HOMEOSTAT_ADDRESS": d.host}
+		case d.cloud != nil:
+			settings = d.cloudSettings()
+		default:
 			settings["brokers"] = d.brokers
 			settings["scope"] = d.web.scope
 			// Slow on purpose, so that two cores feel the load of many crawlers:
@@ -164,6 +202,9 @@ func (d *demo) up(ctx context.Context) error {
 	for _, service := range services {
 		fmt.Printf("terraform apply: %s\n", service)
 		d.made = append(d.made, service)
+		if service == "crawler" && d.cloud != nil {
+			return d.makeOnMachines(ctx)
+		}
 		if err := d.make(ctx, service); err != nil {
 			return err
 		}
@@ -178,6 +219,9 @@ func (d *demo) down(ctx context.Context) error {
 	var errs []error
 	if len(d.made) > 0 {
 		errs = append(errs, d.place.keepLogs(), d.homeostat(ctx, "pause"))
+	}
+	if d.cloud != nil {
+		errs = append(errs, d.cloud.stopLeader())
 	}
 	for i := len(d.made) - 1; i >= 0; i-- {
 		fmt.Printf("terraform destroy: %s\n", d.made[i])
@@ -200,6 +244,9 @@ func (d *demo) down(ctx context.Context) error {
 	}
 	if d.web != nil {
 		errs = append(errs, d.web.close())
+	}
+	if d.cloud != nil {
+		errs = append(errs, d.cloud.close(ctx, len(d.made) > 0))
 	}
 	return errors.Join(append(errs, testkit.Shutdown())...)
 }

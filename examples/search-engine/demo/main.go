@@ -4,6 +4,8 @@
 //	make demo                  until Ctrl-C, which removes everything again
 //	make demo WEB=docs.zip     another web: a .jar, .zip or folder of HTML
 //	make demo-check            unattended, with a smaller web, as a test
+//	make localstack            the crawlers on machines of their own: -machines, see
+//	make localstack-check      examples/localstack
 //
 // Everything it makes lies in one folder, which it names. KAFKA_BROKERS lets it
 // use a Kafka that runs already; else the queue is a broker within this program.
@@ -25,6 +27,8 @@ type options struct {
 	web       string
 	start     string
 	brokers   string
+	machines  bool
+	providers string
 	check     bool
 }
 
@@ -37,7 +41,9 @@ func main() {
 	flag.StringVar(&o.web, "web", os.Getenv("WEB"), "web to crawl: a .jar, .zip or folder of HTML (default the documentation of Lucene)")
 	flag.StringVar(&o.start, "start", "", "page to begin with; only its folder is crawled (default index.html)")
 	flag.StringVar(&o.brokers, "brokers", os.Getenv("KAFKA_BROKERS"), "Kafka to use, host:port, separated by commas (default one within this program)")
-	flag.BoolVar(&o.check, "check", false, "crawl three times, kill cells, and fail unless all went as it should")
+	flag.BoolVar(&o.machines, "machines", false, "have the crawlers live on machines of their own, which are ordered from LocalStack's EC2")
+	flag.StringVar(&o.providers, "providers", os.Getenv("PROVIDERS"), "with -machines: a filesystem mirror that holds the AWS provider (default one that is found)")
+	flag.BoolVar(&o.check, "check", false, "crawl three times, kill cells, and fail unless all went as it should; with -machines: crawl once")
 	flag.Parse()
 	// The first Ctrl-C ends the demo in good order, another one the program. Some
 	// callers signal a process and then its group: that is one and the same.
@@ -55,6 +61,9 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	d, err := prepare(ctx, o)
+	if why, ok := errors.AsType[notPossible](err); ok {
+		return why.tell(o)
+	}
 	if err != nil {
 		return err
 	}
@@ -63,6 +72,8 @@ func run(ctx context.Context, o options) error {
 	err = d.up(ctx)
 	switch {
 	case err != nil:
+	case o.check && o.machines:
+		line, err = d.checkMachines(ctx)
 	case o.check:
 		line, err = d.check(ctx)
 	default:

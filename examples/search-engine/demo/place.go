@@ -24,14 +24,20 @@ import (
 //	cells/                          what is known of each cell, and its log
 //	data/                           the database cell's folder
 //	consul/ kafka/ logs/
+//
+// and where the crawlers live on machines of their own:
+//
+//	examples/localstack/            copy of that example, whose policy it is then
+//	machines/                       the machines: disks, consoles
 type place struct {
 	root      string
 	temporary bool
+	machines  bool
 }
 
 // newPlace makes the folder. PostgreSQL's account must be able to enter it.
-func newPlace(directory string) (place, error) {
-	p := place{root: directory}
+func newPlace(directory string, machines bool) (place, error) {
+	p := place{root: directory, machines: machines}
 	var err error
 	if directory == "" {
 		p.temporary = true
@@ -62,11 +68,20 @@ func (p place) in(parts ...string) string {
 }
 func (p place) logs() string    { return p.in("logs") }
 func (p place) example() string { return p.in("examples", "search-engine") }
-func (p place) policy() string  { return filepath.Join(p.example(), "homeostat.hcl") }
+func (p place) cloud() string   { return p.in("examples", "localstack") }
+func (p place) policy() string {
+	if p.machines {
+		return filepath.Join(p.cloud(), "homeostat.hcl")
+	}
+	return filepath.Join(p.example(), "homeostat.hcl")
+}
 func (p place) program(name string) string {
 	return p.in("bin", name)
 }
 func (p place) module(service string) string {
+	if p.machines && service == "crawler" {
+		return filepath.Join(p.cloud(), "terraform")
+	}
 	return filepath.Join(p.example(), "terraform", service)
 }
 
@@ -89,58 +104,96 @@ const (
 
 func (p place) cliConfig() string { return p.in("terraform.rc") }
 
-// build builds homeostat, the provider and the programs of the cells.
-func (p place) build(ctx context.Context) error {
+// build builds homeostat, the provider and the programs of the cells, and lets
+// Terraform find the provider, and other providers in a mirror that is named.
+func (p place) build(ctx context.Context, providers string) error {
 	root, err := testkit.Root()
 	if err != nil {
 		return err
 	}
 	provider := p.in("mirror", providerSource, providerVersion, runtime.GOOS+"_"+runtime.GOARCH,
 		"terraform-provider-homeostat_v"+providerVersion)
-	for program, source := range map[string]string{
+	sources := map[string]string{
 		p.program("homeostat"): "./sidecar",
 		p.program("api"):       "./examples/search-engine/api",
 		p.program("crawler"):   "./examples/search-engine/crawler",
 		p.program("db"):        "./examples/search-engine/db",
 		provider:               "./provider",
-	} {
+	}
+	if p.machines {
+		sources[p.program("machines")] = "./examples/localstack/machines"
+	}
+	for program, source := range sources {
 		command := exec.CommandContext(ctx, "go", "build", "-o", program, source)
-		command.Dir = root
+		// Programs that go to machines must not need this host's libraries.
+		command.Dir, command.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 		if output, err := command.CombinedOutput(); err != nil {
 			return fmt.Errorf("build %s: %w\n%s", source, err, output)
 		}
 	}
-	config := fmt.Sprintf("provider_installation {\n  filesystem_mirror {\n    path = %q\n  }\n}\n", p.in("mirror"))
+	config := fmt.Sprintf("provider_installation {\n  filesystem_mirror {\n    path = %q\n  }\n", p.in("mirror"))
+	if providers != "" {
+		config += fmt.Sprintf("  filesystem_mirror {\n    path    = %q\n    exclude = [%q]\n  }\n", providers, providerSource)
+	}
+	config += "}\n"
 	if err := os.WriteFile(p.cliConfig(), []byte(config), 0o644); err != nil {
 		return fmt.Errorf("write Terraform's configuration: %w", err)
 	}
 	return nil
 }
 
+// addresses are where this run's servers are, as all reach them: host:port.
+type addresses struct{ consul, brokers, web, s3 string }
+
 // copySources copies modules, root modules and policy out of the repository,
-// and puts this run's addresses into the policy.
-func (p place) copySources(consul, brokers string) error {
+// and puts this run's addresses into the policy, and into the genome.
+func (p place) copySources(to addresses) error {
 	root, err := testkit.Root()
 	if err != nil {
 		return err
 	}
-	for _, folder := range []string{"modules", "examples/search-engine/terraform"} {
+	folders := []string{"modules", "examples/search-engine/terraform"}
+	brokers := strings.ReplaceAll(to.brokers, ",", `", "`)
+	files := map[string]map[string]string{
+		"examples/search-engine/homeostat.hcl": {"127.0.0.1:8500": to.consul, "127.0.0.1:9092": brokers},
+	}
+	if p.machines {
+		folders = append(folders, "examples/localstack/terraform")
+		files = map[string]map[string]string{
+			"examples/localstack/homeostat.hcl":      {"10.77.0.1:8500": to.consul, "10.77.0.1:9092": brokers, "10.77.0.1:4566": to.s3},
+			"examples/localstack/crawler.genome.hcl": {"10.77.0.1:8500": to.consul, "10.77.0.1:9092": to.brokers, "http://10.77.0.1:8080/": to.web},
+		}
+	}
+	for _, folder := range folders {
 		if err := os.CopyFS(p.in(folder), os.DirFS(filepath.Join(root, folder))); err != nil {
 			return fmt.Errorf("copy %s: %w", folder, err)
 		}
 	}
-	source, err := os.ReadFile(filepath.Join(root, "examples/search-engine/homeostat.hcl"))
+	for file, changes := range files {
+		if err := p.copyChanged(root, file, changes); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copyChanged copies a file and puts other addresses in the place of those it has.
+func (p place) copyChanged(root, file string, changes map[string]string) error {
+	source, err := os.ReadFile(filepath.Join(root, file))
 	if err != nil {
-		return fmt.Errorf("read the policy: %w", err)
+		return fmt.Errorf("copy %s: %w", file, err)
 	}
 	text := string(source)
-	for old, address := range map[string]string{"127.0.0.1:8500": consul, "127.0.0.1:9092": strings.ReplaceAll(brokers, ",", `", "`)} {
+	for old, address := range changes {
 		if !strings.Contains(text, old) {
-			return fmt.Errorf("the policy does not have the address %s that is to be replaced", old)
+			return fmt.Errorf("%s does not have the address %s that is to be replaced", file, old)
 		}
 		text = strings.ReplaceAll(text, old, address)
 	}
-	return os.WriteFile(p.policy(), []byte(text), 0o644)
+	if err := os.MkdirAll(filepath.Dir(p.in(file)), 0o755); err != nil {
+		return fmt.Errorf("copy %s: %w", file, err)
+	}
+	return os.WriteFile(p.in(file), []byte(text), 0o644)
 }
 
 // set writes a root module's settings.

@@ -10,11 +10,11 @@ import (
 )
 
 func TestPolicyGetsThisRunsAddresses(t *testing.T) {
-	p, err := newPlace(filepath.Join(t.TempDir(), "demo"))
+	p, err := newPlace(filepath.Join(t.TempDir(), "demo"), false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.copySources("127.0.0.1:1234", "127.0.0.1:2345,127.0.0.1:2346"); err != nil {
+	if err := p.copySources(addresses{consul: "127.0.0.1:1234", brokers: "127.0.0.1:2345,127.0.0.1:2346"}); err != nil {
 		t.Fatal(err)
 	}
 	source, err := os.ReadFile(p.policy())
@@ -50,7 +50,7 @@ func TestPlaceMustBeEmpty(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(folder, "notes.txt"), []byte("mine"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := newPlace(folder); err == nil || !strings.Contains(err.Error(), "is not empty") {
+	if _, err := newPlace(folder, false); err == nil || !strings.Contains(err.Error(), "is not empty") {
 		t.Errorf("newPlace = %v", err)
 	}
 }

@@ -52,7 +52,7 @@ func (d *demo) processes(variable string) ([]int, error) {
 		environment, _ := os.ReadFile(filepath.Join(folder, "environ"))
 		ours, found := false, false
 		for setting := range bytes.SplitSeq(environment, []byte{0}) {
-			ours = ours || string(setting) == "CONSUL_HTTP_ADDR="+d.server.Addr()
+			ours = ours || string(setting) == "CONSUL_HTTP_ADDR="+d.consulAddr()
 			found = found || strings.HasPrefix(string(setting), variable)
 		}
 		if ours && found {

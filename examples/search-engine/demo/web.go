@@ -36,7 +36,7 @@ type web struct {
 }
 
 // serveWeb opens the archive, counts what is reachable in it, and serves it.
-func serveWeb(ctx context.Context, o options) (*web, error) {
+func serveWeb(ctx context.Context, o options, host string) (*web, error) {
 	source, start := o.web, o.start
 	if source == "" {
 		var err error
@@ -57,7 +57,7 @@ func serveWeb(ctx context.Context, o options) (*web, error) {
 	if _, err := fs.Stat(files, start); err != nil {
 		return nil, fmt.Errorf("%s has no page %s; name another with -start: %w", source, start, err)
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
 		return nil, fmt.Errorf("serve the web: %w", err)
 	}

@@ -2,7 +2,8 @@
 // or finds it on the machine, and prints where each lies.
 //
 //	prepare                 what tests need: consul kafka moto postgres terraform, and
-//	                        the file system of machines where they are possible
+//	                        localstack and the file system of machines where they
+//	                        are possible
 //	prepare -path NAME      only the path of one, for use in scripts
 //	prepare NAME...         the named ones; also golangci-lint, tfplugindocs
 package main
@@ -29,6 +30,7 @@ type find func(context.Context) (string, error)
 var known = map[string]find{
 	"consul":        testkit.ConsulBinary,
 	"kafka":         testkit.KafkaDirectory,
+	"localstack":    testkit.LocalStackPython,
 	"moto":          testkit.MotoPython,
 	"machine":       testkit.MachineRoot,
 	"postgres":      testkit.PostgresBinaries,
@@ -56,11 +58,15 @@ func main() {
 func prepare(ctx context.Context, names []string, pathOnly bool) error {
 	if len(names) == 0 {
 		names = forTests
-		// Tests that need machines say so where there can't be any.
-		if err := testkit.MachinesPossible(ctx); err == nil {
-			names = append(names, "machine")
-		} else if !pathOnly {
-			fmt.Printf("%-14s left out: %v\n", "machine", err)
+		// Tests that need these say so where they can't be had.
+		for name, possible := range map[string]func(context.Context) error{
+			"machine": testkit.MachinesPossible, "localstack": testkit.LocalStackPossible,
+		} {
+			if err := possible(ctx); err == nil {
+				names = append(names, name)
+			} else if !pathOnly {
+				fmt.Printf("%-14s left out: %v\n", name, err)
+			}
 		}
 	}
 	var failed []error

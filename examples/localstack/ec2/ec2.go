@@ -1,4 +1,8 @@
-package main
+// Package ec2 speaks to an EC2 API that keeps the books of instances but starts
+// none, as LocalStack and moto do. It knows the few actions that are needed to
+// start and end them in its place, in EC2's query protocol. Nothing is signed:
+// such APIs read the region from the credential's scope and check no signature.
+package ec2
 
 import (
 	"context"
@@ -12,19 +16,33 @@ import (
 	"time"
 )
 
-// ec2 speaks to an EC2 API in its query protocol, of which five actions are
-// needed. Nothing is signed: the APIs that this is for read the region from the
-// credential's scope and check no signature.
-type ec2 struct {
-	endpoint, region string
+// Client asks one API for one region.
+type Client struct {
+	Endpoint string // URL
+	Region   string
 }
 
-// instance is what matters here of an instance.
-type instance struct {
-	ID      string `xml:"instanceId"`
-	State   string `xml:"instanceState>name"`
-	Address string `xml:"privateIpAddress"`
-	Name    string `xml:"privateDnsName"`
+// Instance is what matters here of an instance.
+type Instance struct {
+	ID       string    `xml:"instanceId"`
+	State    string    `xml:"instanceState>name"` // pending, running, ..., terminated
+	Address  string    `xml:"privateIpAddress"`
+	Name     string    `xml:"privateDnsName"`
+	Launched time.Time `xml:"launchTime"`
+	Tags     []struct {
+		Key   string `xml:"key"`
+		Value string `xml:"value"`
+	} `xml:"tagSet>item"`
+}
+
+// Tag is the value of a tag, or "".
+func (i Instance) Tag(key string) string {
+	for _, t := range i.Tags {
+		if t.Key == key {
+			return t.Value
+		}
+	}
+	return ""
 }
 
 // described is one page of the answer that lists instances.
@@ -32,24 +50,24 @@ type described struct {
 	XMLName      xml.Name `xml:"DescribeInstancesResponse"`
 	Reservations *struct {
 		Items []struct {
-			Instances []instance `xml:"instancesSet>item"`
+			Instances []Instance `xml:"instancesSet>item"`
 		} `xml:"item"`
 	} `xml:"reservationSet"`
 	NextToken string `xml:"nextToken"`
 }
 
-// instances lists all instances, those included that are no more but still in the
+// Instances lists all instances, those included that are no more but still in the
 // books. An answer that isn't one is an error and not an empty list.
-func (c *ec2) instances(ctx context.Context) ([]instance, error) {
-	var all []instance
+func (c *Client) Instances(ctx context.Context) ([]Instance, error) {
+	var all []Instance
 	form := url.Values{}
 	for {
 		var page described
-		if err := c.call(ctx, "DescribeInstances", form, &page); err != nil {
+		if err := c.Call(ctx, "DescribeInstances", form, &page); err != nil {
 			return nil, err
 		}
 		if page.Reservations == nil {
-			return nil, fmt.Errorf("ask %s for instances: the answer has no list of reservations", c.endpoint)
+			return nil, fmt.Errorf("ask %s for instances: the answer has no list of reservations", c.Endpoint)
 		}
 		for _, reservation := range page.Reservations.Items {
 			all = append(all, reservation.Instances...)
@@ -61,14 +79,14 @@ func (c *ec2) instances(ctx context.Context) ([]instance, error) {
 	}
 }
 
-// userData is what the instance's first boot is given.
-func (c *ec2) userData(ctx context.Context, id string) ([]byte, error) {
+// UserData is what the instance's first boot is given.
+func (c *Client) UserData(ctx context.Context, id string) ([]byte, error) {
 	var answer struct {
 		XMLName xml.Name `xml:"DescribeInstanceAttributeResponse"`
 		Value   string   `xml:"userData>value"`
 	}
 	form := url.Values{"InstanceId": {id}, "Attribute": {"userData"}}
-	if err := c.call(ctx, "DescribeInstanceAttribute", form, &answer); err != nil {
+	if err := c.Call(ctx, "DescribeInstanceAttribute", form, &answer); err != nil {
 		return nil, err
 	}
 	data, err := base64.StdEncoding.DecodeString(strings.TrimSpace(answer.Value))
@@ -78,34 +96,35 @@ func (c *ec2) userData(ctx context.Context, id string) ([]byte, error) {
 	return data, nil
 }
 
-// shutDown does with an instance whose machine has switched itself off what it was
+// ShutDown does with an instance whose machine has switched itself off what it was
 // made with as its shutdown behaviour, and returns what that was.
-func (c *ec2) shutDown(ctx context.Context, id string) (string, error) {
+func (c *Client) ShutDown(ctx context.Context, id string) (string, error) {
 	var answer struct {
 		XMLName xml.Name `xml:"DescribeInstanceAttributeResponse"`
 		Value   string   `xml:"instanceInitiatedShutdownBehavior>value"`
 	}
 	form := url.Values{"InstanceId": {id}, "Attribute": {"instanceInitiatedShutdownBehavior"}}
-	if err := c.call(ctx, "DescribeInstanceAttribute", form, &answer); err != nil {
+	if err := c.Call(ctx, "DescribeInstanceAttribute", form, &answer); err != nil {
 		return "", err
 	}
 	action := "StopInstances" // EC2's own default
 	if answer.Value == "terminate" {
 		action = "TerminateInstances"
 	}
-	return action, c.call(ctx, action, url.Values{"InstanceId.1": {id}}, nil)
+	return action, c.Call(ctx, action, url.Values{"InstanceId.1": {id}}, nil)
 }
 
 // callLimit is how long a call may take. LocalStack's first one loads the service.
 const callLimit = 30 * time.Second
 
-// call calls an action and reads its answer.
-func (c *ec2) call(ctx context.Context, action string, form url.Values, into any) error {
+// Call calls an action and reads its answer into what encoding/xml can fill, or
+// nowhere.
+func (c *Client) Call(ctx context.Context, action string, form url.Values, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
 	form.Set("Action", action)
 	form.Set("Version", "2016-11-15")
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.endpoint+"/", strings.NewReader(form.Encode()))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Endpoint+"/", strings.NewReader(form.Encode()))
 	if err != nil {
 		return fmt.Errorf("call %s: %w", action, err)
 	}
@@ -113,7 +132,7 @@ func (c *ec2) call(ctx context.Context, action string, form url.Values, into any
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
 	request.Header.Set("X-Amz-Date", day+"T000000Z")
 	request.Header.Set("Authorization", fmt.Sprintf(
-		"AWS4-HMAC-SHA256 Credential=test/%s/%s/ec2/aws4_request, SignedHeaders=host;x-amz-date, Signature=0", day, c.region))
+		"AWS4-HMAC-SHA256 Credential=test/%s/%s/ec2/aws4_request, SignedHeaders=host;x-amz-date, Signature=0", day, c.Region))
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return fmt.Errorf("call %s: %w", action, err)

@@ -1,4 +1,4 @@
-package main
+package ec2
 
 import (
 	"net/http"
@@ -45,7 +45,7 @@ func TestInstances(t *testing.T) {
 				asked++
 			}))
 			defer server.Close()
-			all, err := (&ec2{endpoint: server.URL, region: "us-east-1"}).instances(t.Context())
+			all, err := (&Client{Endpoint: server.URL, Region: "us-east-1"}).Instances(t.Context())
 			if (err == nil) != (c.wrong == "") || err != nil && !strings.Contains(err.Error(), c.wrong) {
 				t.Errorf("%v, want %q", err, c.wrong)
 			}

@@ -1,0 +1,161 @@
+# The policy of the search engine whose crawlers live on machines of their own. API
+# and database are processes of this host, as in examples/search-engine; what
+# differs here says why.
+#
+# Durations are short, so that the whole life of the system can be watched in
+# some minutes. Where production would have something else, a comment says what;
+# "default" means that the line is left out.
+
+# This host's address in the machines' network, where all of them reach it.
+consul { address = "10.77.0.1:8500" }
+
+kafka { brokers = ["10.77.0.1:9092"] }
+
+# Machines fetch what they are to become from here.
+bundle = "s3://bundles/search-engine?endpoint=http://10.77.0.1:4566&region=us-east-1"
+
+# Crawlers and their leader talk over a network.
+peers { key_file = "peers.key" }
+
+# Crawlers take URLs from the queue. They are scaled by the backlog there. Theirs
+# is the one leader that runs without a cell: a machine has no Terraform.
+service "crawler" {
+  min    = 1
+  max    = 4
+  beat   = "1s" # default: 5s
+  needs  = ["api"]
+  genome = "crawler.genome.hcl"
+
+  terraform {
+    dir         = "terraform"
+    parallelism = 10
+  }
+
+  kafka_lag {
+    topic = "urls"
+    group = "crawlers"
+    upper = "60s" # how long a URL may wait; for a crawl of the web: minutes
+  }
+
+  utilization {
+    lower = 0.3
+    upper = 0.9
+  }
+
+  metrics {
+    busy      = "crawler_busy"
+    in_flight = "crawler_in_flight"
+  }
+
+  health {
+    http = "/healthz"
+  }
+
+  drain {
+    path    = "/drain"
+    timeout = "10s" # default: 1m
+  }
+
+  birth {
+    time        = "45s" # before any was measured
+    timeout     = "5m"  # default: 10m
+    backoff_min = "10s" # default: 30s
+  }
+
+  limits { changes_per_hour = 1000 } # default: 12
+
+  # The law's own constants; production leaves all of this out.
+  law {
+    need_window     = "30s"         # default: 160s
+    look_backs      = ["5s", "15s"] # default: 1m, 5m, 20m, 1h
+    first_look_back = "5s"          # default: 5m
+    half_life       = "10m"         # default: 48h
+    relearn         = "5s"          # default: 1m
+    mean_time       = "1m"          # default: 6h
+    trend_min       = "5s"          # default: 1m
+    trend_max       = "10s"         # default: 10m
+    prior_time      = "30s"         # default: 2h
+    prior_births    = 5             # default: 20
+    drain_min       = "5s"          # default: 30s
+    release_window  = "5s"          # default: 30s
+    release_after   = "10s"         # default: 5m
+    rate_window     = "5s"          # default: 1m
+    rate_backlog    = "2s"          # default: 30s
+    signal_away     = "10s"         # default: 1m
+  }
+}
+
+# API cells store pages and answer searches. They are scaled by their requests,
+# and trusted with less while they are slow.
+service "api" {
+  min   = 1
+  max   = 3
+  beat  = "1s"
+  needs = ["db"]
+  lead  = [] # the crawlers have a leader
+
+  terraform { dir = "../search-engine/terraform/api" }
+
+  requests {
+    arrived = "api_requests_total"
+    refused = "api_requests_refused_total"
+  }
+
+  latency {
+    histogram = "api_request_seconds"
+    labels    = { route = "/pages" }
+    upper     = "1s"
+  }
+
+  metrics {
+    busy      = "api_busy"
+    in_flight = "api_in_flight"
+  }
+
+  health {
+    http     = "/healthz"
+    interval = "500ms"
+    ttl      = "4s"
+  }
+
+  drain {
+    path    = "/drain"
+    timeout = "10s"
+  }
+
+  birth {
+    time        = "4s"
+    timeout     = "30s"
+    backoff_min = "2s"
+  }
+
+  replace { after = "4s" }
+
+  limits { changes_per_hour = 1000 }
+}
+
+# The database holds data: a dead cell is started again over its own folder, and
+# never replaced by an empty one. It has no signal to scale by and stays at one.
+service "db" {
+  min        = 1
+  max        = 1
+  beat       = "1s"
+  lead       = []
+  holds_data = true
+
+  terraform { dir = "../search-engine/terraform/db" }
+
+  health {
+    tcp      = true
+    interval = "500ms"
+    ttl      = "4s"
+  }
+
+  birth {
+    time        = "4s"
+    timeout     = "60s"
+    backoff_min = "2s"
+  }
+
+  replace { after = "4s" }
+}
