@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,6 +26,7 @@ var kafkaProperties []byte
 type KafkaOptions struct {
 	Directory  string            // "": a temporary one
 	Properties map[string]string // server properties added to, or over, the usual ones
+	Also       string            // another address of this host to serve at, for clients elsewhere
 	// Transport is how to reach the broker, for one whose Properties ask for
 	// TLS or SASL. Nil reaches a plain one.
 	Transport kafka.RoundTripper
@@ -125,8 +128,13 @@ func (k *KafkaServer) properties() []byte {
 	var b strings.Builder
 	b.Write(kafkaProperties)
 	fmt.Fprintf(&b, "\nlog.dirs=%s\n", k.data)
-	fmt.Fprintf(&b, "listeners=PLAINTEXT://%s,CONTROLLER://%s\n", k.Addr(), loopback(k.controller))
-	fmt.Fprintf(&b, "advertised.listeners=PLAINTEXT://%s\n", k.Addr())
+	// A client is told to go on at the address by which it came.
+	here := "PLAINTEXT://" + k.Addr()
+	if k.options.Also != "" {
+		here += ",ALSO://" + net.JoinHostPort(k.options.Also, strconv.Itoa(k.port))
+	}
+	fmt.Fprintf(&b, "listeners=%s,CONTROLLER://%s\n", here, loopback(k.controller))
+	fmt.Fprintf(&b, "advertised.listeners=%s\n", here)
 	fmt.Fprintf(&b, "controller.quorum.voters=1@%s\n", loopback(k.controller))
 	for _, name := range slices.Sorted(maps.Keys(k.options.Properties)) {
 		fmt.Fprintf(&b, "%s=%s\n", name, k.options.Properties[name])
