@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -27,12 +26,9 @@ func newAround(t *testing.T, address string) around {
 	a := around{programs: buildCrawling(t), brokers: kafka.Addr()}
 	if address == "" {
 		address = "127.0.0.1"
+	} else {
+		a.brokers = kafka.AddrElsewhere()
 	}
-	_, port, err := net.SplitHostPort(a.brokers)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a.brokers = net.JoinHostPort(address, port)
 	a.web = newWeb(t, address)
 	a.load = newLoad(t, kafka, a.web.URL)
 	a.pages = newPages(t, address, filepath.Join(a.programs, "api"), kafka)
@@ -87,6 +83,7 @@ func newCrawlingPool(t *testing.T, n int) (*crawling, *pool) {
 		p.options.Command = []string{"sh", "-c", a.crawler("/usr/local/bin/crawler", release, instead)}
 		p.layGenome(release)
 	}
+	c.edit("pod/main.tf", `create = "3m"`, `create = "1m"`)
 	return c, p
 }
 
@@ -99,6 +96,7 @@ func TestRollingRenewalOverSSH(t *testing.T) {
 	for _, m := range p.machines {
 		before[m.Name()] = p.files(m)
 	}
+	c.release("one", "")
 	c.apply()
 	c.alone("pod")
 	c.rolls("exit 3")

@@ -131,6 +131,7 @@ func newPool(t *testing.T, o poolOptions) *pool {
 	p.must(err)
 	p.write("pod/main.tf", fmt.Sprintf(sshModule, p.consulAt(net.Gateway()), filepath.Join(p.dir, "cells"), filepath.Join(p.dir, "peers.key"),
 		filepath.Join(root, "modules", "ssh-cells"), pool, p.machines[0].User(), entrance, rule, o.Reuse))
+	p.run(p.terraform, "init", "-no-color") // the lock file is part of the bundle
 	p.publishGenome("one")
 	t.Cleanup(p.show)
 	return p
