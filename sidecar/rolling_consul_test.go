@@ -12,7 +12,7 @@ import (
 // countPassing follows every change of the service in Consul, as a client of it
 // would, until the function it returns is called. That tells the least and the
 // most cells that were passing at a time.
-func countPassing(t *testing.T, server *testkit.ConsulServer) func() (least, most int) {
+func countPassing(t testing.TB, server *testkit.ConsulServer) func() (least, most int) {
 	t.Helper()
 	client, err := server.Client()
 	if err != nil {

@@ -30,9 +30,14 @@ type web struct {
 	seen    map[string]bool // who fetched since they were last asked for
 }
 
-func newWeb(t *testing.T) *web {
+func newWeb(t *testing.T, address string) *web {
+	t.Helper()
+	listener, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	w := &web{fetched: map[string]int{}, seen: map[string]bool{}}
-	w.Server = httptest.NewServer(http.HandlerFunc(func(answer http.ResponseWriter, r *http.Request) {
+	w.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(answer http.ResponseWriter, r *http.Request) {
 		w.mu.Lock()
 		w.fetched[w.URL+r.URL.Path]++
 		w.seen[r.UserAgent()] = true
@@ -40,6 +45,9 @@ func newWeb(t *testing.T) *web {
 		answer.Header().Set("Content-Type", "text/html")
 		_, _ = fmt.Fprintf(answer, "<title>%s</title>", r.URL.Path)
 	}))
+	_ = w.Listener.Close() // the one it came with
+	w.Listener = listener
+	w.Start()
 	t.Cleanup(w.Close)
 	return w
 }
@@ -80,13 +88,13 @@ CREATE TRIGGER effect AFTER INSERT OR UPDATE ON pages FOR EACH ROW EXECUTE FUNCT
 `
 
 // newPages starts a database and an API over it.
-func newPages(t *testing.T, program string, kafka *testkit.KafkaServer) *pages {
+func newPages(t *testing.T, address, program string, kafka *testkit.KafkaServer) *pages {
 	t.Helper()
 	postgres := testkit.Postgres(t)
 	port := testkit.FreePort(t)
-	p := &pages{t: t, api: net.JoinHostPort("127.0.0.1", fmt.Sprint(port)), database: postgres.URL("postgres")}
+	p := &pages{t: t, api: net.JoinHostPort(address, fmt.Sprint(port)), database: postgres.URL("postgres")}
 	cmd := exec.Command(program, "-brokers", kafka.Addr(), "-topic", "found", "-database", postgres.Addr())
-	cmd.Env = append(os.Environ(), fmt.Sprintf("HOMEOSTAT_PORT=%d", port))
+	cmd.Env = append(os.Environ(), "HOMEOSTAT_ADDRESS="+address, fmt.Sprintf("HOMEOSTAT_PORT=%d", port))
 	cmd.Stderr = t.Output()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

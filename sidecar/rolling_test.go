@@ -4,14 +4,14 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"path/filepath"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 )
 
 var rollingCells = flag.Int("cells", 3, "how many cells TestRollingRenewal renews")
@@ -21,15 +21,17 @@ var rollingCells = flag.Int("cells", 3, "how many cells TestRollingRenewal renew
 // seen there and in Consul, outside the cells.
 type crawling struct {
 	*house
-	n     int // how many cells there are to be, and min
-	load  *load
-	web   *web
-	pages *pages
+	around
+	n int // how many cells there are to be, and min
+	// lay writes the files of a release. What is instead is done by the shell before
+	// the program is begun, or in its place.
+	lay func(name, instead string)
+	// agree says how what can be seen of n cells differs.
+	agree func(context.Context, int) error
 }
 
 // crawlerPolicy is a policy of crawlers that are led by the lag of a topic.
 const crawlerPolicy = `
-  genome = "pod.genome.hcl"
   drain {
     path    = "/drain"
     timeout = "20s"
@@ -49,26 +51,8 @@ const crawlerPolicy = `
   }
 `
 
-// newCrawling lays out a house of n crawlers of the release "one".
-func newCrawling(t *testing.T, n int) *crawling {
-	t.Helper()
-	programs := buildCrawling(t)
-	kafka := testkit.Kafka(t)
-	c := &crawling{n: n, web: newWeb(t)}
-	c.load = newLoad(t, kafka, c.web.URL)
-	c.pages = newPages(t, filepath.Join(programs, "api"), kafka)
-	crawler := fmt.Sprintf(`exec '%s' -agent "one $HOMEOSTAT_CELL" -brokers %s -scope %s/ -api %s -rate 1000`,
-		filepath.Join(programs, "crawler"), kafka.Addr(), c.web.URL, c.pages.api)
-	c.house = newHouse(t, houseOptions{
-		Min: n, Max: n + 2, Initial: n, Policy: crawlerPolicy, Command: []string{"sh", "-c", crawler},
-		Above: fmt.Sprintf("bundle = \"bundles\"\nkafka { brokers = [%q] }", kafka.Addr()),
-	})
-	c.edit("pod/main.tf", `create = "30s"`, `create = "1m"`) // eight on a busy machine
-	return c
-}
-
 // TestRollingRenewal renews crawlers under a steady load to another genome, and
-// then to two that can't live, of which each ends at its first newcomer.
+// then has a genome that can't live stop at its first newcomer.
 //
 // Each message is a page to be stored, which is its effect. A crawler commits an
 // offset after the page is stored, so a message can come again, and the store
@@ -77,42 +61,100 @@ func newCrawling(t *testing.T, n int) *crawling {
 func TestRollingRenewal(t *testing.T) {
 	needServers(t)
 	t.Parallel()
-	c := newCrawling(t, *rollingCells)
-	c.run(c.terraform, "init", "-no-color") // the lock file is part of the bundle
-	c.publish("one")
+	c := newLocalCrawling(t, *rollingCells)
+	kinds := []string{"exit 3"}
+	if c.n >= 8 { // it takes another minute
+		kinds = append(kinds, "sleep 100000")
+	}
+	c.release("one", "")
 	c.apply()
-	c.settled(c.n, patience)
+	c.rolls(kinds...)
+	c.succeed("pause")
+	c.destroy()
+	c.nothingIsLeft()
+}
+
+// rolls renews cells of the release "one" to "two", and tries releases whose
+// program can't live.
+func (c *crawling) rolls(broken ...string) {
+	c.t.Helper()
+	c.settle()
 	c.load.begin(40)
-	watch := countPassing(t, c.consul)
+	watch := countPassing(c.t, c.consul)
 	c.fetches("one")
 
 	began := time.Now()
-	c.edit("pod/main.tf", "one $HOMEOSTAT_CELL", "two $HOMEOSTAT_CELL")
-	two := c.publish("two")
-	names := c.renewed(c.n, two)
+	two := c.release("two", "")
+	c.renewedTo(two)
 	took := time.Since(began)
 	c.fetches("two")
-	t.Logf("the renewal: %s", c.judge(began))
+	c.plansNothing()
+	c.t.Logf("the renewal: %s", c.judge(began))
 
-	c.fails(two, "exit 3; ")
-	if c.n >= 8 { // it takes another minute
-		c.fails(two, "sleep 100000; ")
+	for _, instead := range broken {
+		c.fails(two, instead)
 	}
 	c.load.end()
 	least, most := watch()
-	t.Logf("renewed=%d %s passing=%d..%d seconds=%.1f", len(names), c.judge(began), least, most, took.Seconds())
+	c.t.Logf("renewed=%d %s passing=%d..%d seconds=%.1f", c.n, c.judge(began), least, most, took.Seconds())
 	if least < c.n || most > c.n+1 {
-		t.Errorf("%d to %d cells took work, want %d or one more at any time", least, most, c.n)
+		c.t.Errorf("%d to %d cells took work, want %d or one more at any time", least, most, c.n)
 	}
-	c.succeed("pause")
-	c.destroy()
+}
+
+// release publishes one, and returns its genome.
+func (c *crawling) release(name, instead string) (genome string) {
+	c.t.Helper()
+	c.lay(name, instead)
+	c.succeed("publish", "pod")
+	p, err := c.fleet.Published(c.t.Context(), "pod")
+	c.must(err)
+	return p.Genome
+}
+
+// settle waits until there are the cells that there are to be.
+func (c *crawling) settle() {
+	c.t.Helper()
+	c.await(fmt.Sprintf("not %d cells", c.n), func(ctx context.Context) error { return c.agree(ctx, c.n) })
+}
+
+// renewedTo waits until all cells are of a genome.
+func (c *crawling) renewedTo(genome string) {
+	c.t.Helper()
+	for range c.n {
+		c.await("the renewal gets no further", c.further(genome))
+	}
+	c.settle()
+}
+
+// further returns a condition that comes when a cell more is of a genome than
+// are now, or all are.
+func (c *crawling) further(genome string) func(context.Context) error {
+	of := func(ctx context.Context) (n int, err error) {
+		members, err := c.fleet.Members(ctx, "pod")
+		for _, m := range members {
+			if m.Genome == genome && m.Health == fleet.Passing {
+				n++
+			}
+		}
+		return n, err
+	}
+	before, err := of(c.t.Context())
+	c.must(err)
+	return func(ctx context.Context) error {
+		now, err := of(ctx)
+		if err == nil && now < c.n && now <= before {
+			err = fmt.Errorf("%d of %d cells are of the genome", now, c.n)
+		}
+		return err
+	}
 }
 
 // fetches waits until every cell that there is, and no other, fetches pages.
 func (c *crawling) fetches(release string) {
 	c.t.Helper()
 	var want []string
-	for _, name := range c.processes() {
+	for name := range c.lives() {
 		want = append(want, release+" "+name)
 	}
 	slices.Sort(want)
@@ -126,39 +168,24 @@ func (c *crawling) fetches(release string) {
 	})
 }
 
-// fails publishes a genome whose cells don't come to live, since something is
-// done in the program's place, and goes the way back that status shows.
+// fails publishes a genome whose cells don't come to live, and goes the way back
+// that status shows.
 func (c *crawling) fails(good, instead string) {
 	c.t.Helper()
-	before := c.everyLife()
-	undo := c.edit("pod/main.tf", "exec ", instead+"exec ")
-	broken := c.publish(instead)
-	c.haltsAt(broken)
-	c.settled(c.n, patience)
-	c.sameLives(before)
+	before := c.lives()
+	c.haltsAt(c.release("broken by "+strings.Fields(instead)[0], instead+"; "))
+	c.settle()
+	c.plansNothing()
 	status := c.succeed("status")
 	c.t.Logf("after %q:\n%s", instead, status)
 	back := regexp.MustCompile(`homeostat publish -digest ([0-9a-f]{64}) pod`).FindStringSubmatch(status)
 	if back == nil {
 		c.t.Fatalf("status doesn't show the way back:\n%s", status)
 	}
-	undo()
-	c.succeed("publish", "-digest", back[1], "pod")
-	c.await("it isn't quiet again", func(ctx context.Context) error {
-		record, _, err := c.fleet.Record(ctx, "pod")
-		if err == nil && (record.Halt != nil || record.Genome != good) {
-			err = fmt.Errorf("%+v", record)
-		}
-		return err
-	})
-	c.await("status tells of a renewal", func(context.Context) error {
-		if out := c.succeed("status"); strings.Contains(out, "renewal") || strings.Contains(out, "trouble") {
-			return fmt.Errorf("%s", out)
-		}
-		return nil
-	})
-	c.settled(c.n, patience)
-	c.sameLives(before)
+	c.goesBack(back[1], good)
+	if now := c.lives(); !maps.Equal(now, before) {
+		c.t.Errorf("the cells are %v, were %v", now, before)
+	}
 }
 
 // haltsAt waits until the renewal to a genome is stopped.
@@ -171,4 +198,23 @@ func (c *crawling) haltsAt(genome string) {
 		}
 		return err
 	})
+}
+
+// goesBack publishes a bundle that was published before, and waits until nothing
+// is to be told of a renewal any more.
+func (c *crawling) goesBack(bundle, good string) {
+	c.t.Helper()
+	c.lay("two", "") // the files are brought back first
+	c.succeed("publish", "-digest", bundle, "pod")
+	c.await("it isn't quiet again", func(ctx context.Context) error {
+		record, _, err := c.fleet.Record(ctx, "pod")
+		if err == nil && (record.Halt != nil || record.Genome != good || record.Bundle != bundle) {
+			err = fmt.Errorf("%+v", record)
+		}
+		if out := c.succeed("status"); err == nil && (strings.Contains(out, "renewal") || strings.Contains(out, "trouble")) {
+			err = fmt.Errorf("status says:\n%s", out)
+		}
+		return err
+	})
+	c.settle()
 }

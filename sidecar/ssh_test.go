@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -14,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"golang.org/x/crypto/ssh"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth/remote"
@@ -67,29 +68,46 @@ module "cells" {
 
 // poolOptions are what differs between pools.
 type poolOptions struct {
+	Net       *testkit.MachineNet // a new one by default
 	Machines  int
+	Min       int    // 1 by default
 	User      string // who births get in as
 	Authority bool   // by certificates rather than by a key
 	Reuse     bool
+	Above     string              // more beside the service
+	Policy    string              // more of the service; a short drain by default
 	Genome    string              // more of it
+	Command   []string            // of the application; sleep by default
 	Machine   testkit.MachineSpec // what else the machines are to be like
+}
+
+// poolNet is a network for machines of a test that runs beside others.
+func poolNet(t *testing.T, machines int) *testkit.MachineNet {
+	t.Helper()
+	needServers(t)
+	t.Parallel()
+	return testkit.MachinesFor(t, machines)
 }
 
 // newPool boots machines, and publishes what they are to be made of.
 func newPool(t *testing.T, o poolOptions) *pool {
 	t.Helper()
-	needServers(t)
-	t.Parallel()
-	net := testkit.MachinesFor(t, o.Machines)
+	net := o.Net
+	if net == nil {
+		net = poolNet(t, o.Machines)
+	}
+	if o.Above == "" {
+		o.Above = "bundle = \"bundles\"\n"
+	}
+	if o.Command == nil {
+		o.Command = []string{"sleep", "100000"}
+	}
 	private, public := newKey(t)
 	p := &pool{options: o, house: newHouse(t, houseOptions{
-		Max: o.Machines + 1, Address: net.Gateway(), Module: "# written below\n", Above: `
-bundle = "bundles"
-peers { key_file = "peers.key" }
-`, Policy: `
-  genome = "pod.genome.hcl"
-  drain { timeout = "1s" }
-`})}
+		Min: o.Min, Max: o.Machines + 1, Address: net.Gateway(), Module: "# written below\n",
+		Above:  o.Above + "peers { key_file = \"peers.key\" }\n",
+		Policy: "genome = \"pod.genome.hcl\"\n" + cmp.Or(o.Policy, `drain { timeout = "1s" }`),
+	})}
 	p.key = filepath.Join(p.dir, "key")
 	p.write("key", private)
 	writeKey(t, filepath.Join(p.dir, "peers.key"), "first")
@@ -140,16 +158,24 @@ func (p *pool) show() {
 // publishGenome publishes what the machines are made of.
 func (p *pool) publishGenome(release string) {
 	p.t.Helper()
+	p.layGenome(release)
+	p.succeed("publish", "pod")
+}
+
+// layGenome writes what the machines are made of.
+func (p *pool) layGenome(release string) {
+	p.t.Helper()
+	command, err := json.Marshal(p.options.Command)
+	p.must(err)
 	p.write("pod.genome.hcl", fmt.Sprintf(`
-command     = ["sleep", "100000"]
+command     = %s
 environment = { RELEASE = %q, HOMEOSTAT_PEERS_KEY_FILE = "/etc/homeostat/secrets/peers-key" }
 file "/usr/local/bin/homeostat" {
   source = %q
   mode   = "0755"
 }
 %s
-`, release, p.program, p.options.Genome))
-	p.succeed("publish", "pod")
+`, command, release, p.program, p.options.Genome))
 }
 
 // newKey returns a private key in PEM and its public line.
@@ -211,6 +237,19 @@ func (p *pool) shut(m *testkit.Machine) (refused int) {
 	return refused
 }
 
+// isAsBefore fails the test if a machine holds other files than before, but for
+// the door where it isn't put back.
+func (p *pool) isAsBefore(m *testkit.Machine, before []string) {
+	p.t.Helper()
+	after := p.files(m)
+	if !p.options.Reuse {
+		before, after = withoutDoor(before), withoutDoor(after)
+	}
+	if diff := gocmp.Diff(before, after); diff != "" {
+		p.t.Errorf("machine %s isn't as it was (-before +after)\n%s", m.Name(), diff)
+	}
+}
+
 // withoutDoor leaves out what lets birth in.
 func withoutDoor(files []string) []string {
 	return slices.DeleteFunc(slices.Clone(files), func(f string) bool {
@@ -246,14 +285,10 @@ func TestBirthOverSSH(t *testing.T) {
 			refused := p.shut(m)
 			t.Logf("%d ways in were tried and refused", refused)
 			p.destroy()
-			after := p.files(m)
 			if !o.Reuse {
-				before, after = withoutDoor(before), withoutDoor(after)
 				p.shut(m)
 			}
-			if diff := cmp.Diff(before, after); diff != "" {
-				t.Errorf("the machine isn't as it was (-before +after)\n%s", diff)
-			}
+			p.isAsBefore(m, before)
 		})
 	}
 }
@@ -308,35 +343,38 @@ func TestPoolOverSSH(t *testing.T) {
 // and state hold the same.
 func (p *pool) livesOn(n int) {
 	p.t.Helper()
-	p.await(fmt.Sprintf("%d cells on machines", n), func(ctx context.Context) error {
-		record, _, err := p.fleet.Record(ctx, "pod")
-		if err != nil {
-			return err
+	p.await(fmt.Sprintf("%d cells on machines", n), func(ctx context.Context) error { return p.agreeOn(ctx, n) })
+}
+
+// agreeOn returns how what can be seen of n cells differs.
+func (p *pool) agreeOn(ctx context.Context, n int) error {
+	record, _, err := p.fleet.Record(ctx, "pod")
+	if err != nil {
+		return err
+	}
+	members, err := p.fleet.Members(ctx, "pod")
+	if err != nil {
+		return err
+	}
+	state, err := p.stateCells()
+	if err != nil {
+		return err
+	}
+	machines := map[string]bool{}
+	var passing []string
+	for _, m := range members {
+		if m.Health != fleet.Passing {
+			return fmt.Errorf("%s is %s: %s", m.Name, m.Health, m.Output)
 		}
-		members, err := p.fleet.Members(ctx, "pod")
-		if err != nil {
-			return err
-		}
-		state, err := p.stateCells()
-		if err != nil {
-			return err
-		}
-		machines := map[string]bool{}
-		var passing []string
-		for _, m := range members {
-			if m.Health != fleet.Passing {
-				return fmt.Errorf("%s is %s: %s", m.Name, m.Health, m.Output)
-			}
-			passing, machines[m.Address] = append(passing, m.Name), true
-		}
-		slices.Sort(passing)
-		slices.Sort(state)
-		names := slices.Sorted(slices.Values(record.Names))
-		if len(names) != n || len(machines) != n || len(record.Orders) > 0 || !slices.Equal(names, passing) || !slices.Equal(names, state) {
-			return fmt.Errorf("record %v, orders %v, passing %v, state %v", names, record.Orders, passing, state)
-		}
-		return nil
-	})
+		passing, machines[m.Address] = append(passing, m.Name), true
+	}
+	slices.Sort(passing)
+	slices.Sort(state)
+	names := slices.Sorted(slices.Values(record.Names))
+	if len(names) != n || len(machines) != n || len(record.Orders) > 0 || !slices.Equal(names, passing) || !slices.Equal(names, state) {
+		return fmt.Errorf("record %v, orders %v, passing %v, state %v", names, record.Orders, passing, state)
+	}
+	return nil
 }
 
 // held are the machines on which cells live.

@@ -237,6 +237,35 @@ func TestCrawlOutlivesItsCells(t *testing.T) {
 	c.wantExact(t)
 }
 
+// A drained crawler stays in the group until it has stored what it has in hand,
+// however long that takes: the cell's drain time is its limit.
+func TestDrainOfSlowPages(t *testing.T) {
+	c := newCrawl(t, 5)
+	c.startBroker(t)
+	c.start(t, "db", "db-1")
+	c.start(t, "api", "api-1")
+	first := c.crawler(t, "crawler-1", "-page-cost", "8s")
+	c.seed(t)
+	inFlight := func(want float64) func(context.Context) error {
+		return func(ctx context.Context) error {
+			got, err := first.metric(ctx, "crawler_in_flight")
+			if err == nil && got != want {
+				err = fmt.Errorf("%v in flight, want %v", got, want)
+			}
+			return err
+		}
+	}
+	testkit.Await(t, limit, inFlight(1))
+	if err := first.call(t.Context(), http.MethodPut, "/drain"); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Await(t, limit, inFlight(0))
+	stats, err := c.store.Stats(t.Context())
+	if err != nil || stats.Pages != 1 {
+		t.Errorf("what it had in hand is not stored: %+v, %v", stats, err)
+	}
+}
+
 // A drained crawler ends what it has in hand, hands its partitions on, and
 // takes work again when that is taken back.
 func TestDrain(t *testing.T) {

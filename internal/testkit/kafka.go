@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,6 +26,7 @@ var kafkaProperties []byte
 type KafkaOptions struct {
 	Directory  string            // "": a temporary one
 	Properties map[string]string // server properties added to, or over, the usual ones
+	Also       string            // another address of this host to serve at, for clients elsewhere
 	// Transport is how to reach the broker, for one whose Properties ask for
 	// TLS or SASL. Nil reaches a plain one.
 	Transport kafka.RoundTripper
@@ -33,8 +36,8 @@ type KafkaOptions struct {
 // committed offsets survive Stop and Kill.
 type KafkaServer struct {
 	server
-	port, controller int
-	options          KafkaOptions
+	port, also, controller int
+	options                KafkaOptions
 }
 
 // Kafka starts a broker that ends with the test. It takes some seconds and
@@ -91,11 +94,11 @@ func StartKafka(ctx context.Context, options KafkaOptions) (*KafkaServer, error)
 }
 
 func startKafka(ctx context.Context, distribution kafkaDistribution, options KafkaOptions) (*KafkaServer, error) {
-	ports, err := freePorts(2)
+	ports, err := freePorts(3)
 	if err != nil {
 		return nil, err
 	}
-	k := &KafkaServer{port: ports[0], controller: ports[1], options: options}
+	k := &KafkaServer{port: ports[0], also: ports[1], controller: ports[2], options: options}
 	k.server = server{name: "kafka", stopWith: syscall.SIGTERM, ports: ports, ready: k.isReady}
 	if err := k.place(options.Directory); err != nil {
 		return nil, err
@@ -125,8 +128,13 @@ func (k *KafkaServer) properties() []byte {
 	var b strings.Builder
 	b.Write(kafkaProperties)
 	fmt.Fprintf(&b, "\nlog.dirs=%s\n", k.data)
-	fmt.Fprintf(&b, "listeners=PLAINTEXT://%s,CONTROLLER://%s\n", k.Addr(), loopback(k.controller))
-	fmt.Fprintf(&b, "advertised.listeners=PLAINTEXT://%s\n", k.Addr())
+	// A client is told to go on at the address by which it came.
+	here := "PLAINTEXT://" + k.Addr()
+	if k.options.Also != "" {
+		here += ",ALSO://" + k.AddrElsewhere()
+	}
+	fmt.Fprintf(&b, "listeners=%s,CONTROLLER://%s\n", here, loopback(k.controller))
+	fmt.Fprintf(&b, "advertised.listeners=%s\n", here)
 	fmt.Fprintf(&b, "controller.quorum.voters=1@%s\n", loopback(k.controller))
 	for _, name := range slices.Sorted(maps.Keys(k.options.Properties)) {
 		fmt.Fprintf(&b, "%s=%s\n", name, k.options.Properties[name])
@@ -136,6 +144,12 @@ func (k *KafkaServer) properties() []byte {
 
 // Addr is the address clients bootstrap from, host:port.
 func (k *KafkaServer) Addr() string { return loopback(k.port) }
+
+// AddrElsewhere is Addr for clients that reach this host at KafkaOptions.Also.
+// Kafka wants a port of its own for it.
+func (k *KafkaServer) AddrElsewhere() string {
+	return net.JoinHostPort(k.options.Also, strconv.Itoa(k.also))
+}
 
 // Client returns a client for the broker. Its connections are closed by
 // CloseClient.

@@ -18,7 +18,7 @@ import (
 //	join --> generation: fetch, handle, commit --> partitions are dealt anew --+
 //	  ^                                                                        |
 //	  +------------------------------------------------------------------------+
-//	leave: on SIGTERM, and while the cell drains
+//	leave: on SIGTERM, and once a cell that drains has nothing in hand
 //
 // Within a generation the partitions are this member's alone. What is in hand
 // when it ends gets the time to finish and is committed before the next begins.
@@ -37,6 +37,9 @@ type consumer struct {
 // would keep the whole group waiting: those left are handled by their next owner.
 const finishTime = 5 * time.Second
 
+// drainLook is how often a cell that drains looks whether it has nothing in hand.
+const drainLook = 20 * time.Millisecond
+
 // run consumes until ctx ends, with a pause whenever the gate is shut.
 func (c *consumer) run(ctx context.Context) {
 	for ctx.Err() == nil {
@@ -51,14 +54,33 @@ func (c *consumer) run(ctx context.Context) {
 		}
 		member, cancel := context.WithCancel(ctx)
 		go func() {
+			defer cancel()
 			select {
 			case <-changed:
-				cancel()
+				c.finish(member)
 			case <-member.Done():
 			}
 		}()
 		c.join(member)
 		cancel()
+	}
+}
+
+// finish returns when a cell that drains has nothing in hand, or when that is
+// taken back. Until then it stays a member: nobody waits for its partitions, and
+// what it has in hand may take longer than finishTime.
+func (c *consumer) finish(ctx context.Context) {
+	ticker := time.NewTicker(drainLook)
+	defer ticker.Stop()
+	for {
+		if draining, _ := c.gate.Draining(); !draining || c.gate.InFlight() == 0 {
+			return
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
