@@ -93,13 +93,13 @@ func handshake(ctx context.Context, config Config, pinned hostKeys, algorithms [
 	conn, channels, requests, err := ssh.NewClientConn(w, config.address(), client)
 	if err != nil {
 		connection.Close()
-		return nil, judge(ctx, w.stage(shown), by, user, err)
+		return nil, judge(ctx, w.stage(shown), by, user, shown, err)
 	}
 	return &link{client: ssh.NewClient(conn, channels, requests), wire: &w.wire, hostKey: shown}, nil
 }
 
 // judge tells what an error of the handshake means.
-func judge(ctx context.Context, at Stage, by method, user string, err error) *failure {
+func judge(ctx context.Context, at Stage, by method, user string, shown ssh.PublicKey, err error) *failure {
 	f := &failure{stage: at, cause: ended(ctx, err)}
 	var none *ssh.AlgorithmNegotiationError
 	switch {
@@ -108,7 +108,7 @@ func judge(ctx context.Context, at Stage, by method, user string, err error) *fa
 	case errors.As(err, &none):
 		f.final = true
 	case at == StageAuthentication && isRefusal(err):
-		f.cause = &RefusedError{By: by.name, User: user, Answer: trim(err)}
+		f.cause = &RefusedError{By: by.name, User: user, HostKey: ssh.FingerprintSHA256(shown), Answer: trim(err)}
 	}
 	return f
 }
@@ -117,6 +117,8 @@ func judge(ctx context.Context, at Stage, by method, user string, err error) *fa
 type RefusedError struct {
 	// By names the keys by their fingerprints.
 	By, User string
+	// HostKey is the fingerprint of the host key that was shown.
+	HostKey string
 	// Answer is which ways sshd left open.
 	Answer string
 }

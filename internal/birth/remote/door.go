@@ -30,6 +30,8 @@ type Try struct {
 	Way     string
 	User    string
 	Outcome Outcome
+	// HostKey is the fingerprint of the host key shown by what refused.
+	HostKey string
 	// Detail is sshd's answer, the error, or why it was not tried.
 	Detail string
 }
@@ -142,7 +144,7 @@ func (d *door) try(ctx context.Context, w way) Try {
 	}
 	pace := growing(300*time.Millisecond, 5*time.Second)
 	for {
-		t.Outcome, t.Detail = d.once(ctx, w)
+		t.Outcome, t.HostKey, t.Detail = d.once(ctx, w)
 		if t.Outcome != Failed {
 			return t
 		}
@@ -153,12 +155,12 @@ func (d *door) try(ctx context.Context, w way) Try {
 	}
 }
 
-func (d *door) once(ctx context.Context, w way) (Outcome, string) {
+func (d *door) once(ctx context.Context, w way) (outcome Outcome, hostKey, detail string) {
 	ctx, cancel := context.WithTimeoutCause(ctx, attemptLimit, fmt.Errorf("no answer within %s", attemptLimit))
 	defer cancel()
 	auth, err := w.auth(ctx)
 	if err != nil {
-		return Failed, err.Error()
+		return Failed, "", err.Error()
 	}
 	l, failed := connect(ctx, d.config, d.pinned, w.user, method{name: w.name, auth: auth})
 	var refused *RefusedError
@@ -166,11 +168,11 @@ func (d *door) once(ctx context.Context, w way) (Outcome, string) {
 	case failed == nil:
 		_ = l.client.Close() // it shouldn't be there at all
 		_ = l.client.Wait()
-		return GotIn, "sshd let it in"
+		return GotIn, "", "sshd let it in"
 	case errors.As(failed.cause, &refused):
-		return Refused, refused.Answer
+		return Refused, refused.HostKey, refused.Answer
 	}
-	return Failed, failed.as(d.config).Error()
+	return Failed, "", failed.as(d.config).Error()
 }
 
 // tryOld asks for a new session on the connection from before.

@@ -83,6 +83,11 @@ func TestDoor(t *testing.T) {
 				if n := outcomes(tries); n[Refused] < 10 {
 					t.Errorf("only %d ways were refused: %v", n[Refused], tries)
 				}
+				for _, try := range tries[:len(tries)-1] { // the last is on the old connection
+					if try.Outcome == Refused && try.HostKey != fingerprint(t, s.HostKey()) {
+						t.Errorf("%s was refused by one that shows %q", try, try.HostKey)
+					}
+				}
 			})
 		}
 	}
