@@ -140,3 +140,24 @@ func TestLeaveIsFencedAndSwept(t *testing.T) {
 		}
 	}
 }
+
+// A life that is begun again must not follow the order to leave that it was given
+// before.
+func TestTakeUpForgetsTheOrder(t *testing.T) {
+	t.Parallel()
+	c := signing(t, "a key")[0]
+	name := service(t)
+	for _, cell := range []string{"a", "b"} {
+		ok(t, c.OrderLeave(t.Context(), name, LeaveOrder{Cell: cell, Incarnation: "i1"}))
+		ok(t, c.AnswerLeave(t.Context(), name, LeaveAnswer{Cell: cell, Incarnation: "i1", Phase: LeaveLeft}))
+	}
+	ok(t, c.TakeUp(t.Context(), name, Cell{Name: "a", Incarnation: "i1"}))
+	ok(t, c.TakeUp(t.Context(), name, Cell{Name: "b", Incarnation: "i2"}))
+	for cell, stays := range map[string]bool{"a": false, "b": true} {
+		o := must(c.LeaveOrder(t.Context(), name, cell))(t)
+		a := must(c.LeaveAnswer(t.Context(), name, cell))(t)
+		if (o != nil) != stays || (a != nil) != stays {
+			t.Errorf("of %s are left %+v and %+v", cell, o, a)
+		}
+	}
+}

@@ -37,13 +37,22 @@ func (c *Client) Tombstone(ctx context.Context, service string, t Tombstone) err
 	return c.put(ctx, c.key(service, keyTombstones, t.ID()), t)
 }
 
-// TakeUp removes the tombstone of a life that is begun again; that there is none
-// is no error.
+// TakeUp removes the tombstone of a life that is begun again, and an order to
+// leave that it was given before, which it would follow; that there are none is no
+// error.
 func (c *Client) TakeUp(ctx context.Context, service string, cell Cell) error {
 	if err := errors.Join(checkName("service", service), checkName("cell", cell.ID())); err != nil {
 		return fmt.Errorf("remove a tombstone: %w", err)
 	}
-	return c.remove(ctx, c.key(service, keyTombstones, cell.ID()))
+	order, err := c.LeaveOrder(ctx, service, cell.Name)
+	if err == nil && order != nil && order.Incarnation == cell.Incarnation {
+		err = c.remove(ctx, c.key(service, keyLeave, cell.Name))
+	}
+	answer, answerErr := c.LeaveAnswer(ctx, service, cell.Name)
+	if answerErr == nil && answer != nil && answer.Incarnation == cell.Incarnation {
+		answerErr = c.remove(ctx, c.key(service, keyLeft, cell.Name))
+	}
+	return errors.Join(err, answerErr, c.remove(ctx, c.key(service, keyTombstones, cell.ID())))
 }
 
 // Tombstones returns those of a service.
