@@ -29,6 +29,9 @@ type Host struct {
 	Since time.Time `json:"since"`
 	// Reason is why it is lost, a sentence for a person.
 	Reason string `json:"reason,omitempty"`
+	// Born says that the cell's birth was done. Until then whoever bears a cell of
+	// that name takes the life up; afterwards it is somebody's.
+	Born bool `json:"born,omitempty"`
 }
 
 // The states of a host.
@@ -80,9 +83,7 @@ func (c *Client) ClaimHost(ctx context.Context, pool []string, cell Cell) (Host,
 	if err != nil {
 		return Host{}, fmt.Errorf("claim a host for %s: %w", cell.ID(), err)
 	}
-	if own := slices.IndexFunc(taken, func(h Host) bool {
-		return h.State == HostHeld && h.Service == cell.Service && h.Cell == cell.Name && slices.Contains(pool, h.Address)
-	}); own >= 0 {
+	if own := held(taken, pool, cell.Service, cell.Name); own >= 0 {
 		return c.renewHost(ctx, taken[own], cell)
 	}
 	used := &PoolUsedUpError{}
@@ -109,8 +110,35 @@ func (c *Client) renewHost(ctx context.Context, h Host, cell Cell) (Host, error)
 	if h.Incarnation == cell.Incarnation {
 		return h, nil
 	}
-	h.Incarnation = cell.Incarnation
+	h.Incarnation, h.Born = cell.Incarnation, false
 	return h, c.changeHost(ctx, h)
+}
+
+// HeldHost returns the claim that a cell has on a host of the pool, nil where it
+// has none.
+func (c *Client) HeldHost(ctx context.Context, pool []string, service, cell string) (*Host, error) {
+	taken, err := c.Hosts(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("look for the host of %s: %w", cell, err)
+	}
+	if i := held(taken, pool, service, cell); i >= 0 {
+		return &taken[i], nil
+	}
+	return nil, nil
+}
+
+// held is where among claims that of a cell on a host of the pool is, or -1.
+func held(taken []Host, pool []string, service, cell string) int {
+	return slices.IndexFunc(taken, func(h Host) bool {
+		return h.State == HostHeld && h.Service == service && h.Cell == cell && slices.Contains(pool, h.Address)
+	})
+}
+
+// BornOnHost notes that the birth of a cell is done.
+func (c *Client) BornOnHost(ctx context.Context, address string, cell Cell) error {
+	return c.changeHost(ctx, Host{
+		Address: address, State: HostHeld, Service: cell.Service, Cell: cell.Name, Incarnation: cell.Incarnation, Born: true,
+	})
 }
 
 // FreeHost gives a host back to its pool, unless it was claimed for another cell

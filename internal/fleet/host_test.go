@@ -90,3 +90,28 @@ func TestClaimHostAtOnce(t *testing.T) {
 		t.Errorf("given %v, refused %d", owners, refused)
 	}
 }
+
+// A birth that was cut is told by its claim from one that is done.
+func TestHeldHost(t *testing.T) {
+	c := sharedClient(t)
+	pool := []string{"10.9.1.1:22"}
+	cell := Cell{Service: "web", Name: "web-1", Incarnation: "a"}
+	if h := must(c.HeldHost(t.Context(), pool, "web", "web-1"))(t); h != nil {
+		t.Errorf("before it was claimed: %+v", h)
+	}
+	must(c.ClaimHost(t.Context(), pool, cell))(t)
+	if h := must(c.HeldHost(t.Context(), pool, "web", "web-1"))(t); h == nil || h.Incarnation != "a" || h.Born {
+		t.Errorf("while it is being born: %+v", h)
+	}
+	ok(t, c.BornOnHost(t.Context(), pool[0], cell))
+	if h := must(c.HeldHost(t.Context(), pool, "web", "web-1"))(t); h == nil || !h.Born {
+		t.Errorf("once it is born: %+v", h)
+	}
+	cell.Incarnation = "b"
+	if h := must(c.ClaimHost(t.Context(), pool, cell))(t); h.Born {
+		t.Errorf("its next life: %+v", h)
+	}
+	if h := must(c.HeldHost(t.Context(), []string{"10.9.1.2:22"}, "web", "web-1"))(t); h != nil {
+		t.Errorf("in another pool: %+v", h)
+	}
+}
