@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	_ "embed" // a script
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -135,6 +136,9 @@ func (b *machineBirth) cell() fleet.Cell {
 	return fleet.Cell{Service: b.spec.Service, Name: b.spec.Name, Incarnation: b.spec.Incarnation}
 }
 
+//go:embed takeoff.sh
+var takeOffScript string
+
 // takeOff removes what this birth has installed, over a connection of its own
 // where the birth's has broken.
 func (b *machineBirth) takeOff(ctx context.Context) error {
@@ -143,13 +147,7 @@ func (b *machineBirth) takeOff(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = machine.Close() }() // it was closed for this
-	for _, verb := range []string{"remove", "release"} {
-		err := machine.Run(ctx, []string{"sh", "-c", "test ! -x " + install.Starter + " || exec " + install.Starter + " machine " + verb}, nil, nil)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return machine.Run(ctx, []string{"sh", "-c", takeOffScript, "sh", install.Starter, b.spec.Service, b.spec.Name}, nil, nil)
 }
 
 // destroy ends a cell whose machine can't be proven shut: it is ordered to leave,

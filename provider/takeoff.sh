@@ -1,0 +1,8 @@
+# Takes a cell off a machine, in whatever life it is there, and nobody else's.
+# Arguments: the program that births have put there, the service, the cell's name.
+[ -x "$1" ] || exit 0
+said=$("$1" machine claim) || exit
+case $said in
+null) rm -f "$1" ;; # cut before the machine was taken
+"{\"service\":\"$2\",\"name\":\"$3\","*) "$1" machine remove && "$1" machine release ;;
+esac
