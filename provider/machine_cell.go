@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
@@ -11,6 +12,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-log/tflog"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth/remote"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 )
 
@@ -124,8 +126,8 @@ func (s *settings) removeFromMachine(ctx context.Context, state *cellModel) (war
 		return "", nil // it was never begun
 	}
 	if state.SealedAt.IsNull() {
-		if cleared := s.clearUnsealed(ctx, state, cell); cleared == nil {
-			return "", nil
+		if cleared := s.clearUnsealed(ctx, state, cell); cleared == nil || errors.Is(ctx.Err(), context.Canceled) {
+			return "", cleared
 		}
 	}
 	order := fleet.LeaveOrder{
@@ -144,20 +146,32 @@ func (s *settings) removeFromMachine(ctx context.Context, state *cellModel) (war
 	return s.settleHost(context.WithoutCancel(ctx), state, cell, err)
 }
 
-// clearUnsealed takes a cell off a machine whose door a cut birth left open.
+// clearUnsealed takes a cell off a machine whose door a cut birth left open. A machine
+// that refuses may be shut after all, and is given up soon; one that can't be reached
+// is waited for, but so that time is left for the cell to leave by itself.
 func (s *settings) clearUnsealed(ctx context.Context, state *cellModel, cell fleet.Cell) error {
 	config, err := state.SSH.config(ctx, state.Host.ValueString(), cell.ID())
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, clearLimit/4)
-	defer cancel()
 	b := &machineBirth{
 		settings: s, model: state, ssh: state.SSH, config: config, begun: true,
 		spec: birth.Spec{Service: cell.Service, Name: cell.Name, Incarnation: cell.Incarnation},
 		host: fleet.Host{Address: state.Host.ValueString()},
 	}
-	return b.clear(ctx)
+	enough := time.Now()
+	if deadline, ok := ctx.Deadline(); ok {
+		enough = enough.Add(time.Until(deadline) / 2)
+	}
+	for {
+		trying, cancel := context.WithTimeout(ctx, clearLimit/4)
+		err := b.clear(trying)
+		cancel()
+		var refused *remote.RefusedError
+		if err == nil || ctx.Err() != nil || errors.As(err, &refused) || time.Now().After(enough) {
+			return err
+		}
+	}
 }
 
 // settleHost writes down what the machine of a cell that was to leave can be used
