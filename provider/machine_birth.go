@@ -30,12 +30,14 @@ type machineBirth struct {
 	cached    *bundle.Cached
 	host      fleet.Host
 	config    remote.Config
+	secrets   map[string]string
 	machine   *remote.Machine
 	member    *fleet.Member
 	// begun is set once the machine may hold something of the cell, shut once its
-	// door may be: then nobody gets in to clear it away.
-	begun, shut bool
-	nothingLeft bool
+	// door may be: then nobody gets in to clear it away. born is set when it was
+	// found born, by an earlier run that was cut before Terraform knew.
+	begun, shut, born bool
+	nothingLeft       bool
 }
 
 // step is one phase of a birth.
@@ -53,17 +55,23 @@ func (b *machineBirth) run(ctx context.Context) error {
 	for _, step := range []birthStep{
 		{"choose a machine", b.choose},
 		{"fetch what is published", b.fetch},
-		{"get in", b.dial},
-		{"bring what it lacks", b.bring},
-		{"install", b.install},
+		{"get in", b.enter},
+		{"bring what it lacks", b.through(b.bring)},
+		{"install", b.through(b.install)},
 		{"wait until it is passing", b.await},
 		{"shut the door", b.seal},
 	} {
+		if b.born {
+			break
+		}
 		began := time.Now()
 		if err := step.do(bounded); err != nil {
 			return b.failed(ctx, fmt.Errorf("%s: %w", step.name, err))
 		}
 		tflog.Info(ctx, "birth", map[string]any{"cell": b.spec.ID(), "phase": step.name, "seconds": time.Since(began).Seconds()})
+	}
+	if err := b.fleet.BornOnHost(bounded, b.host.Address, b.cell()); err != nil {
+		return err // all is done but for the note: the next run finds it so
 	}
 	b.tell()
 	return nil
@@ -72,13 +80,18 @@ func (b *machineBirth) run(ctx context.Context) error {
 // choose finds out which life of the cell this is to be and claims a machine for
 // it. The state says so before anything is begun there.
 func (b *machineBirth) choose(ctx context.Context) error {
-	if err := b.conceive(ctx); err != nil {
+	claim, err := b.fleet.HeldHost(ctx, b.ssh.pool(), b.spec.Service, b.spec.Name)
+	if err == nil {
+		err = b.conceive(ctx, claim)
+	}
+	if err != nil {
 		b.nothingLeft = true
 		return err
 	}
+	b.begun = claim != nil
 	host, err := b.fleet.ClaimHost(ctx, b.ssh.pool(), fleet.Cell{Service: b.spec.Service, Name: b.spec.Name, Incarnation: b.spec.Incarnation})
 	if err != nil {
-		b.nothingLeft = true
+		b.nothingLeft = claim == nil
 		return err
 	}
 	b.host = host
@@ -89,8 +102,9 @@ func (b *machineBirth) choose(ctx context.Context) error {
 }
 
 // conceive names the life: as the leader's order does, else as the claim of a
-// birth that was cut does, else anew.
-func (b *machineBirth) conceive(ctx context.Context) error {
+// birth that was cut does, else anew. What was done is never taken for cut where no
+// order names it: that no state holds it can't be told from here.
+func (b *machineBirth) conceive(ctx context.Context, claim *fleet.Host) error {
 	var err error
 	if b.published, err = b.fleet.Published(ctx, b.spec.Service); err != nil {
 		return err
@@ -108,11 +122,16 @@ func (b *machineBirth) conceive(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if newborn != nil {
+	switch {
+	case newborn != nil:
 		b.spec.Incarnation = newborn.Incarnation
 		b.spec.Lineage = birth.Lineage{Parent: newborn.Parent, Generation: newborn.Generation, Reason: newborn.Reason}
-	} else if b.spec.Incarnation, err = birth.NewIncarnation(time.Now(), rand.Reader); err != nil {
-		return err
+	case claim != nil && !claim.Born:
+		b.spec.Incarnation = claim.Incarnation
+	default:
+		if b.spec.Incarnation, err = birth.NewIncarnation(time.Now(), rand.Reader); err != nil {
+			return err
+		}
 	}
 	if member != nil && member.Health != fleet.Critical && member.Incarnation != b.spec.Incarnation {
 		return fmt.Errorf("it runs already: %s is %s in Consul, registered at %s; if no state holds it, give this cell another name",

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -29,15 +31,81 @@ func (b *machineBirth) fetch(ctx context.Context) error {
 	return err
 }
 
-// dial gets into the machine.
-func (b *machineBirth) dial(ctx context.Context) error {
-	config, err := b.ssh.config(ctx, b.host.Address, b.spec.ID())
-	if err != nil {
+// errPassing ends the wait to be let into a machine whose cell turns out to live.
+var errPassing = errors.New("the cell is passing")
+
+// enter gets into the machine. An earlier run of this birth may have been cut after
+// the cell was born: then nobody is let in any more, which is what is looked for as
+// soon as the cell is passing.
+func (b *machineBirth) enter(ctx context.Context) error {
+	var err error
+	if b.config, err = b.ssh.config(ctx, b.host.Address, b.spec.ID()); err != nil {
 		return err
 	}
-	b.config = config
-	b.machine, err = remote.Dial(ctx, config)
+	if b.secrets, err = b.ssh.secrets(ctx); err != nil {
+		return err
+	}
+	b.config.Secrets = slices.Collect(maps.Values(b.secrets))
+	if !b.begun {
+		return b.dial(ctx)
+	}
+	waiting, stop := context.WithCancelCause(ctx)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		if b.await(waiting) == nil {
+			stop(errPassing)
+		}
+	}()
+	err = b.dial(waiting)
+	stop(nil)
+	<-watched
+	if err == nil || !errors.Is(err, errPassing) {
+		return err
+	}
+	tries := remote.TryDoor(ctx, b.config, nil)
+	err = b.sealed(ctx, tries)
+	if errors.Is(err, remote.ErrDoorOpen) {
+		return b.dial(ctx)
+	}
+	b.born = err == nil
 	return err
+}
+
+// dial opens the connection, in the place of one that broke.
+func (b *machineBirth) dial(ctx context.Context) error {
+	b.close()
+	machine, err := remote.Dial(ctx, b.config)
+	b.machine = machine
+	return err
+}
+
+// breakLimit is how long it may take after a command to see that its connection
+// has ended too.
+const breakLimit = 2 * time.Second
+
+// through does a step again, over another connection, where the one it had broke:
+// the network was cut, or the machine booted. It goes on where it was.
+func (b *machineBirth) through(do func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		for {
+			err := do(ctx)
+			if err == nil || !b.broke(ctx) {
+				return err
+			}
+			tflog.Warn(ctx, "the connection broke: going on over another", map[string]any{"machine": b.host.Address, "error": err.Error()})
+			if dialed := b.dial(ctx); dialed != nil {
+				return fmt.Errorf("%w\nand then: %w", err, dialed)
+			}
+		}
+	}
+}
+
+// broke reports whether the connection has ended, and not by the end of ctx.
+func (b *machineBirth) broke(ctx context.Context) bool {
+	short, cancel := context.WithTimeout(ctx, breakLimit)
+	defer cancel()
+	return b.machine.AwaitEnd(short) == nil && ctx.Err() == nil
 }
 
 // config is how a machine of the pool is entered.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	_ "embed" // a script
 	"encoding/json"
@@ -24,19 +25,19 @@ const clearLimit = 2 * time.Minute
 // once its door is shut.
 const hangUpLimit = 10 * time.Second
 
+// shutTries is how often a machine is told to shut its door while that fails, at
+// least breakLimit after one another.
+const shutTries = 5
+
 // install has the machine install the cell.
 func (b *machineBirth) install(ctx context.Context) error {
 	access, err := b.access(ctx)
 	if err != nil {
 		return err
 	}
-	secrets, err := b.ssh.secrets(ctx)
-	if err != nil {
-		return err
-	}
 	request, err := json.Marshal(install.Request{
 		Service: b.spec.Service, Name: b.spec.Name, Incarnation: b.spec.Incarnation, Bundle: b.spec.Bundle,
-		Address: b.config.Host, Environment: b.spec.Identity(), Secrets: secrets, Door: access, Reuse: b.ssh.Reuse.ValueBool(),
+		Address: b.config.Host, Environment: b.spec.Identity(), Secrets: b.secrets, Door: access, Reuse: b.ssh.Reuse.ValueBool(),
 	})
 	if err != nil {
 		return err
@@ -67,28 +68,60 @@ func (b *machineBirth) await(ctx context.Context) error {
 }
 
 // seal takes away the access by which this birth got in, and tries to get in
-// again by every way there is. Only a machine that refuses them all is shut.
+// again by every way there is. Only a machine that refuses them all is shut. Where
+// the connection broke before it was, the door is shut over another one.
 func (b *machineBirth) seal(ctx context.Context) error {
-	b.shut = true
-	if err := b.machine.Run(ctx, []string{install.Starter, "machine", "shut"}, nil, nil); err != nil && !connectionEnded(err) {
-		return err
+	for tries := 1; ; tries++ {
+		b.shut = true
+		// In a session of its own it is done to the end, also without a connection.
+		err := b.machine.Run(ctx, []string{"setsid", "--wait", install.Starter, "machine", "shut"}, nil, nil)
+		if err != nil && !connectionEnded(err) && !b.broke(ctx) {
+			// An sshd that is just being started again can't be asked what it reads.
+			if tries < shutTries && ctx.Err() == nil {
+				continue
+			}
+			return err
+		}
+		b.awaitHangUp(ctx)
+		old := b.machine
+		if err != nil {
+			old = nil // it broke, and tells nothing
+			b.config.HostKeys = []string{b.machine.HostKey()}
+		}
+		sealed := b.sealed(ctx, remote.TryDoor(ctx, b.config, old))
+		if err == nil || !errors.Is(sealed, remote.ErrDoorOpen) {
+			return sealed
+		}
+		tflog.Warn(ctx, "the connection broke before the door was shut: doing it over another", map[string]any{"machine": b.host.Address, "error": err.Error()})
+		if err := b.dial(ctx); err != nil {
+			return err
+		}
 	}
-	ending, cancel := context.WithTimeout(ctx, hangUpLimit)
+}
+
+// awaitHangUp waits until the machine has ended this birth's own connection. Where
+// it doesn't, it is found open afterwards.
+func (b *machineBirth) awaitHangUp(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, hangUpLimit)
 	defer cancel()
-	_ = b.machine.AwaitEnd(ending) // if it doesn't end, it is found open below
-	tries := remote.TryDoor(ctx, b.config, b.machine)
+	_ = b.machine.AwaitEnd(ctx)
+}
+
+// sealed judges the tries to get in, and notes when all were refused.
+func (b *machineBirth) sealed(ctx context.Context, tries []remote.Try) error {
 	if err := remote.CheckShut(tries); err != nil {
 		return err
 	}
-	refused := 0
+	refused, hostKey := 0, ""
 	for _, t := range tries {
 		if t.Outcome == remote.Refused {
 			refused++
+			hostKey = cmp.Or(t.HostKey, hostKey)
 		}
 	}
 	tflog.Info(ctx, "the door is shut", map[string]any{"machine": b.host.Address, "ways refused": refused})
 	b.model.SealedAt = types.StringValue(time.Now().UTC().Format(time.RFC3339))
-	b.model.Fingerprint = types.StringValue(b.machine.Fingerprint())
+	b.model.Fingerprint = types.StringValue(hostKey)
 	return nil
 }
 
@@ -115,6 +148,9 @@ func (b *machineBirth) failed(ctx context.Context, err error) error {
 		return fmt.Errorf("%w\nand it was not cleared away: %w", err, cleared)
 	}
 	b.nothingLeft = true
+	if b.shut {
+		return fmt.Errorf("%w\nthe cell was destroyed, since its machine can't be told to be shut", err)
+	}
 	return err
 }
 
