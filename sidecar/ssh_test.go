@@ -72,6 +72,7 @@ type poolOptions struct {
 	Authority bool   // by certificates rather than by a key
 	Reuse     bool
 	Genome    string // more of it
+	Machine   testkit.MachineSpec // what else the machines are to be like
 }
 
 // newPool boots machines, and publishes what they are to be made of.
@@ -92,7 +93,8 @@ peers { key_file = "peers.key" }
 	p.key = filepath.Join(p.dir, "key")
 	p.write("key", private)
 	writeKey(t, filepath.Join(p.dir, "peers.key"), "first")
-	spec, entrance := testkit.MachineSpec{User: o.User, AuthorizedKeys: []string{public}, Booted: true}, fmt.Sprintf("private_key_file = %q", p.key)
+	spec, entrance := o.Machine, fmt.Sprintf("private_key_file = %q", p.key)
+	spec.User, spec.AuthorizedKeys, spec.Booted = o.User, []string{public}, true
 	if o.Authority {
 		spec.AuthorizedKeys, spec.UserCA = nil, public
 		entrance = fmt.Sprintf("authority = { key_file = %q }", p.key)
