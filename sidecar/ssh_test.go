@@ -71,7 +71,7 @@ type poolOptions struct {
 	User      string // who births get in as
 	Authority bool   // by certificates rather than by a key
 	Reuse     bool
-	Genome    string // more of it
+	Genome    string              // more of it
 	Machine   testkit.MachineSpec // what else the machines are to be like
 }
 
@@ -170,7 +170,7 @@ func newKey(t *testing.T) (private, public string) {
 // was brought by its digest stays for the next birth.
 func (p *pool) files(m *testkit.Machine) []string {
 	p.t.Helper()
-	out, err := m.Exec(p.t.Context(), "sh", "-c", "find /etc /usr/local /root /home /var/lib/homeostat -printf '%p %s %m %u\\n' 2>/dev/null || true")
+	out, err := m.Exec(p.t.Context(), "sh", "-c", "find /etc /usr/local /root /home /var/lib/homeostat -type d -printf '%p %m %u\\n' -o -printf '%p %s %m %u\\n' 2>/dev/null || true")
 	p.must(err)
 	var all []string
 	for line := range strings.Lines(out) {
