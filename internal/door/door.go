@@ -137,6 +137,20 @@ func shut(ctx context.Context, a Access) error {
 	return m.endOwn()
 }
 
+// Finish shuts a door whose shutting was begun and cut, as by the machine's power,
+// with all of it that still stands. Where it was not begun it does nothing.
+func Finish(ctx context.Context, a Access) error {
+	begun, err := readRecord()
+	if err != nil || begun == nil || begun.Access != a {
+		return err
+	}
+	left, err := Left(ctx, a)
+	if err != nil || len(left) == 0 {
+		return err
+	}
+	return Shut(ctx, a)
+}
+
 // Left says what still stands open, one line each. The connection it is called
 // through is not among it.
 func Left(ctx context.Context, a Access) ([]string, error) {
