@@ -94,8 +94,11 @@ func (b *machineBirth) through(do func(context.Context) error) func(context.Cont
 				return err
 			}
 			tflog.Warn(ctx, "the connection broke: going on over another", map[string]any{"machine": b.host.Address, "error": err.Error()})
-			if dialed := b.dial(ctx); dialed != nil {
-				return fmt.Errorf("%w\nand then: %w", err, dialed)
+			if entered := b.enter(ctx); entered != nil {
+				return fmt.Errorf("%w\nand then: %w", err, entered)
+			}
+			if b.born {
+				return nil
 			}
 		}
 	}
@@ -151,6 +154,9 @@ func (m *sshModel) config(ctx context.Context, endpoint, id string) (remote.Conf
 	return c, nil
 }
 
+// placeScript puts a program in its place, whole or not at all.
+const placeScript = `install -m 0755 "$1" "$2.new" && mv -f "$2.new" "$2" || { rm -f "$2.new"; exit 1; }`
+
 // bring brings the content that the machine lacks, and puts the program in place.
 func (b *machineBirth) bring(ctx context.Context) error {
 	program, err := programOf(b.cached)
@@ -181,7 +187,7 @@ func (b *machineBirth) bring(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return b.machine.Run(ctx, []string{"install", "-m", "0755", install.Home + "/blobs/" + program, install.Starter}, nil, nil)
+	return b.machine.Run(ctx, []string{"sh", "-c", placeScript, "sh", install.Home + "/blobs/" + program, install.Starter}, nil, nil)
 }
 
 // programOf is the digest of the program that is to be the sidecar.

@@ -83,12 +83,7 @@ func (b *machineBirth) seal(ctx context.Context) error {
 			return err
 		}
 		b.awaitHangUp(ctx)
-		old := b.machine
-		if err != nil {
-			old = nil // it broke, and tells nothing
-			b.config.HostKeys = []string{b.machine.HostKey()}
-		}
-		sealed := b.sealed(ctx, remote.TryDoor(ctx, b.config, old))
+		sealed := b.tryDoor(ctx, err == nil)
 		if err == nil || !errors.Is(sealed, remote.ErrDoorOpen) {
 			return sealed
 		}
@@ -105,6 +100,19 @@ func (b *machineBirth) awaitHangUp(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, hangUpLimit)
 	defer cancel()
 	_ = b.machine.AwaitEnd(ctx)
+}
+
+// tryDoor tries to get in again, also by this birth's connection if it didn't break.
+// One that breaks meanwhile tells nothing: then all is tried without it.
+func (b *machineBirth) tryDoor(ctx context.Context, whole bool) error {
+	b.config.HostKeys = []string{b.machine.HostKey()}
+	if whole {
+		err := b.sealed(ctx, remote.TryDoor(ctx, b.config, b.machine))
+		if err == nil || errors.Is(err, remote.ErrDoorOpen) || !b.broke(ctx) {
+			return err
+		}
+	}
+	return b.sealed(ctx, remote.TryDoor(ctx, b.config, nil))
 }
 
 // sealed judges the tries to get in, and notes when all were refused.

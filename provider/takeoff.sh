@@ -4,5 +4,5 @@
 said=$("$1" machine claim) || exit
 case $said in
 null) rm -f "$1" ;; # cut before the machine was taken
-"{\"service\":\"$2\",\"name\":\"$3\","*) "$1" machine remove && "$1" machine release ;;
+*"\"service\":\"$2\",\"name\":\"$3\","*) "$1" machine remove && "$1" machine release ;;
 esac

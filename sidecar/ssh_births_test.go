@@ -222,6 +222,7 @@ func (c *cutter) birth() bool {
 	c.tally.add(fault, failures)
 	c.t.Logf("%s: %s after %v: born once, after %d applies and %v", name, fault, wait.Round(time.Millisecond), len(failures)+1, time.Since(began).Round(100*time.Millisecond))
 	c.leave()
+	c.tally.clean(fault)
 	return fault != ""
 }
 
@@ -283,7 +284,7 @@ func cause(out string) string {
 type tally struct {
 	mu                   sync.Mutex
 	struck               map[string]int
-	born, again, cleared int
+	born, again, cleared, left int
 }
 
 func (a *tally) add(fault string, failures []string) {
@@ -302,6 +303,15 @@ func (a *tally) add(fault string, failures []string) {
 	}
 }
 
+// clean counts a birth of which nothing was left once its cell had left.
+func (a *tally) clean(fault string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if fault != "" {
+		a.left++
+	}
+}
+
 // clear counts a failed birth of which nothing was left.
 func (a *tally) clear() {
 	a.mu.Lock()
@@ -312,5 +322,5 @@ func (a *tally) clear() {
 func (a *tally) line() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return fmt.Sprintf("births=%d born_once=%d of_which_applied_again=%d gone_before_that=%d orphans=0 struck=%v", a.born, a.born, a.again, a.cleared, a.struck)
+	return fmt.Sprintf("births=%d born_once=%d of_which_applied_again=%d gone_before_that=%d orphans=%d struck=%v", a.born, a.born, a.again, a.cleared, a.born-a.left, a.struck)
 }
