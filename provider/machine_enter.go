@@ -78,7 +78,8 @@ func (b *machineBirth) enterUnlessShut(ctx context.Context) error {
 // clearRemains takes off what may be left of lives that had the machine before.
 func (b *machineBirth) clearRemains(ctx context.Context) error {
 	for _, r := range b.host.Remains {
-		if err := takeOff(ctx, b.machine, fleet.Cell{Service: r.Service, Name: r.Cell, Incarnation: r.Incarnation}); err != nil {
+		err := takeOff(ctx, b.machine, fleet.Cell{Service: r.Service, Name: r.Cell, Incarnation: r.Incarnation})
+		if err != nil && !errors.Is(err, errOccupied) {
 			return fmt.Errorf("clear what is left of %s/%s: %w", r.Service, r.Cell, err)
 		}
 	}
@@ -107,8 +108,8 @@ func (b *machineBirth) through(do func(context.Context) error) func(context.Cont
 				return err
 			}
 			tflog.Warn(ctx, "the connection broke: going on over another", map[string]any{"machine": b.host.Address, "error": err.Error()})
-			if dialed := b.dial(ctx); dialed != nil {
-				return fmt.Errorf("%w\nand then: %w", err, dialed)
+			if entered := b.enterUnlessShut(ctx); entered != nil {
+				return fmt.Errorf("%w\nand then: %w", err, entered)
 			}
 		}
 		return nil
@@ -165,6 +166,9 @@ func (m *sshModel) config(ctx context.Context, endpoint, id string) (remote.Conf
 	return c, nil
 }
 
+// placeScript puts a program in its place, whole or not at all.
+const placeScript = `install -m 0755 "$1" "$2.new" && mv -f "$2.new" "$2" || { rm -f "$2.new"; exit 1; }`
+
 // bring brings the content that the machine lacks, and puts the program in place.
 func (b *machineBirth) bring(ctx context.Context) error {
 	program := install.ProgramOf(b.cached.Genome)
@@ -195,7 +199,7 @@ func (b *machineBirth) bring(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return b.machine.Run(ctx, []string{"install", "-m", "0755", install.Home + "/blobs/" + program, install.Starter}, nil, nil)
+	return b.machine.Run(ctx, []string{"sh", "-c", placeScript, "sh", install.Home + "/blobs/" + program, install.Starter}, nil, nil)
 }
 
 // access is what the machine will have to forget.

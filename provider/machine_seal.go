@@ -34,6 +34,10 @@ const breakInLimit = 15 * time.Second
 // once its door is shut.
 const hangUpLimit = 10 * time.Second
 
+// shutTries is how often a machine is told to shut its door while that fails, at
+// least breakLimit after one another.
+const shutTries = 5
+
 // install has the machine install the cell.
 func (b *machineBirth) install(ctx context.Context) error {
 	access, err := b.access(ctx)
@@ -96,16 +100,20 @@ func (s *settings) awaitMember(ctx context.Context, spec birth.Spec, is func(*fl
 // refuses every try, is shut.
 func (b *machineBirth) seal(ctx context.Context) error {
 	b.shut = true
-	var old *remote.Machine
-	for !b.born && old == nil {
+	told := false
+	for tries := 1; !b.born && !told; tries++ {
 		err := b.takeAccess(ctx)
-		var exit *remote.ExitError
 		switch {
 		case err == nil:
 			b.awaitHangUp(ctx)
-			old = b.machine
-		case errors.As(err, &exit) || ctx.Err() != nil:
+			told = true
+		case ctx.Err() != nil:
 			return err
+		case !b.broke(ctx):
+			// An sshd that is just being started again can't be asked what it reads.
+			if tries == shutTries {
+				return err
+			}
 		default:
 			// The machine goes on by itself: it says so when it is shut, and while
 			// it isn't it can be entered again.
@@ -116,7 +124,22 @@ func (b *machineBirth) seal(ctx context.Context) error {
 			}
 		}
 	}
-	return b.sealed(ctx, remote.TryDoor(ctx, b.config, old))
+	return b.tryDoor(ctx, told)
+}
+
+// tryDoor tries to get in again, also by this birth's connection if it didn't break.
+// One that breaks meanwhile tells nothing: then all is tried without it.
+func (b *machineBirth) tryDoor(ctx context.Context, whole bool) error {
+	if b.machine != nil {
+		b.config.HostKeys = []string{b.machine.HostKey()}
+	}
+	if whole {
+		err := b.sealed(ctx, remote.TryDoor(ctx, b.config, b.machine))
+		if err == nil || errors.Is(err, remote.ErrDoorOpen) || !b.broke(ctx) {
+			return err
+		}
+	}
+	return b.sealed(ctx, remote.TryDoor(ctx, b.config, nil))
 }
 
 // takeAccess has the machine take the access away. In a session of its own that is
@@ -211,11 +234,15 @@ func (b *machineBirth) clear(ctx context.Context, failure error) error {
 		line, _, _ := strings.Cut(failure.Error(), "\n")
 		return b.fleet.SpendHost(ctx, b.host.Address, fleet.HostFailed, line, b.cell())
 	}
-	if err := b.takeOff(ctx); err != nil {
-		return err
+	occupied := b.takeOff(ctx)
+	if occupied != nil && !errors.Is(occupied, errOccupied) {
+		return occupied
 	}
 	if err := b.fleet.Deregister(ctx, b.spec.ID()); err != nil {
 		return err
+	}
+	if occupied != nil {
+		return b.fleet.SpendHost(ctx, b.host.Address, fleet.HostFailed, errOccupied.Error(), b.cell())
 	}
 	return b.fleet.FreeHost(ctx, b.host.Address, b.cell())
 }
@@ -238,11 +265,17 @@ func (b *machineBirth) takeOff(ctx context.Context) error {
 	return takeOff(ctx, machine, b.cell())
 }
 
+// errOccupied says that another life has the machine.
+var errOccupied = errors.New("another cell is on the machine")
+
 // takeOff removes one life from a machine. What another life has there stays.
 func takeOff(ctx context.Context, machine *remote.Machine, cell fleet.Cell) error {
 	for _, verb := range []string{"remove", "release"} {
 		const script = `test ! -x "$1" || exec "$1" machine "$2" "$3"`
 		err := machine.Run(ctx, []string{"sh", "-c", script, "sh", install.Starter, verb, cellID(cell.Service, cell.ID())}, nil, nil)
+		if exit, ok := errors.AsType[*remote.ExitError](err); ok && exit.Status == install.ExitOccupied {
+			return fmt.Errorf("%w: %w", errOccupied, err)
+		}
 		if err != nil {
 			return err
 		}

@@ -102,7 +102,7 @@ func (l *life) isOn(m *install.Machine) error {
 	if err != nil || c == nil || c.Service == l.service && c.ID() == l.id {
 		return err
 	}
-	return fmt.Errorf("%s/%s: %w: %s", l.service, l.id, install.ErrOccupied, c)
+	return &exitCodeError{code: install.ExitOccupied, err: fmt.Errorf("%s/%s: %w: %s", l.service, l.id, install.ErrOccupied, c)}
 }
 
 // bootMachine makes a cell of a machine at its first boot, or powers it off.

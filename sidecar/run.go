@@ -67,6 +67,7 @@ func (s *settings) run(ctx context.Context, std stdio, o runOptions) error {
 		return err
 	}
 	defer n.close()
+	n.finishShutting(ctx)
 	n.leading.log.Info("sidecar begins", "version", version, "service", n.service.Name, "cell", o.cell, "listen", n.listener.Addr().String())
 
 	server := &http.Server{

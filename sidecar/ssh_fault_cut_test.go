@@ -276,3 +276,39 @@ func TestSSHCutInSealing(t *testing.T) {
 		p.gone(before)
 	}
 }
+
+// TestSSHPowerLostInSealing takes the machine's power away at some instant while the
+// door is being shut. What was begun is done to the end once the cell runs again.
+func TestSSHPowerLostInSealing(t *testing.T) {
+	p := faultyPool(t, poolOptions{})
+	m := p.machines[0]
+	before := p.blank()
+	for n := range 3 {
+		name := fmt.Sprintf("pod-%d", n+1)
+		p.want(name)
+		apply := p.begin()
+		// The key goes first.
+		p.await("a door half shut", func(context.Context) error {
+			path, err := m.Path("/home/birth/.ssh/authorized_keys")
+			p.must(err)
+			if info, err := os.Stat(path); err != nil || info.Size() > 0 {
+				return fmt.Errorf("the key is there: %w", err)
+			}
+			return nil
+		})
+		p.must(m.Kill())
+		p.must(m.Start(t.Context()))
+		apply.succeeds()
+		p.born(name)
+		p.await("no sudo rule", func(ctx context.Context) error {
+			out, err := m.Exec(ctx, "ls", "/etc/sudoers.d")
+			if err == nil && strings.Contains(out, "birth") {
+				err = errors.New("it is there")
+			}
+			return err
+		})
+		p.want()
+		p.begin().succeeds()
+		p.gone(before)
+	}
+}

@@ -79,11 +79,12 @@ type applying struct {
 }
 
 // begin begins an apply.
-func (p *pool) begin() *applying { return p.beginIn(p.module()) }
+func (p *pool) begin(options ...string) *applying { return p.beginIn(p.module(), options...) }
 
-func (p *pool) beginIn(module string) *applying {
+func (p *pool) beginIn(module string, options ...string) *applying {
 	p.t.Helper()
-	a := &applying{pool: p, cmd: exec.Command(p.terraform, "apply", "-auto-approve", "-no-color"), done: make(chan struct{})}
+	options = append([]string{"apply", "-auto-approve", "-no-color"}, options...)
+	a := &applying{pool: p, cmd: exec.Command(p.terraform, options...), done: make(chan struct{})}
 	a.cmd.Dir, a.cmd.Env = module, append(p.env, "HOMEOSTAT_POLICY="+p.policy())
 	a.cmd.Stdout, a.cmd.Stderr, a.cmd.WaitDelay = &a.out, &a.out, 10*time.Second
 	p.must(a.cmd.Start())

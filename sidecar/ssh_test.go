@@ -200,7 +200,7 @@ func newKey(t testing.TB) (private, public string) {
 // was brought by its digest stays for the next birth.
 func (p *pool) files(m *testkit.Machine) []string {
 	p.t.Helper()
-	out, err := m.Exec(p.t.Context(), "sh", "-c", "find /etc /usr/local /root /home /var/lib/homeostat -printf '%p %s %m %u\\n' 2>/dev/null || true")
+	out, err := m.Exec(p.t.Context(), "sh", "-c", "find /etc /usr/local /root /home /var/lib/homeostat -type d -printf '%p %m %u\\n' -o -printf '%p %s %m %u\\n' 2>/dev/null || true")
 	p.must(err)
 	var all []string
 	for line := range strings.Lines(out) {

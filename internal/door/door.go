@@ -141,6 +141,26 @@ func shut(ctx context.Context, a Access) error {
 	return m.endOwn()
 }
 
+// Finish shuts a door whose shutting was begun and cut, as by the machine's power,
+// with all of it that still stands. Where it was not begun, or where it was opened
+// again, it does nothing.
+func Finish(ctx context.Context, a Access) error {
+	begun, err := readRecord()
+	if err != nil || begun == nil || begun.Access != a || begun.Opened {
+		return err
+	}
+	if begun.Shut {
+		m, err := survey(ctx, a)
+		if err != nil {
+			return fmt.Errorf("look at the door to %s: %w", a.User, err)
+		}
+		if left, err := m.standing(); err != nil || len(left) == 0 {
+			return err
+		}
+	}
+	return Shut(ctx, a)
+}
+
 // Open puts an access back: where Shut took it from, or, where it didn't, to the
 // place where sshd looks first. It may be repeated.
 func Open(ctx context.Context, a Access) error {
@@ -161,11 +181,9 @@ func open(ctx context.Context, a Access) error {
 	if taken == nil || taken.Access != a {
 		taken = &record{Access: a}
 	}
-	if taken.Shut {
-		taken.Shut = false
-		if err := taken.write(); err != nil {
-			return err
-		}
+	taken.Shut, taken.Opened = false, true
+	if err := taken.write(); err != nil {
+		return err
 	}
 	if a.Temporary {
 		if err := taken.makeUser(ctx); err != nil {

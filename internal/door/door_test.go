@@ -209,6 +209,31 @@ func TestKeyAndAuthority(t *testing.T) {
 	gets(true)
 }
 
+// A door that a machine which went down has half shut is shut to the end, and one
+// that nobody began to shut stays open.
+func TestFinish(t *testing.T) {
+	m := newTarget(t, "AuthorizedKeysFile .ssh/authorized_keys\n")
+	birth := newKey(t)
+	m.append("/home/birth/.ssh/authorized_keys", birth.line())
+	rule := "mkdir -p /etc/sudoers.d; echo 'birth ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/birth"
+	m.sh("chown -R birth: /home/birth/.ssh; " + rule)
+	a := Access{User: "birth", AuthorizedKey: birth.line(), SudoRule: "/etc/sudoers.d/birth"}
+	m.must("finish", a)
+	if left := m.must("left", a); strings.Count(left, "\n") != 1 || !m.getsIn("birth", birth) {
+		t.Errorf("a door that nobody began to shut: %q", left)
+	}
+	m.must("shut", a)
+	m.sh(rule)
+	if left := m.must("left", a); !strings.Contains(left, "sudo rule") {
+		t.Errorf("left is %q", left)
+	}
+	m.must("finish", a)
+	m.must("finish", a)
+	if left := m.must("left", a); left != "" {
+		t.Errorf("after finishing there is left %q", left)
+	}
+}
+
 // A user made for births goes with its rule, its home and all it runs, and comes
 // back the same.
 func TestTemporaryUser(t *testing.T) {

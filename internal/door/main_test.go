@@ -41,6 +41,8 @@ func act(call, text string) error {
 	switch call {
 	case "shut":
 		return Shut(context.Background(), a)
+	case "finish":
+		return Finish(context.Background(), a)
 	case "open":
 		return Open(context.Background(), a)
 	case "left":

@@ -23,6 +23,8 @@ type record struct {
 	// Shut is set once all of it is gone. It doesn't say that the machine refuses
 	// who tries: that only a try from outside can.
 	Shut bool `json:"shut,omitempty"`
+	// Opened is set once it is being put back.
+	Opened bool `json:"opened,omitempty"`
 }
 
 // IsShut reports whether Shut has come to its end for an access, and it was not
@@ -71,7 +73,7 @@ func (m *machine) note() error {
 			return err
 		}
 	}
-	r.Shut = false
+	r.Shut, r.Opened = false, false
 	return r.write()
 }
 

@@ -64,6 +64,9 @@ type Machine struct {
 // This is the machine that this runs on.
 func This(log *slog.Logger) *Machine { return &Machine{Log: log} }
 
+// ExitOccupied is with what the program ends for ErrOccupied.
+const ExitOccupied = 73
+
 // ErrOccupied says that the machine holds another cell.
 var ErrOccupied = errors.New("the machine holds another cell")
 

@@ -10,7 +10,8 @@ import (
 
 const (
 	// tailLines is how many of the last lines of a command's output its error has.
-	tailLines = 20
+	// One that tells of a command of its own shows 20 lines of that below its cause.
+	tailLines = 30
 	// lineLimit is the length a line is cut to.
 	lineLimit = 16 << 10
 )

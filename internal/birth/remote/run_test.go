@@ -88,7 +88,7 @@ func TestRunSaysWhatCameLast(t *testing.T) {
 	if !errors.As(err, &failed) {
 		t.Fatalf("got %v", err)
 	}
-	if got := strings.Count(failed.Output, "\n") + 1; got != tailLines || strings.Contains(failed.Output, "line 30\n") || !strings.Contains(failed.Output, "line 50\n") {
+	if got := strings.Count(failed.Output, "\n") + 1; got != tailLines || strings.Contains(failed.Output, "line 20\n") || !strings.Contains(failed.Output, "line 50\n") {
 		t.Errorf("the error has %d lines: %s", got, failed.Output)
 	}
 	all := strings.Join(lines, "\n") + err.Error()
