@@ -60,7 +60,7 @@ module "cells" {
   %s
   sudo_rule        = %s
   reuse            = %t
-  secrets          = { "peers-key" = %[3]q }
+  secrets          = %s
   timeouts         = { create = "3m", delete = "2m" }
 }
 `
@@ -72,6 +72,12 @@ type poolOptions struct {
 	Authority bool   // by certificates rather than by a key
 	Reuse     bool
 	Genome    string // more of it
+	WriteOnly bool   // the key stands in the configuration and not in a file of its own
+	// Secrets are what cells get besides the peers' key, by name; Environment is
+	// what tells them where.
+	Secrets     map[string]string
+	Environment string
+	Consul      testkit.ConsulOptions
 }
 
 // newPool boots machines, and publishes what they are to be made of.
@@ -82,7 +88,7 @@ func newPool(t *testing.T, o poolOptions) *pool {
 	net := testkit.MachinesFor(t, o.Machines)
 	private, public := newKey(t)
 	p := &pool{options: o, house: newHouse(t, houseOptions{
-		Max: o.Machines + 1, Address: net.Gateway(), Module: "# written below\n", Above: `
+		Max: o.Machines + 1, Address: net.Gateway(), Consul: o.Consul, Module: "# written below\n", Above: `
 bundle = "bundles"
 peers { key_file = "peers.key" }
 `, Policy: `
@@ -92,7 +98,15 @@ peers { key_file = "peers.key" }
 	p.key = filepath.Join(p.dir, "key")
 	p.write("key", private)
 	writeKey(t, filepath.Join(p.dir, "peers.key"), "first")
+	secrets := map[string]string{"peers-key": filepath.Join(p.dir, "peers.key")}
+	for name, content := range o.Secrets {
+		secrets[name] = filepath.Join(p.dir, "secrets", name)
+		p.write(filepath.Join("secrets", name), content)
+	}
 	spec, entrance := testkit.MachineSpec{User: o.User, AuthorizedKeys: []string{public}, Booted: true}, fmt.Sprintf("private_key_file = %q", p.key)
+	if o.WriteOnly {
+		entrance = fmt.Sprintf("private_key = file(%q)", p.key)
+	}
 	if o.Authority {
 		spec.AuthorizedKeys, spec.UserCA = nil, public
 		entrance = fmt.Sprintf("authority = { key_file = %q }", p.key)
@@ -105,6 +119,8 @@ peers { key_file = "peers.key" }
 	}
 	pool, err := json.Marshal(hosts)
 	p.must(err)
+	files, err := json.Marshal(secrets)
+	p.must(err)
 	rule := "null"
 	if file := p.machines[0].SudoRule(); file != "" {
 		rule = fmt.Sprintf("%q", file)
@@ -112,7 +128,7 @@ peers { key_file = "peers.key" }
 	root, err := testkit.Root()
 	p.must(err)
 	p.write("pod/main.tf", fmt.Sprintf(sshModule, p.consulAt(net.Gateway()), filepath.Join(p.dir, "cells"), filepath.Join(p.dir, "peers.key"),
-		filepath.Join(root, "modules", "ssh-cells"), pool, p.machines[0].User(), entrance, rule, o.Reuse))
+		filepath.Join(root, "modules", "ssh-cells"), pool, p.machines[0].User(), entrance, rule, o.Reuse, files))
 	p.publishGenome("one")
 	t.Cleanup(p.show)
 	return p
@@ -136,13 +152,13 @@ func (p *pool) publishGenome(release string) {
 	p.t.Helper()
 	p.write("pod.genome.hcl", fmt.Sprintf(`
 command     = ["sleep", "100000"]
-environment = { RELEASE = %q, HOMEOSTAT_PEERS_KEY_FILE = "/etc/homeostat/secrets/peers-key" }
+environment = { RELEASE = %q, HOMEOSTAT_PEERS_KEY_FILE = "/etc/homeostat/secrets/peers-key"%s }
 file "/usr/local/bin/homeostat" {
   source = %q
   mode   = "0755"
 }
 %s
-`, release, p.program, p.options.Genome))
+`, release, p.options.Environment, p.program, p.options.Genome))
 	p.succeed("publish", "pod")
 }
 
