@@ -54,6 +54,7 @@ type houseOptions struct {
 	Module  string   // main.tf; local cells by default
 	Initial int      // cells that a person's first apply makes
 	Address string   // another at which Consul can be reached, by which all reach it
+	Consul  testkit.ConsulOptions
 }
 
 // newHouse lays out policy and root module and starts Consul. Nothing of it is
@@ -61,8 +62,9 @@ type houseOptions struct {
 func newHouse(t testing.TB, o houseOptions) *house {
 	t.Helper()
 	build := testkit.Provider(t)
+	o.Consul.Also = o.Address
 	h := &house{
-		t: t, dir: t.TempDir(), consul: testkit.ConsulWith(t, testkit.ConsulOptions{Also: o.Address}),
+		t: t, dir: t.TempDir(), consul: testkit.ConsulWith(t, o.Consul),
 		program: testkit.Sidecar(t), terraform: testkit.Terraform(t), env: build.Environment(),
 	}
 	root, err := testkit.Root()

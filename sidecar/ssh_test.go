@@ -61,7 +61,7 @@ module "cells" {
   %s
   sudo_rule        = %s
   reuse            = %t
-  secrets          = { "peers-key" = %[3]q }
+  secrets          = %s
   timeouts         = { create = "3m", delete = "2m" }
 }
 `
@@ -79,6 +79,12 @@ type poolOptions struct {
 	Genome    string              // more of it
 	Command   []string            // of the application; sleep by default
 	Machine   testkit.MachineSpec // what else the machines are to be like
+	WriteOnly bool                // the key stands in the configuration and not in a file of its own
+	// Secrets are what cells get besides the peers' key, by name; Environment is
+	// what tells them where.
+	Secrets     map[string]string
+	Environment string
+	Consul      testkit.ConsulOptions
 }
 
 // poolNet is a network for machines of a test that runs beside others.
@@ -104,15 +110,23 @@ func newPool(t *testing.T, o poolOptions) *pool {
 	}
 	private, public := newKey(t)
 	p := &pool{options: o, house: newHouse(t, houseOptions{
-		Min: o.Min, Max: o.Machines + 1, Address: net.Gateway(), Module: "# written below\n",
+		Min: o.Min, Max: o.Machines + 1, Address: net.Gateway(), Consul: o.Consul, Module: "# written below\n",
 		Above:  o.Above + "peers { key_file = \"peers.key\" }\n",
 		Policy: "genome = \"pod.genome.hcl\"\n" + cmp.Or(o.Policy, `drain { timeout = "1s" }`),
 	})}
 	p.key = filepath.Join(p.dir, "key")
 	p.write("key", private)
 	writeKey(t, filepath.Join(p.dir, "peers.key"), "first")
+	secrets := map[string]string{"peers-key": filepath.Join(p.dir, "peers.key")}
+	for name, content := range o.Secrets {
+		secrets[name] = filepath.Join(p.dir, "secrets", name)
+		p.write(filepath.Join("secrets", name), content)
+	}
 	spec, entrance := o.Machine, fmt.Sprintf("private_key_file = %q", p.key)
 	spec.User, spec.AuthorizedKeys, spec.Booted = o.User, []string{public}, true
+	if o.WriteOnly {
+		entrance = fmt.Sprintf("private_key = file(%q)", p.key)
+	}
 	if o.Authority {
 		spec.AuthorizedKeys, spec.UserCA = nil, public
 		entrance = fmt.Sprintf("authority = { key_file = %q }", p.key)
@@ -125,6 +139,8 @@ func newPool(t *testing.T, o poolOptions) *pool {
 	}
 	pool, err := json.Marshal(hosts)
 	p.must(err)
+	files, err := json.Marshal(secrets)
+	p.must(err)
 	rule := "null"
 	if file := p.machines[0].SudoRule(); file != "" {
 		rule = fmt.Sprintf("%q", file)
@@ -132,7 +148,7 @@ func newPool(t *testing.T, o poolOptions) *pool {
 	root, err := testkit.Root()
 	p.must(err)
 	p.write("pod/main.tf", fmt.Sprintf(sshModule, p.consulAt(net.Gateway()), filepath.Join(p.dir, "cells"), filepath.Join(p.dir, "peers.key"),
-		filepath.Join(root, "modules", "ssh-cells"), pool, p.machines[0].User(), entrance, rule, o.Reuse))
+		filepath.Join(root, "modules", "ssh-cells"), pool, p.machines[0].User(), entrance, rule, o.Reuse, files))
 	// The lock file is published with the root module.
 	if out, code := p.run(p.terraform, "init", "-no-color"); code != 0 {
 		t.Fatalf("terraform init: exit %d\n%s", code, out)
@@ -169,13 +185,13 @@ func (p *pool) layGenome(release string) {
 	p.must(err)
 	p.write("pod.genome.hcl", fmt.Sprintf(`
 command     = %s
-environment = { RELEASE = %q, HOMEOSTAT_PEERS_KEY_FILE = "/etc/homeostat/secrets/peers-key" }
+environment = { RELEASE = %q, HOMEOSTAT_PEERS_KEY_FILE = "/etc/homeostat/secrets/peers-key"%s }
 file "/usr/local/bin/homeostat" {
   source = %q
   mode   = "0755"
 }
 %s
-`, command, release, p.program, p.options.Genome))
+`, command, release, p.options.Environment, p.program, p.options.Genome))
 }
 
 // newKey returns a private key in PEM and its public line.
