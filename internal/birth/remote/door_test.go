@@ -49,7 +49,7 @@ func TestDoor(t *testing.T) {
 			open   []string // what gets in before sealing
 		}{
 			{"key", byKey, []string{"the key", "a new session on the old connection"}},
-			{"agent", byAgent, []string{"the agent", "a new session on the old connection"}},
+			{"agent", byAgent, []string{"the agent's key " + fingerprint(t, public), "a new session on the old connection"}},
 			{"certificate", byCertificate, []string{"a certificate signed now", "the certificate of birth", "a new session on the old connection"}},
 		} {
 			t.Run(c.name+" of "+user, func(t *testing.T) {
@@ -90,6 +90,33 @@ func TestDoor(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A machine that goes by principals of its own is tried with those that the birth
+// used, also once the certificate of the birth has run out.
+func TestDoorByPrincipals(t *testing.T) {
+	noLeaks(t)
+	authority, line := newTestKey(t)
+	s := testkit.SSHD(t, testkit.SSHDOptions{Users: []string{"birth"}, Config: "AuthorizedPrincipalsFile /tmp/principals"})
+	if out, err := s.Exec(t.Context(), "sh", "-c", "echo births >/tmp/principals"); err != nil {
+		t.Fatal(err, out)
+	}
+	if err := s.Trust(line); err != nil {
+		t.Fatal(err)
+	}
+	config := Config{
+		Host: "127.0.0.1", Port: s.Port(), User: "birth", HostKeys: []string{s.HostKey()},
+		Authority: &Authority{File: keyFile(t, authority), Principals: []string{"births"}},
+	}
+	if in := gotIn(TryDoor(soon(t), config, nil)); !in["a certificate signed now as birth"] {
+		t.Errorf("with the authority trusted there got in: %v", in)
+	}
+	if err := s.Trust(); err != nil {
+		t.Fatal(err)
+	}
+	if err := CheckShut(TryDoor(soon(t), config, nil)); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -35,17 +35,24 @@ func (d *door) ways() []way {
 
 // used is what birth may have got in with.
 func (d *door) used(user string) []way {
-	return []way{
+	ways := []way{
 		{name: "the key", user: user, absent: without(d.credentials.key, "key"), auth: func(context.Context) ([]ssh.AuthMethod, error) {
 			return signers(d.credentials.key.signer)
 		}},
 		{name: "a certificate signed now", user: user, absent: without(d.credentials.own, "authority"), auth: func(ctx context.Context) ([]ssh.AuthMethod, error) {
 			return d.certificate(ctx, append(d.credentials.principals(), user)...)
 		}},
-		{name: "the agent", user: user, absent: d.withoutAgent(), auth: func(context.Context) ([]ssh.AuthMethod, error) {
-			return signers(d.agent.signers...)
-		}},
 	}
+	if absent := d.withoutAgent(); absent != "" {
+		return append(ways, way{name: "the agent", user: user, absent: absent})
+	}
+	// One by one: a machine refuses who shows too many keys before it has seen all.
+	for i, signer := range d.agent.signers {
+		ways = append(ways, way{name: d.agent.names[i], user: user, auth: func(context.Context) ([]ssh.AuthMethod, error) {
+			return signers(signer)
+		}})
+	}
+	return ways
 }
 
 // plain is what should never have let anyone in.
