@@ -98,8 +98,8 @@ func TestDoor(t *testing.T) {
 func TestDoorByPrincipals(t *testing.T) {
 	noLeaks(t)
 	authority, line := newTestKey(t)
-	s := testkit.SSHD(t, testkit.SSHDOptions{Users: []string{"birth"}, Config: "AuthorizedPrincipalsFile /tmp/principals"})
-	if out, err := s.Exec(t.Context(), "sh", "-c", "echo births >/tmp/principals"); err != nil {
+	s := testkit.SSHD(t, testkit.SSHDOptions{Users: []string{"birth"}, Config: "AuthorizedPrincipalsFile /etc/principals"})
+	if out, err := s.Exec(t.Context(), "sh", "-c", "echo births >/etc/principals"); err != nil {
 		t.Fatal(err, out)
 	}
 	if err := s.Trust(line); err != nil {
