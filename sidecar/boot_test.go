@@ -32,8 +32,8 @@ type bootHouse struct {
 	steps  chan boot.Progress
 }
 
-// newBootHouse publishes a cell and issues a ticket for it.
-func newBootHouse(t *testing.T) *bootHouse {
+// newBootHouse publishes a cell, with more in its genome, and issues a ticket for it.
+func newBootHouse(t *testing.T, genome string) *bootHouse {
 	t.Helper()
 	needServers(t)
 	t.Parallel()
@@ -50,7 +50,8 @@ file "/usr/local/bin/homeostat" {
   source = %q
   mode   = "0755"
 }
-`, b.program))
+%s
+`, b.program, genome))
 	b.succeed("publish", "pod")
 	published, err := b.fleet.Published(t.Context(), "pod")
 	b.must(err)
@@ -169,7 +170,7 @@ func (b *bootHouse) lives(m *testkit.Machine) {
 func TestBirthByBoot(t *testing.T) {
 	for name, render := range map[string]func(boot.Order, boot.Program) (string, error){"cloud-config": boot.CloudConfig, "shell": boot.Shell} {
 		t.Run(name, func(t *testing.T) {
-			b := newBootHouse(t)
+			b := newBootHouse(t, "")
 			received := b.receive()
 			m := b.boot(render)
 			b.must(received())
@@ -185,9 +186,17 @@ func TestBirthByBoot(t *testing.T) {
 // TestBirthByBootGoesOn reboots a machine half-way: before it has the program, when
 // it has joined, and while it installs.
 func TestBirthByBootGoesOn(t *testing.T) {
-	for _, at := range []string{"before the program", "joined", "write files"} {
+	for _, at := range []string{"before the program", "joined", "run sh"} {
 		t.Run(at, func(t *testing.T) {
-			b := newBootHouse(t)
+			genome := ""
+			if at == "run sh" { // it hangs until the machine boots again
+				genome = `
+run {
+  command = ["sh", "-c", "test -e /var/tmp/begun || { touch /var/tmp/begun; sync; sleep 1000; }"]
+}
+`
+			}
+			b := newBootHouse(t, genome)
 			files, asked := b.web.Config.Handler, make(chan struct{}, 100)
 			var shut sync.Map
 			b.web.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -224,7 +233,7 @@ func TestBirthByBootGoesOn(t *testing.T) {
 // TestNobodyWaitsForTheMachine has a machine power itself off whose ticket was
 // revoked, and say why on its console.
 func TestNobodyWaitsForTheMachine(t *testing.T) {
-	b := newBootHouse(t)
+	b := newBootHouse(t, "")
 	m := b.boot(boot.CloudConfig)
 	b.await("it has come", func(ctx context.Context) error {
 		mails, err := b.fleet.JoinMails(ctx, b.ticket.ID())

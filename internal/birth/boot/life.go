@@ -37,7 +37,7 @@ func (l *life) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if claim == nil || claim.ID() != l.cell() || claim.Phase != install.Installed {
+	if claim == nil || claim.ID() != l.cell() || claim.Phase != install.Installed || l.newborn.runs(ctx) != nil {
 		if err := l.become(ctx); err != nil {
 			return err
 		}
@@ -97,7 +97,10 @@ func (l *life) make(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return l.newborn.Machine.Install(ctx, request, func(step string) { l.report(ctx, Progress{Step: step}) })
+	if err := l.newborn.Machine.Install(ctx, request, func(step string) { l.report(ctx, Progress{Step: step}) }); err != nil {
+		return err
+	}
+	return l.newborn.runs(ctx)
 }
 
 var errWrongOrder = errors.New("the order contradicts itself")
