@@ -164,8 +164,9 @@ func TestBirthByBoot(t *testing.T) {
 	for _, format := range []string{formatShell, formatCloudInit} {
 		t.Run(format, func(t *testing.T) {
 			b := newBootRig(t, cloud.Options{})
+			incarnation := "01" + format // Consul's agent tells registrations apart by it
 			b.record(fleet.Record{Count: 1, Names: []string{"web-1"}, Next: 2, Orders: []fleet.Order{{
-				ID: "1-1", Add: []fleet.Newborn{{Name: "web-1", Incarnation: "01order", Parent: "web-0", Generation: 4, Reason: "lag is 3 min, the bound is 30 s"}},
+				ID: "1-1", Add: []fleet.Newborn{{Name: "web-1", Incarnation: incarnation, Parent: "web-0", Generation: 4, Reason: "lag is 3 min, the bound is 30 s"}},
 			}}})
 			config := b.config(bootOptions{Format: format})
 			value := func(name string, check knownvalue.Check) statecheck.StateCheck {
@@ -177,7 +178,7 @@ func TestBirthByBoot(t *testing.T) {
 				Steps: []resource.TestStep{{
 					Config: config,
 					ConfigStateChecks: []statecheck.StateCheck{
-						value("incarnation", text("01order")), value("parent", text("web-0")), value("generation", knownvalue.Int64Exact(4)),
+						value("incarnation", text(incarnation)), value("parent", text("web-0")), value("generation", knownvalue.Int64Exact(4)),
 						value("reason", text("lag is 3 min, the bound is 30 s")), value("status", text(statusRunning)),
 						value("address", text("127.0.0.1")), value("born_at", knownvalue.NotNull()), value("sealed_at", knownvalue.Null()),
 					},

@@ -119,13 +119,13 @@ func TestJoinByOrder(t *testing.T) {
 		ProtoV6ProviderFactories: factories(),
 		Steps: []resource.TestStep{
 			{
-				PreConfig: order("01a"), Config: r.join(""),
+				PreConfig: order("01join"), Config: r.join(""),
 				ConfigStateChecks: []statecheck.StateCheck{
-					value("incarnation", text("01a")), value("parent", text("web-0")), value("generation", knownvalue.Int64Exact(4)), value("reason", text("lag")),
+					value("incarnation", text("01join")), value("parent", text("web-0")), value("generation", knownvalue.Int64Exact(4)), value("reason", text("lag")),
 				},
 			},
 			// Nobody came with the ticket, so the order is carried out as it is.
-			{Config: r.join(""), Taint: []string{joinAddress}, ConfigStateChecks: []statecheck.StateCheck{value("incarnation", text("01a"))}},
+			{Config: r.join(""), Taint: []string{joinAddress}, ConfigStateChecks: []statecheck.StateCheck{value("incarnation", text("01join"))}},
 			{
 				PreConfig: func() {
 					order("01had")()
