@@ -39,7 +39,7 @@ func TestForeignCount(t *testing.T) {
   drain { timeout = "0s" }
 `})
 	h.apply()
-	h.alone("pod")
+	h.alone()
 	h.hears("no record in Consul: made from Terraform's state", "count=1")
 	for _, n := range []int{4, 2, 3} {
 		h.succeed("pin", "pod", fmt.Sprint(n))

@@ -27,7 +27,7 @@ func TestDataOutliveTheirCell(t *testing.T) {
 	h.edit("pod/main.tf", "  timeouts ", fmt.Sprintf("  data_directory = %q\n  timeouts ", filepath.Join(h.dir, "data")))
 	h.apply()
 	h.settled(1, patience)
-	h.alone("pod")
+	h.alone()
 	first := h.sidecar("pod-1")
 
 	h.killCell("pod-1")

@@ -212,9 +212,9 @@ func (h *house) followers() []string {
 }
 
 // alone starts a leader without a cell.
-func (h *house) alone(service string) {
+func (h *house) alone() {
 	h.t.Helper()
-	h.aloneWith(service, h.policy())
+	h.aloneWith("pod", h.policy())
 }
 
 // aloneWith is alone with a policy of its own.

@@ -52,7 +52,7 @@ func TestTwoBundles(t *testing.T) {
 	}
 	h.edit("old/homeostat.hcl", `bundle = "bundles"`, `bundle = "../bundles"`)
 	h.edit("old/homeostat.hcl", "min  = 3", "min  = 1")
-	h.renewed(3, h.publish("one"))
+	h.renewed(h.publish("one"))
 
 	// A policy that isn't published isn't led by, though the sidecars read it.
 	h.edit("homeostat.hcl", "min  = 3", "min  = 5")
@@ -107,7 +107,7 @@ func TestUnpublishedWhereTheStateIs(t *testing.T) {
 	h := movable(t)
 	h.apply()
 	h.settled(3, time.Minute)
-	h.renewed(3, h.publish("one"))
+	h.renewed(h.publish("one"))
 	lives := h.lives()
 	undo := h.edit("pod/main.tf", "terraform {", "# not published\nterraform {")
 	h.hup()

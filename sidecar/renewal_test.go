@@ -53,13 +53,13 @@ func (h *house) fewest() func() (least, most int) {
 	return func() (int, int) { cancel(); <-done; return least, most }
 }
 
-// renewed waits until n cells, all of a genome, are what everything agrees on.
-func (h *house) renewed(n int, genome string) []string {
+// renewed waits until three cells, all of a genome, are what everything agrees on.
+func (h *house) renewed(genome string) []string {
 	h.t.Helper()
 	var names []string
-	testkit.Await(h.t, time.Duration(n)*time.Minute, func(ctx context.Context) error {
+	testkit.Await(h.t, 2*time.Minute, func(ctx context.Context) error {
 		names = nil
-		if err := h.agree(ctx, n); err != nil {
+		if err := h.agree(ctx, 3); err != nil {
 			return err
 		}
 		members, err := h.fleet.Members(ctx, "pod")
@@ -90,7 +90,7 @@ func TestRenewal(t *testing.T) {
 	h.settled(3, time.Minute)
 	stop := h.fewest()
 	one := h.publish("one")
-	names := h.renewed(3, one)
+	names := h.renewed(one)
 	if least, most := stop(); least < 3 || most > 4 {
 		t.Errorf("there were %d to %d cells, want 3 or 4 at any time", least, most)
 	}
@@ -116,7 +116,7 @@ func TestRenewal(t *testing.T) {
 		return nil
 	})
 	h.settled(3, time.Minute)
-	if after := h.renewed(3, one); fmt.Sprint(after) != fmt.Sprint(names) {
+	if after := h.renewed(one); fmt.Sprint(after) != fmt.Sprint(names) {
 		t.Errorf("the cells are %v, were %v", after, names)
 	}
 	if least, _ := stop(); least < 3 {
@@ -140,7 +140,7 @@ func TestRenewal(t *testing.T) {
 		}
 		return err
 	})
-	if after := h.renewed(3, one); fmt.Sprint(after) != fmt.Sprint(names) {
+	if after := h.renewed(one); fmt.Sprint(after) != fmt.Sprint(names) {
 		t.Errorf("after the way back the cells are %v, were %v", after, names)
 	}
 	h.succeed("pause")
@@ -158,7 +158,7 @@ func TestRenewalWithoutRoom(t *testing.T) {
 	h.apply()
 	h.settled(3, time.Minute)
 	stop := h.fewest()
-	h.renewed(3, h.publish("one"))
+	h.renewed(h.publish("one"))
 	if least, most := stop(); least < 2 || most > 3 {
 		t.Errorf("there were %d to %d cells, want 2 or 3 at any time", least, most)
 	}

@@ -98,7 +98,7 @@ func TestRollingRenewalOverSSH(t *testing.T) {
 	}
 	c.release("one", "")
 	c.apply()
-	c.alone("pod")
+	c.alone()
 	c.rolls("exit 3")
 	refused := 0
 	for _, m := range p.held() {

@@ -334,7 +334,7 @@ func TestPoolOverSSH(t *testing.T) {
 		t.Run(fmt.Sprintf("authority %t", authority), func(t *testing.T) {
 			p := newPool(t, poolOptions{Machines: 4, User: "birth", Authority: authority, Reuse: true})
 			p.apply()
-			p.alone("pod")
+			p.alone()
 			p.hears("no record in Consul: made from Terraform's state", "count=1")
 			for _, n := range []int{4, 1, 3} {
 				p.succeed("pin", "pod", fmt.Sprint(n))

@@ -157,7 +157,7 @@ func (c *consumer) fetch(ctx context.Context, partition kafka.PartitionAssignmen
 		Brokers:   c.brokers,
 		Topic:     c.topic,
 		Partition: partition.ID,
-		MaxWait:   time.Second,
+		MaxWait:   250 * time.Millisecond, // a rebalance waits for its end
 		MaxBytes:  1 << 20,
 	})
 	defer func() { _ = reader.Close() }()
