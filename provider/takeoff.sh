@@ -3,6 +3,8 @@
 [ -x "$1" ] || exit 0
 said=$("$1" machine claim) || exit
 case $said in
-null) rm -f "$1" ;; # cut before the machine was taken
+null) # it was cut before the machine was taken, but what was brought may be laid out
+	"$1" machine remove && rm -rf "$1" "${1%/*}/bundle"
+	;;
 *"\"service\":\"$2\",\"name\":\"$3\","*) "$1" machine remove && "$1" machine release ;;
 esac
