@@ -173,7 +173,7 @@ func (s *secretHouse) traced(verb string, args ...string) (string, error) {
 // bornByLeader has a leader order the second cell.
 func (s *secretHouse) bornByLeader() {
 	s.t.Helper()
-	s.alone("pod")
+	s.aloneWith("pod", s.policy())
 	s.succeed("pin", "pod", "2")
 	s.livesOn(2)
 	s.succeed("pause", "pod")
@@ -336,10 +336,7 @@ func (s *secretHouse) walk(root string, skip func(string) bool, since time.Time,
 		case skip(path) || !entry.Type().IsRegular() || before(entry, since):
 			return nil
 		}
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return nil // it went meanwhile
-		}
+		text, _ := os.ReadFile(path) // it may have gone meanwhile
 		for _, hit := range s.in(append(text, path...), forms...) {
 			hits = append(hits, path+": "+hit)
 		}
