@@ -81,7 +81,7 @@ func (s *settings) readOnMachine(ctx context.Context, state *cellModel) (gone bo
 	address := state.Host.ValueString()
 	if member != nil && member.Incarnation == incarnation {
 		state.tellMember(member)
-		if address == "" {
+		if address == "" || state.Boot != nil {
 			return false, nil
 		}
 		return false, s.fleet.RestoreHost(ctx, address, cell)

@@ -24,7 +24,7 @@ func (n *Newborn) runs(ctx context.Context) error {
 	if err := pause(ctx, settled); err != nil {
 		return err
 	}
-	err := n.Machine.Systemd(ctx, "is-active", "--quiet", cellUnit)
+	err := n.Machine.Systemctl(ctx, "is-active", "--quiet", cellUnit)
 	if err == nil {
 		return nil
 	}

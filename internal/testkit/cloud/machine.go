@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth/boot"
@@ -34,6 +35,7 @@ type Machine struct {
 	console []string
 	off     bool
 	cell    sync.WaitGroup
+	lives   atomic.Bool
 }
 
 // Root is the folder that is its disk; empty before it has booted.
@@ -142,10 +144,17 @@ func (m *Machine) writeOrder(path string) error {
 
 // systemd starts the cell as its unit would.
 func (m *Machine) systemd(ctx context.Context, args []string) error {
-	if args[0] == "is-active" {
-		return errors.New("it isn't")
+	if !slices.Contains(args, "homeostat.service") {
+		return nil
 	}
-	if args[0] != "start" && args[0] != "restart" || !slices.Contains(args, "homeostat.service") {
+	switch args[0] {
+	case "is-active":
+		if !m.lives.Load() {
+			return errors.New("inactive")
+		}
+		return nil
+	case "start", "restart":
+	default:
 		return nil
 	}
 	cell, err := m.readCell()
@@ -156,7 +165,12 @@ func (m *Machine) systemd(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	if !m.lives.CompareAndSwap(false, true) {
+		client.Close()
+		return nil
+	}
 	m.cell.Go(func() {
+		defer m.lives.Store(false)
 		defer client.Close()
 		m.live(ctx, client, cell)
 	})
