@@ -58,23 +58,25 @@ func (l *life) become(ctx context.Context) error {
 	defer forget()
 	pace := backoff.NewExponentialBackOff()
 	pace.InitialInterval, pace.MaxInterval = 2*time.Second, time.Minute
+	var last error
 	for {
 		err := l.standing(ctx)
 		if err == nil {
-			err = l.make(ctx)
-			if err == nil {
+			if err = l.make(ctx); err == nil {
 				return nil
 			}
-			if ctx.Err() != nil {
-				return errors.Join(context.Cause(ctx), err)
+			if ctx.Err() == nil || last == nil { // else what failed before says more
+				last = err
 			}
-			l.report(ctx, l.failure(err))
+			if ctx.Err() == nil {
+				l.report(ctx, l.failure(err))
+			}
 		}
 		if final(err) {
 			return err
 		}
 		if pause(ctx, pace.NextBackOff()) != nil {
-			return errors.Join(context.Cause(ctx), err)
+			return errors.Join(context.Cause(ctx), last)
 		}
 	}
 }
