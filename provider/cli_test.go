@@ -52,7 +52,7 @@ func (c *cli) command(ctx context.Context, args ...string) *exec.Cmd {
 // terraform runs one command and returns its output and exit code.
 func (c *cli) terraform(args ...string) (string, int) {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(c.t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(c.t.Context(), 5*time.Minute)
 	defer cancel()
 	out, err := c.command(ctx, args...).CombinedOutput()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {

@@ -36,8 +36,11 @@ func readConsole(ctx context.Context, command, secrets []string) []string {
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
 	err := cmd.Run()
-	lines := strings.Split(strings.TrimRight(printable(remote.Masked(out.String(), secrets)), "\n "), "\n")
-	lines = lines[max(0, len(lines)-consoleLines):]
+	var lines []string
+	if text := strings.TrimRight(printable(remote.Masked(out.String(), secrets)), "\n "); text != "" {
+		lines = strings.Split(text, "\n")
+		lines = lines[max(0, len(lines)-consoleLines):]
+	}
 	if err != nil {
 		lines = append(lines, fmt.Sprintf("(%s: %v)", command[0], errors.Join(err, context.Cause(ctx))))
 	}

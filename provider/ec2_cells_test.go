@@ -129,7 +129,7 @@ module "cells" {
   ami           = "ami-12345678"
   instance_type = "t3.micro"
   tags          = { team = "search" }
-  timeouts      = { create = "2m", delete = "1m" }
+  timeouts      = { create = "4m", delete = "2m" }
 }
 output "cells" { value = module.cells.cells }
 `

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -37,7 +38,7 @@ func TestJoin(t *testing.T) {
 			ticket = ticketIn(state)
 			got, err := boot.State(t.Context(), r.fleet, ticket)
 			if err != nil || got != want {
-				return fmt.Errorf("the ticket is %s, %v, want %s", got, err, want)
+				return errors.Join(err, fmt.Errorf("the ticket is %s, want %s", got, want))
 			}
 			return nil
 		}
@@ -56,7 +57,7 @@ func TestJoin(t *testing.T) {
 		ProtoV6ProviderFactories: factories(),
 		CheckDestroy: func(*terraform.State) error {
 			if got, err := boot.State(t.Context(), r.fleet, ticket); err != nil || got != boot.Unknown {
-				return fmt.Errorf("the ticket is %s, %v", got, err)
+				return errors.Join(err, fmt.Errorf("the ticket is still %s", got))
 			}
 			return r.nothingLeft(nil)
 		},
@@ -118,13 +119,13 @@ func TestJoinByOrder(t *testing.T) {
 		ProtoV6ProviderFactories: factories(),
 		Steps: []resource.TestStep{
 			{
-				PreConfig: order("01a"), Config: r.join(""),
+				PreConfig: order("01join"), Config: r.join(""),
 				ConfigStateChecks: []statecheck.StateCheck{
-					value("incarnation", text("01a")), value("parent", text("web-0")), value("generation", knownvalue.Int64Exact(4)), value("reason", text("lag")),
+					value("incarnation", text("01join")), value("parent", text("web-0")), value("generation", knownvalue.Int64Exact(4)), value("reason", text("lag")),
 				},
 			},
 			// Nobody came with the ticket, so the order is carried out as it is.
-			{Config: r.join(""), Taint: []string{joinAddress}, ConfigStateChecks: []statecheck.StateCheck{value("incarnation", text("01a"))}},
+			{Config: r.join(""), Taint: []string{joinAddress}, ConfigStateChecks: []statecheck.StateCheck{value("incarnation", text("01join"))}},
 			{
 				PreConfig: func() {
 					order("01had")()

@@ -39,6 +39,14 @@ Its log /x/cell.log was empty.`,
           and was not cleared away
 Next:     try again`,
 		},
+		"a console": {
+			problem{Object: "cell a/b", Console: []string{"kernel panic", "rebooting"}},
+			`Object:   cell a/b
+
+Last lines of its machine's console:
+  kernel panic
+  rebooting`,
+		},
 		"nothing": {problem{}, ""},
 	}
 	for name, c := range cases {

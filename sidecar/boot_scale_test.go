@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth/boot"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit/cloud"
 )
@@ -69,8 +72,9 @@ resource "homeostat_cell" "cell" {
 }
 `
 
-// TestScaleByBoot has a leader scale over machines that make cells of themselves.
-func TestScaleByBoot(t *testing.T) {
+// newScalingHouse is a house of one cell that a machine of a cloud has made of itself.
+func newScalingHouse(t *testing.T, o cloud.Options) (*house, *cloud.Cloud) {
+	t.Helper()
 	needServers(t)
 	t.Parallel()
 	store := cloud.Serve(t)
@@ -78,7 +82,7 @@ func TestScaleByBoot(t *testing.T) {
 		Max: 4, Module: "# written below\n", Above: fmt.Sprintf("bundle = %q", store.URL),
 		Policy: "genome = \"pod.genome.hcl\"\n drain { timeout = \"1s\" }",
 	})
-	c := cloud.New(t, h.consul.Addr(), cloud.Options{})
+	c := cloud.New(t, h.consul.Addr(), o)
 	h.write("pod/main.tf", fmt.Sprintf(bootModule, h.consul.Addr(), filepath.Join(h.dir, "cells"), c.Provisioners()))
 	h.write("pod.genome.hcl", "command = [\"app\"]\nfile \"/usr/local/bin/homeostat\" {\n  content = \"a stand-in\"\n  mode = \"0755\"\n}\n")
 	// The lock file that this writes is a part of the bundle.
@@ -88,8 +92,14 @@ func TestScaleByBoot(t *testing.T) {
 	h.succeed("publish", "-into", store.Folder, "pod")
 	h.succeed("publish", "pod")
 	h.apply()
-	h.alone("pod")
+	h.aloneWith("pod", h.policy())
 	h.hears("no record in Consul: made from Terraform's state", "count=1")
+	return h, c
+}
+
+// TestScaleByBoot has a leader scale over machines that make cells of themselves.
+func TestScaleByBoot(t *testing.T) {
+	h, c := newScalingHouse(t, cloud.Options{})
 	for _, n := range []int{3, 1} {
 		h.succeed("pin", "pod", fmt.Sprint(n))
 		h.bootedAre(c, n)
@@ -100,6 +110,44 @@ func TestScaleByBoot(t *testing.T) {
 	}
 	if n := c.Booted(); n != 3 {
 		t.Errorf("%d machines were booted, want 3", n)
+	}
+}
+
+// TestLeaderKilledInABirthByBoot has a leader killed while it waits for a machine. Of
+// what is half made the next one leaves nothing: neither the machine nor its ticket.
+func TestLeaderKilledInABirthByBoot(t *testing.T) {
+	booted := 0
+	h, c := newScalingHouse(t, cloud.Options{Comes: func(string) bool { booted++; return booted != 2 }})
+	first := c.Machines()
+	h.succeed("pin", "pod", "2")
+	var silent *cloud.Machine
+	h.await("the machine that doesn't come", func(context.Context) error {
+		for id, m := range c.Machines() {
+			if first[id] == nil {
+				silent = m
+				return nil
+			}
+		}
+		return errors.New("not there yet")
+	})
+	h.await("the machine in the state", func(context.Context) error {
+		if text := h.file("terraform.tfstate"); !strings.Contains(text, silent.ID) {
+			return errors.New("it isn't there yet")
+		}
+		return nil
+	})
+	for _, p := range h.marked() {
+		if slices.Contains(p.Command, "-service") {
+			h.kill(p.PID)
+		}
+	}
+	h.aloneWith("pod", h.policy())
+	h.bootedAre(c, 2)
+	order, err := silent.Order()
+	h.must(err)
+	state, err := boot.State(t.Context(), h.fleet, order.Ticket)
+	if err != nil || state != boot.Unknown || c.Machines()[silent.ID] != nil || c.Booted() != 3 {
+		t.Errorf("its ticket is %s, %v; of %d machines there are %v", state, err, c.Booted(), c.Machines())
 	}
 }
 

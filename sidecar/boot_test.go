@@ -32,25 +32,26 @@ type bootHouse struct {
 	steps  chan boot.Progress
 }
 
-const bootSecret = "a secret of the cell"
-
-// newBootHouse publishes a cell and issues a ticket for it.
-func newBootHouse(t *testing.T) *bootHouse {
+// newBootHouse publishes a cell, with more in its genome, and issues a ticket for it.
+func newBootHouse(t *testing.T, genome string) *bootHouse {
 	t.Helper()
 	needServers(t)
 	t.Parallel()
 	b := &bootHouse{net: testkit.MachinesFor(t, 1), steps: make(chan boot.Progress, 100)}
 	b.house = newHouse(t, houseOptions{
-		Address: b.net.Gateway(), Module: "# it is applied by nobody\n", Above: "bundle = \"bundles\"\n",
+		Address: b.net.Gateway(), Module: "variable \"desired_count\" {}\nvariable \"cell_names\" {}\n", Above: "bundle = \"bundles\"\npeers { key_file = \"peers.key\" }\n",
 		Policy: "\n  genome = \"pod.genome.hcl\"\n",
 	})
+	writeKey(t, filepath.Join(b.dir, "peers.key"), "first")
 	b.write("pod.genome.hcl", fmt.Sprintf(`
-command = ["sleep", "100000"]
+command     = ["sleep", "100000"]
+environment = { HOMEOSTAT_PEERS_KEY_FILE = "/etc/homeostat/secrets/peers-key" }
 file "/usr/local/bin/homeostat" {
   source = %q
   mode   = "0755"
 }
-`, b.program))
+%s
+`, b.program, genome))
 	b.succeed("publish", "pod")
 	published, err := b.fleet.Published(t.Context(), "pod")
 	b.must(err)
@@ -119,14 +120,22 @@ func (b *bootHouse) receive() (wait func() error) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), 10*time.Minute)
 	done := make(chan error, 1)
+	key := b.read("peers.key")
 	go func() {
-		done <- boot.Receive(ctx, b.fleet, b.ticket, map[string]string{"consul-token": bootSecret}, func(p boot.Progress) {
+		done <- boot.Receive(ctx, b.fleet, b.ticket, map[string]string{"peers-key": key}, func(p boot.Progress) {
 			b.t.Logf("%s: %s", p.At.Format(time.TimeOnly), p)
 			b.steps <- p
 		})
 	}()
 	b.t.Cleanup(cancel)
 	return sync.OnceValue(func() error { return <-done })
+}
+
+func (b *bootHouse) read(name string) string {
+	b.t.Helper()
+	text, err := os.ReadFile(filepath.Join(b.dir, name))
+	b.must(err)
+	return string(text)
 }
 
 // lives waits until the cell is passing, and checks that nothing but it is on its
@@ -150,8 +159,8 @@ func (b *bootHouse) lives(m *testkit.Machine) {
 		}
 		return err
 	})
-	out, err := m.Exec(b.t.Context(), "sh", "-c", "cat /etc/homeostat/secrets/consul-token; systemctl is-active homeostat; systemctl is-active homeostat-boot || true")
-	if want := bootSecret + "active\ninactive\n"; err != nil || out != want {
+	out, err := m.Exec(b.t.Context(), "sh", "-c", "cat /etc/homeostat/secrets/peers-key; systemctl is-active homeostat; systemctl is-active homeostat-boot || true")
+	if want := b.read("peers.key") + "active\ninactive\n"; err != nil || out != want {
 		b.t.Errorf("%v: %q, want %q", err, out, want)
 	}
 }
@@ -161,7 +170,7 @@ func (b *bootHouse) lives(m *testkit.Machine) {
 func TestBirthByBoot(t *testing.T) {
 	for name, render := range map[string]func(boot.Order, boot.Program) (string, error){"cloud-config": boot.CloudConfig, "shell": boot.Shell} {
 		t.Run(name, func(t *testing.T) {
-			b := newBootHouse(t)
+			b := newBootHouse(t, "")
 			received := b.receive()
 			m := b.boot(render)
 			b.must(received())
@@ -177,9 +186,17 @@ func TestBirthByBoot(t *testing.T) {
 // TestBirthByBootGoesOn reboots a machine half-way: before it has the program, when
 // it has joined, and while it installs.
 func TestBirthByBootGoesOn(t *testing.T) {
-	for _, at := range []string{"before the program", "joined", "write files"} {
+	for _, at := range []string{"before the program", "joined", "run sh"} {
 		t.Run(at, func(t *testing.T) {
-			b := newBootHouse(t)
+			genome := ""
+			if at == "run sh" { // it hangs until the machine boots again
+				genome = `
+run {
+  command = ["sh", "-c", "test -e /var/tmp/begun || { touch /var/tmp/begun; sync; sleep 1000; }"]
+}
+`
+			}
+			b := newBootHouse(t, genome)
 			files, asked := b.web.Config.Handler, make(chan struct{}, 100)
 			var shut sync.Map
 			b.web.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -216,7 +233,7 @@ func TestBirthByBootGoesOn(t *testing.T) {
 // TestNobodyWaitsForTheMachine has a machine power itself off whose ticket was
 // revoked, and say why on its console.
 func TestNobodyWaitsForTheMachine(t *testing.T) {
-	b := newBootHouse(t)
+	b := newBootHouse(t, "")
 	m := b.boot(boot.CloudConfig)
 	b.await("it has come", func(ctx context.Context) error {
 		mails, err := b.fleet.JoinMails(ctx, b.ticket.ID())

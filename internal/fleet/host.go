@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -201,17 +200,7 @@ func (c *Client) casHost(ctx context.Context, h Host, index uint64) (done bool, 
 	if err != nil {
 		return false, err
 	}
-	err = c.call(ctx, &c.anywhere, "claim "+key, c.cfg.Timeout, func(ctx context.Context, consul *api.Client) error {
-		var err error
-		done, _, err = consul.KV().CAS(&api.KVPair{Key: key, Value: text, ModifyIndex: index}, write(ctx))
-		return err
-	})
-	if err != nil || done {
-		return done, err
-	}
-	// One address may have taken the write and failed to answer: then it is ours.
-	pair, _, err := c.pair(ctx, key, 0)
-	return pair != nil && bytes.Equal(pair.Value, text), err
+	return c.casText(ctx, "claim "+key, key, text, index)
 }
 
 // Hosts returns the claims on the hosts of all pools.

@@ -72,7 +72,8 @@ func (c *Client) Pins(ctx context.Context) (map[string]Pin, error) {
 	return pins, nil
 }
 
-// Services returns the names of all services that have anything written down.
+// Services returns the names of all services that have anything written down. What
+// is kept for all of them lies in folders with a dot in their names.
 func (c *Client) Services(ctx context.Context) ([]string, error) {
 	prefix := c.allKey("")
 	var keys []string
@@ -85,7 +86,7 @@ func (c *Client) Services(ctx context.Context) ([]string, error) {
 	}
 	var services []string
 	for _, key := range keys {
-		if name, ok := strings.CutSuffix(strings.TrimPrefix(key, prefix), "/"); ok {
+		if name, ok := strings.CutSuffix(strings.TrimPrefix(key, prefix), "/"); ok && !strings.Contains(name, ".") {
 			services = append(services, name)
 		}
 	}

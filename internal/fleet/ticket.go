@@ -44,7 +44,8 @@ func (t *BootTicket) check() error {
 }
 
 // IssueTicket notes a ticket. One that is noted already keeps its contact, and
-// may be used until the new time.
+// may be used until the new time. Notes of which nothing came, and that nobody has
+// removed for TombstonesKept, are removed.
 func (c *Client) IssueTicket(ctx context.Context, t BootTicket) error {
 	err := errors.Join(checkName("ticket", t.ID), checkName("service", t.Service), checkName("cell", t.Cell), checkName("incarnation", t.Incarnation))
 	if err == nil {
@@ -64,7 +65,30 @@ func (c *Client) IssueTicket(ctx context.Context, t BootTicket) error {
 		was.Until = t.Until.UTC()
 		return was, nil
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	if err := c.sweepTickets(ctx); err != nil {
+		c.log.WarnContext(ctx, "old tickets can't be removed", "err", err)
+	}
+	return nil
+}
+
+// sweepTickets removes what is left of births whose Terraform was killed before it
+// wrote its state.
+func (c *Client) sweepTickets(ctx context.Context) error {
+	all, err := list[BootTicket](ctx, c, c.allKey(ticketsKey))
+	if err != nil {
+		return err
+	}
+	for _, t := range all {
+		if t.DoneAt == nil && c.cfg.Now().Sub(t.Until) > TombstonesKept {
+			if err := c.RevokeTicket(ctx, t.ID); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // cell names what a ticket is for.

@@ -43,24 +43,13 @@ func (j *judgement) findLost() {
 	}
 }
 
-// findUnborn tells which cells to be made aren't whole yet. What there is of such a
-// cell may have to be made anew with the rest, as a machine whose ticket to become
-// the cell has expired.
-func (j *judgement) findUnborn() {
-	for _, c := range j.planned {
-		if c.part == learned && j.roles[c.cell] == add && (c.kind == kindCreate || c.kind == kindReplace && c.tainted()) {
-			j.unborn[c.cell] = true
-		}
-	}
-}
-
 // partRefused says why this may not happen to a cell with this role, or "".
 func (j *judgement) partRefused(c parsed, gone bool) string {
 	role, ordered := j.roles[c.cell]
 	switch {
 	case !ordered:
 		return "the order doesn't name cell " + quote(string(c.cell))
-	case role == add && (c.kind == kindCreate || c.kind == kindReplace && (c.tainted() || j.unborn[c.cell])):
+	case role == add && (c.kind == kindCreate || c.kind == kindReplace && c.tainted()):
 		return ""
 	case role == remove && c.kind == kindDelete:
 		return ""

@@ -45,7 +45,6 @@ func judge(s Shape, o Order, changes []Change, l Limits, full bool) Verdict {
 	}
 	j.sort(changes)
 	j.findLost()
-	j.findUnborn()
 	for _, c := range j.planned {
 		j.change(c)
 	}
@@ -72,7 +71,6 @@ type judgement struct {
 	done      map[Key]map[string]string // cell -> address -> kind of what happens to it
 	destroyed map[Key]bool              // cells that lose something still there
 	lost      map[Key]bool              // kept cells that are lost
-	unborn    map[Key]bool              // cells to be made of which a part is still to be made
 }
 
 // parsed is a change with its address taken apart.
@@ -103,7 +101,7 @@ func newJudgement(s Shape, o Order, l Limits, full bool) (*judgement, error) {
 	return &judgement{
 		m: m, order: o, roles: roles, mayChange: may, full: full,
 		drifted: make(map[string]string), done: make(map[Key]map[string]string), destroyed: make(map[Key]bool),
-		lost: make(map[Key]bool), unborn: make(map[Key]bool),
+		lost: make(map[Key]bool),
 	}, nil
 }
 

@@ -97,8 +97,6 @@ func TestJudge(t *testing.T) {
 		{name: "one part only is made", order: up, changes: cell("create", "2")[:1], full: true, want: `doesn't make module.cell[2].t.b`},
 		{name: "one part is already made", order: up, changes: join(cell("create", "2")[:1], cell("no-op", "2")[1:]), full: true},
 		{name: "a half-made part is made again", order: up, changes: join(cell("create", "2")[:1], []Change{tainted(ch("replace", "module.cell[2].t.b"))})},
-		{name: "a part is made anew with the rest", order: up, changes: join(cell("create", "2")[:1], []Change{ch("replace", "module.cell[2].t.b")})},
-		{name: "a cell that is whole is made anew", order: up, changes: cell("replace", "2"), want: "is to add it"},
 		{name: "the added cell would be replaced", order: up, changes: cell("replace", "2"), want: `the order for cell "2" is to add it`},
 		{name: "one more is made", order: up, changes: join(cell("create", "2"), cell("create", "3")), want: `doesn't name cell "3"`},
 		{name: "nothing is made", order: up, full: true, want: `the order makes cell "2"`},

@@ -37,7 +37,7 @@ func (l *life) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if claim == nil || claim.ID() != l.cell() || claim.Phase != install.Installed {
+	if claim == nil || claim.ID() != l.cell() || claim.Phase != install.Installed || l.newborn.runs(ctx) != nil {
 		if err := l.become(ctx); err != nil {
 			return err
 		}
@@ -58,23 +58,25 @@ func (l *life) become(ctx context.Context) error {
 	defer forget()
 	pace := backoff.NewExponentialBackOff()
 	pace.InitialInterval, pace.MaxInterval = 2*time.Second, time.Minute
+	var last error
 	for {
 		err := l.standing(ctx)
 		if err == nil {
-			err = l.make(ctx)
-			if err == nil {
+			if err = l.make(ctx); err == nil {
 				return nil
 			}
-			if ctx.Err() != nil {
-				return errors.Join(context.Cause(ctx), err)
+			if ctx.Err() == nil || last == nil { // else what failed before says more
+				last = err
 			}
-			l.report(ctx, l.failure(err))
+			if ctx.Err() == nil {
+				l.report(ctx, l.failure(err))
+			}
 		}
 		if final(err) {
 			return err
 		}
 		if pause(ctx, pace.NextBackOff()) != nil {
-			return errors.Join(context.Cause(ctx), err)
+			return errors.Join(context.Cause(ctx), last)
 		}
 	}
 }
@@ -97,7 +99,10 @@ func (l *life) make(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return l.newborn.Machine.Install(ctx, request, func(step string) { l.report(ctx, Progress{Step: step}) })
+	if err := l.newborn.Machine.Install(ctx, request, func(step string) { l.report(ctx, Progress{Step: step}) }); err != nil {
+		return err
+	}
+	return l.newborn.runs(ctx)
 }
 
 var errWrongOrder = errors.New("the order contradicts itself")

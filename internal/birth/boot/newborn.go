@@ -23,7 +23,7 @@ type Newborn struct {
 
 var (
 	errDeadline = errors.New("its time is over")
-	errOccupied = errors.New("a cell lives here already, which isn't touched")
+	errOccupied = errors.New("a cell lives here, which isn't touched")
 )
 
 // lastWord is how long a machine that ends itself tries to say why in Consul.
@@ -34,7 +34,7 @@ const lastWord = 10 * time.Second
 // over. When it returns nil the cell is installed and nothing else of the birth is
 // left, or the machine is being powered off: since nobody waits for it, because its
 // ticket is used, expired or revoked, or its time over. A machine on which a cell
-// lives is never powered off.
+// lives is never powered off; what an order for it has left is removed.
 func (n *Newborn) Boot(ctx context.Context, orderFile string) error {
 	l, err := n.begin(orderFile)
 	if err != nil {
@@ -58,10 +58,14 @@ func (n *Newborn) Boot(ctx context.Context, orderFile string) error {
 // end has the machine power itself off, unless something lives on it.
 func (n *Newborn) end(ctx context.Context, l *life, why error) error {
 	why = fmt.Errorf("this machine has not become %s of service %s: %w", l.cell(), l.Order.Ticket.Service, why)
-	n.Console(why.Error())
-	claim, err := n.Machine.Claim()
-	if err != nil || claim != nil && (claim.ID() != l.cell() || claim.Phase != install.Installing) {
-		return errors.Join(why, errOccupied, err)
+	n.Console(l.mask(why.Error()))
+	living, err := n.living(ctx, l)
+	if err != nil {
+		return errors.Join(why, err)
+	}
+	if living {
+		n.Console(errOccupied.Error())
+		return n.finish(ctx)
 	}
 	word, cancel := context.WithTimeout(ctx, lastWord)
 	defer cancel()
@@ -71,6 +75,21 @@ func (n *Newborn) end(ctx context.Context, l *life, why error) error {
 		return fmt.Errorf("power off: %w", err)
 	}
 	return nil
+}
+
+// living reports whether the machine is a cell's: any other's than the one that it
+// was to become, or that one if it runs.
+func (n *Newborn) living(ctx context.Context, l *life) (bool, error) {
+	claim, err := n.Machine.Claim()
+	switch {
+	case err != nil || claim == nil:
+		return false, err
+	case claim.ID() != l.cell():
+		return true, nil
+	case claim.Phase == install.Installing:
+		return false, nil
+	}
+	return claim.Phase != install.Installed || n.runs(ctx) == nil, nil
 }
 
 // at is where a path of the machine is.

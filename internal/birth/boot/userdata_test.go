@@ -120,7 +120,7 @@ func userDataRun(t *testing.T, shell string, p Program, deadline time.Time, tool
 	dir := t.TempDir()
 	bin := filepath.Join(dir, "bin")
 	must(t, os.MkdirAll(bin, 0o755))
-	for _, tool := range append([]string{"cat", "mkdir", "chmod", "cut", "sha256sum", "date", "mv", "rm", "sleep", "grep"}, tools...) {
+	for _, tool := range append([]string{"cat", "mkdir", "chmod", "cut", "sha256sum", "date", "mv", "rm", "sleep", "sync", "grep"}, tools...) {
 		path, err := exec.LookPath(tool)
 		if err != nil {
 			t.Skipf("there is no %s", tool)

@@ -27,9 +27,9 @@ import (
 
 // Options are what differs between clouds. All may be nil.
 type Options struct {
-	// Comes reports whether a machine boots at all.
+	// Comes reports whether a machine boots at all. It is asked by one goroutine.
 	Comes func(machine string) bool
-	// Health is what a cell says of itself; passing where it is nil.
+	// Health, asked by each machine for itself, is what a cell says of itself; passing where it is nil.
 	Health func(cell fleet.Cell) fleet.Health
 	// Leaves reports whether a cell obeys an order to leave.
 	Leaves func(cell fleet.Cell) bool
@@ -119,7 +119,7 @@ func (c *Cloud) Remove(id string) {
 
 func (c *Cloud) look(ctx context.Context) {
 	for ctx.Err() == nil {
-		c.once()
+		c.once(ctx)
 		select {
 		case <-ctx.Done():
 		case <-time.After(20 * time.Millisecond):
@@ -131,7 +131,7 @@ func (c *Cloud) look(ctx context.Context) {
 }
 
 // once boots what is new and ends what is gone.
-func (c *Cloud) once() {
+func (c *Cloud) once(ctx context.Context) {
 	there := map[string]bool{}
 	entries, err := os.ReadDir(c.folder)
 	if err != nil {
@@ -152,26 +152,28 @@ func (c *Cloud) once() {
 	}
 	for id := range there {
 		if c.Machines()[id] == nil {
-			c.boot(id)
+			c.boot(ctx, id)
 		}
 	}
 }
 
-func (c *Cloud) boot(id string) {
+func (c *Cloud) boot(ctx context.Context, id string) {
 	text, err := os.ReadFile(filepath.Join(c.folder, id))
 	if err != nil {
 		return // it was removed just now
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(ctx)
 	m := &Machine{ID: id, UserData: string(text), cloud: c, cancel: cancel, ended: make(chan struct{}), log: slog.New(slog.DiscardHandler)}
 	c.mu.Lock()
 	c.machines[id] = m
 	c.booted++
 	c.mu.Unlock()
+	if c.options.Comes != nil && !c.options.Comes(id) {
+		close(m.ended)
+		return
+	}
 	go func() {
 		defer close(m.ended)
-		if c.options.Comes == nil || c.options.Comes(id) {
-			m.run(ctx)
-		}
+		m.run(ctx)
 	}()
 }

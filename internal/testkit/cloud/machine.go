@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -62,6 +63,16 @@ func (m *Machine) end() {
 	<-m.ended
 }
 
+// Order is what it is told to become.
+func (m *Machine) Order() (boot.Order, error) {
+	var o boot.Order
+	found := orderLine.FindStringSubmatch(m.UserData)
+	if found == nil {
+		return o, errors.New("there is no order in the user data")
+	}
+	return o, json.Unmarshal([]byte(found[1]), &o)
+}
+
 // orderLine is the order in user data of either format.
 var orderLine = regexp.MustCompile(`(?m)^ *(\{"ticket":.*\})$`)
 
@@ -88,12 +99,8 @@ func (m *Machine) boot(ctx context.Context) error {
 	m.mu.Lock()
 	m.root = root
 	m.mu.Unlock()
-	found := orderLine.FindStringSubmatch(m.UserData)
-	if found == nil {
-		return errors.New("there is no order in the user data")
-	}
 	order := filepath.Join(root, "order.json")
-	if err := os.WriteFile(order, []byte(found[1]), 0o600); err != nil {
+	if err := m.writeOrder(order); err != nil {
 		return err
 	}
 	n := &boot.Newborn{
@@ -118,6 +125,19 @@ func (m *Machine) boot(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// writeOrder writes the order to where user data writes it.
+func (m *Machine) writeOrder(path string) error {
+	o, err := m.Order()
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(o)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, text, 0o600)
 }
 
 // systemd starts the cell as its unit would.

@@ -26,7 +26,7 @@ say() {
 
 # Says whether a cell lives here, which is never touched.
 lives() {
-  [ -e /var/lib/homeostat/cell.json ] && ! grep -q '"phase": "installing"' /var/lib/homeostat/cell.json
+  [ -e /var/lib/homeostat/cell.json ] && ! grep -q '"phase": *"installing"' /var/lib/homeostat/cell.json
 }
 
 # Has the machine end itself: nobody waits for it any more.
@@ -96,6 +96,8 @@ WantedBy=multi-user.target
 END OF FILE
 [ ! -d /etc/systemd/system ] || chmod 644 /etc/systemd/system/homeostat-boot.service
 # Begins what was written above, in a unit where there is systemd.
+chmod 700 /var/lib/homeostat/boot
+sync
 if [ -d /run/systemd/system ]; then
   systemctl daemon-reload
   systemctl enable homeostat-boot.service

@@ -1,4 +1,6 @@
 # Begins what was written above, in a unit where there is systemd.
+chmod 700 /var/lib/homeostat/boot
+sync
 if [ -d /run/systemd/system ]; then
   systemctl daemon-reload
   systemctl enable homeostat-boot.service

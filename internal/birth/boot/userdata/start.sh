@@ -16,7 +16,7 @@ say() {
 
 # Says whether a cell lives here, which is never touched.
 lives() {
-  [ -e /var/lib/homeostat/cell.json ] && ! grep -q '"phase": "installing"' /var/lib/homeostat/cell.json
+  [ -e /var/lib/homeostat/cell.json ] && ! grep -q '"phase": *"installing"' /var/lib/homeostat/cell.json
 }
 
 # Has the machine end itself: nobody waits for it any more.
