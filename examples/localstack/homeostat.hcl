@@ -34,7 +34,7 @@ service "crawler" {
   kafka_lag {
     topic = "urls"
     group = "crawlers"
-    upper = "60s" # how long a URL may wait; for a crawl of the web: minutes
+    upper = "30s" # how long a URL may wait; for a crawl of the web: minutes
   }
 
   utilization {

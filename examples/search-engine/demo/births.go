@@ -12,10 +12,14 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 )
 
-// birth is when a crawler's machine was first seen to have got how far.
+// birth is when a crawler was first seen to have got how far.
 type birth struct {
-	cell                                          string
-	ordered, launched, booted, installed, healthy time.Time
+	cell      string
+	ordered   time.Time
+	launched  time.Time // EC2 has an instance
+	booted    time.Time // its machine has come with the cell's ticket
+	installed time.Time // the cell's sidecar has registered
+	healthy   time.Time
 }
 
 // births watches from outside how crawlers are born. Its times are exact to
@@ -83,6 +87,7 @@ func (d *demo) lookForBirths(ctx context.Context, b *births) {
 	}
 	if membersErr == nil {
 		for _, m := range members {
+			b.seen(m.Name, func(of *birth) *time.Time { return &of.installed }, time.Now())
 			if m.Health == fleet.Passing {
 				b.seen(m.Name, func(of *birth) *time.Time { return &of.healthy }, time.Now())
 			}
@@ -102,9 +107,6 @@ func (b *births) ticket(t fleet.BootTicket) {
 	if t.Contact != "" {
 		b.seen(t.Cell, func(of *birth) *time.Time { return &of.booted }, time.Now())
 	}
-	if t.DoneAt != nil {
-		b.seen(t.Cell, func(of *birth) *time.Time { return &of.installed }, time.Now())
-	}
 }
 
 // seen notes the first time of something.
@@ -119,8 +121,7 @@ func (b *births) seen(cell string, what func(*birth) *time.Time, at time.Time) {
 	}
 }
 
-// done are the births that have come to their end, the first one first, and how
-// many there were.
+// done are the births that have come to their end, the first one first.
 func (b *births) done() []birth {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -89,7 +89,7 @@ func (d *demo) startCloud(ctx context.Context) error {
 		return err
 	}
 	c.ec2 = &ec2.Client{Endpoint: fmt.Sprintf("http://127.0.0.1:%d", port), Region: "us-east-1"}
-	if c.watching, err = c.start("machines", c.program, c.arguments()...); err != nil {
+	if c.watching, err = c.start("machines", os.Environ(), c.program, c.arguments()...); err != nil {
 		return err
 	}
 	if err := c.awaitNetwork(ctx); err != nil {
@@ -109,14 +109,14 @@ func (c *cloud) arguments(more ...string) []string {
 
 // start starts a program with a log of its own, which a Ctrl-C in the terminal
 // doesn't reach.
-func (c *cloud) start(name, program string, arguments ...string) (*exec.Cmd, error) {
+func (c *cloud) start(name string, environment []string, program string, arguments ...string) (*exec.Cmd, error) {
 	log, err := os.OpenFile(filepath.Join(c.logs, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	defer func() { _ = log.Close() }()
 	command := exec.Command(program, arguments...)
-	command.Stdout, command.Stderr = log, log
+	command.Env, command.Stdout, command.Stderr = environment, log, log
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := command.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
@@ -180,9 +180,23 @@ func (d *demo) makeOnMachines(ctx context.Context) error {
 		return err
 	}
 	var err error
-	d.cloud.leader, err = d.cloud.start("leader", d.place.program("homeostat"), "run", "-service", "crawler", "-policy", d.place.policy())
-	return err
+	d.cloud.leader, err = d.cloud.start("leader", d.environment, d.place.program("homeostat"), "run", "-service", "crawler", "-policy", d.place.policy())
+	if err != nil {
+		return err
+	}
+	fmt.Println("Waiting for the crawlers' leader, which learns what an order changes.")
+	return testkit.Poll(ctx, leaderLimit, func(ctx context.Context) error {
+		record, _, err := d.fleet.Record(ctx, "crawler")
+		if err == nil && record == nil {
+			err = fmt.Errorf("the crawlers' leader has written no record yet (see %s)", filepath.Join(d.place.logs(), "leader.log"))
+		}
+		return err
+	})
 }
+
+// leaderLimit is how long the leader may take to be ready: some plans with a large
+// provider.
+const leaderLimit = 10 * time.Minute
 
 // writePeersKey makes the key that the sidecars of this run share.
 func (d *demo) writePeersKey() error {

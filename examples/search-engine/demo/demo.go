@@ -179,7 +179,7 @@ func (d *demo) settings() error {
 			settings["data_directory"] = d.place.in("data")
 		case service == "api":
 			settings["brokers"] = d.brokers
-			settings["environment"] = map[string]string{"TF_CLI_CONFIG_FILE": d.place.cliConfig(), "HOMEOSTAT_ADDRESS": d.host}
+			settings["address"] = d.host
 		case d.cloud != nil:
 			settings = d.cloudSettings()
 		default:

@@ -36,7 +36,7 @@ module "cells" {
   cell_names    = var.cell_names
 
   command = [
-    "${var.programs}/homeostat", "run", "-policy", var.policy, "--",
+    "${var.programs}/homeostat", "run", "-policy", var.policy, "-address", var.address, "--",
     "${var.programs}/api", "-brokers", var.brokers, "-partitions", tostring(var.partitions),
   ]
   environment = merge(var.environment, { CONSUL_HTTP_ADDR = var.consul_address })

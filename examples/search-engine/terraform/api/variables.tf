@@ -8,6 +8,12 @@ variable "policy" {
   type        = string
 }
 
+variable "address" {
+  description = "The address of this host at which others reach the cells."
+  type        = string
+  default     = "127.0.0.1"
+}
+
 variable "consul_address" {
   description = "Consul, host:port."
   type        = string
