@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -99,7 +98,8 @@ func (n *node) makeCell(std stdio, o runOptions) error {
 	n.leading.holder.Service, n.leading.holder.Cell = n.service.Name, identity.Name
 	n.leading.holder.Incarnation, n.leading.holder.Vitals = identity.Incarnation, identity.Vitals
 	n.leading.generation = identity.Generation
-	if n.machine, err = madeOf(identity, n.leading.log); err != nil {
+	claim, err := n.madeOf(identity)
+	if err != nil {
 		return err
 	}
 	cfg := loop.CellConfig{
@@ -107,16 +107,16 @@ func (n *node) makeCell(std stdio, o runOptions) error {
 		Version: o.version, Log: n.leading.log, Now: time.Now,
 	}
 	if n.machine != nil {
-		cfg.Leave = n.machine.Remove
+		cfg.Leave, cfg.Reusable = n.machine.Remove, claim.Reuse && claim.Door != nil
 	}
 	n.cell = loop.NewCell(cfg)
 	return nil
 }
 
-// madeOf is the machine that this very cell was made of; nil for one that is a
-// process among others.
-func madeOf(identity fleet.Cell, log *slog.Logger) (*install.Machine, error) {
-	m := install.This(log)
+// madeOf finds the machine that this very cell was made of, with what it says of
+// that; nil for a cell that is a process among others.
+func (n *node) madeOf(identity fleet.Cell) (*install.Claim, error) {
+	m := install.This(n.leading.log)
 	c, err := m.Claim()
 	if errors.Is(err, fs.ErrPermission) {
 		return nil, nil // whose sidecar isn't root is none that a birth put there
@@ -124,7 +124,8 @@ func madeOf(identity fleet.Cell, log *slog.Logger) (*install.Machine, error) {
 	if err != nil || c == nil || c.Service != identity.Service || c.ID() != identity.ID() {
 		return nil, err
 	}
-	return m, nil
+	n.machine = m
+	return c, nil
 }
 
 // identity is who the cell is: what its birth put into the environment, and

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -60,6 +61,7 @@ module "cells" {
   %s
   sudo_rule        = %s
   reuse            = %t
+  temporary_user   = %t
   secrets          = %s
   timeouts         = { create = "3m", delete = "2m" }
 }
@@ -71,6 +73,7 @@ type poolOptions struct {
 	User      string // who births get in as
 	Authority bool   // by certificates rather than by a key
 	Reuse     bool
+	Temporary bool   // the user is there for births only
 	Genome    string // more of it
 	WriteOnly bool   // the key stands in the configuration and not in a file of its own
 	// Secrets are what cells get besides the peers' key, by name; Environment is
@@ -128,7 +131,7 @@ peers { key_file = "peers.key" }
 	root, err := testkit.Root()
 	p.must(err)
 	p.write("pod/main.tf", fmt.Sprintf(sshModule, p.consulAt(net.Gateway()), filepath.Join(p.dir, "cells"), filepath.Join(p.dir, "peers.key"),
-		filepath.Join(root, "modules", "ssh-cells"), pool, p.machines[0].User(), entrance, rule, o.Reuse, files))
+		filepath.Join(root, "modules", "ssh-cells"), pool, p.machines[0].User(), entrance, rule, o.Reuse, o.Temporary, files))
 	p.publishGenome("one")
 	t.Cleanup(p.show)
 	return p
@@ -221,10 +224,23 @@ func (p *pool) shut(m *testkit.Machine) (refused int) {
 	return refused
 }
 
-// withoutDoor leaves out what lets birth in.
-func withoutDoor(files []string) []string {
+// forgets makes sure that a machine has nothing of a user who was there for births.
+func (p *pool) forgets(m *testkit.Machine) {
+	p.t.Helper()
+	const traces = `getent passwd "$1"; getent group "$1"; grep -l "$1" /etc/passwd /etc/shadow /etc/group /etc/gshadow /etc/subuid /etc/subgid
+		ls -d "/home/$1" "/etc/sudoers.d/$1" 2>/dev/null; pgrep -u "$1"; :`
+	out, err := m.Exec(p.t.Context(), "sh", "-c", traces, "sh", m.User())
+	if err != nil || out != "" {
+		p.t.Errorf("machine %s has of the user %s: %v\n%s", m.Name(), m.User(), err, out)
+	}
+}
+
+// withoutDoor leaves out what lets birth in; the user as well where that is
+// temporary, with the files that list users.
+func (p *pool) withoutDoor(files []string) []string {
+	accounts := regexp.MustCompile(`^/etc/(passwd|shadow|group|gshadow|subuid|subgid)-? `)
 	return slices.DeleteFunc(slices.Clone(files), func(f string) bool {
-		return strings.Contains(f, "/.ssh/") || strings.HasPrefix(f, "/etc/sudoers.d/birth") || strings.HasPrefix(f, "/etc/ssh/user_ca.pub") || strings.HasPrefix(f, "/etc/ssh/sshd_config.d/user_ca.conf")
+		return p.options.Temporary && (accounts.MatchString(f) || strings.HasPrefix(f, "/home/"+p.options.User)) || strings.Contains(f, "/.ssh/") || strings.HasPrefix(f, "/etc/sudoers.d/birth") || strings.HasPrefix(f, "/etc/ssh/user_ca.pub") || strings.HasPrefix(f, "/etc/ssh/sshd_config.d/user_ca.conf")
 	})
 }
 
@@ -233,9 +249,10 @@ func withoutDoor(files []string) []string {
 func TestBirthOverSSH(t *testing.T) {
 	for _, o := range []poolOptions{
 		{User: "root"}, {User: "birth", Reuse: true}, {User: "birth", Authority: true}, {User: "root", Authority: true, Reuse: true},
+		{User: "birth", Temporary: true, Reuse: true}, {User: "birth", Temporary: true, Authority: true},
 	} {
 		o.Machines = 1
-		t.Run(fmt.Sprintf("%s authority %t reuse %t", o.User, o.Authority, o.Reuse), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s authority %t reuse %t temporary %t", o.User, o.Authority, o.Reuse, o.Temporary), func(t *testing.T) {
 			p := newPool(t, o)
 			m := p.machines[0]
 			before := p.files(m)
@@ -252,11 +269,17 @@ func TestBirthOverSSH(t *testing.T) {
 			}
 			refused := p.shut(m)
 			t.Logf("%d ways in were tried and refused", refused)
+			if o.Temporary {
+				p.forgets(m)
+			}
 			p.destroy()
 			after := p.files(m)
 			if !o.Reuse {
-				before, after = withoutDoor(before), withoutDoor(after)
+				before, after = p.withoutDoor(before), p.withoutDoor(after)
 				p.shut(m)
+				if o.Temporary {
+					p.forgets(m)
+				}
 			}
 			if diff := cmp.Diff(before, after); diff != "" {
 				t.Errorf("the machine isn't as it was (-before +after)\n%s", diff)

@@ -39,6 +39,8 @@ type CellConfig struct {
 	// be called again after it was cut or failed. Nil: the cell can't leave by
 	// order.
 	Leave func(context.Context) error
+	// Reusable says that Leave has the machine let births in again.
+	Reusable bool
 	// Version names the application's version, for what is learned of it.
 	Version string
 	Log     *slog.Logger
