@@ -27,6 +27,11 @@ func (r *cellResource) Read(ctx context.Context, req resource.ReadRequest, resp 
 		r.readFromConsul(ctx, s, &state, resp)
 		return
 	}
+	if imported, err := s.importFromMachine(ctx, &state); err != nil || imported {
+		addReadError(&resp.Diagnostics, s, &state, err)
+		resp.Diagnostics.Append(resp.State.Set(ctx, &state)...)
+		return
+	}
 	birthplace, diags := req.Private.GetKey(ctx, birthplaceKey)
 	resp.Diagnostics.Append(diags...)
 	found, err := s.find(ctx, state, birthplace)

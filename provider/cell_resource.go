@@ -102,7 +102,8 @@ func (r *cellResource) Update(ctx context.Context, req resource.UpdateRequest, r
 	resp.Diagnostics.Append(resp.State.Set(ctx, &plan)...)
 }
 
-// ImportState takes "<service>/<name>" of a cell that was born on this host.
+// ImportState takes "<service>/<name>" of a cell that was born on this host, or on a
+// machine of a pool. Read finds out which.
 func (r *cellResource) ImportState(ctx context.Context, req resource.ImportStateRequest, resp *resource.ImportStateResponse) {
 	service, name, err := parseCellID(req.ID)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/types"
@@ -109,15 +110,24 @@ func (r *cellResource) readFromConsul(ctx context.Context, s *settings, state *c
 	gone, err := s.readOnMachine(ctx, state)
 	switch {
 	case err != nil:
-		addError(&resp.Diagnostics, "Cell not read", problem{
-			Object: state.object(), Endpoint: s.endpoint(), Cause: err.Error(),
-			Next: "put that right and try again; nothing was changed, and the cell stays in the state",
-		})
+		addReadError(&resp.Diagnostics, s, state, err)
 	case gone:
 		resp.State.RemoveResource(ctx)
 	default:
 		resp.Diagnostics.Append(resp.State.Set(ctx, state)...)
 	}
+}
+
+// addReadError says why a cell on a machine of its own couldn't be read; nil says
+// nothing.
+func addReadError(diags *diag.Diagnostics, s *settings, state *cellModel, err error) {
+	if err == nil {
+		return
+	}
+	addError(diags, "Cell not read", problem{
+		Object: state.object(), Endpoint: s.endpoint(), Cause: err.Error(),
+		Next: "put that right and try again; nothing was changed, and the cell stays in the state",
+	})
 }
 
 // removeFromMachine has a cell leave, and says in the pool what its machine can be
@@ -138,19 +148,21 @@ func (s *settings) removeFromMachine(ctx context.Context, state *cellModel) (war
 		tflog.Warn(ctx, "an unsealed cell's machine could not be entered; ordering the cell to leave", map[string]any{"cell": cell.ID(), "cause": cleared.Error()})
 	}
 	order := fleet.LeaveOrder{
-		Cell: cell.Name, Incarnation: cell.Incarnation, Reuse: state.SSH.Reuse.ValueBool(),
+		Cell: cell.Name, Incarnation: cell.Incarnation, Reuse: state.SSH == nil || state.SSH.Reuse.ValueBool(),
 		Reason: "removed by Terraform", By: "terraform on " + s.births.Host().Name,
 	}
 	if err := s.fleet.OrderLeave(ctx, service, order); err != nil {
 		return "", err
 	}
+	reusable := false
 	err = s.fleet.AwaitLeft(ctx, service, cell.Name, cell.Incarnation, func(a fleet.LeaveAnswer) {
+		reusable = a.Reusable
 		tflog.Info(ctx, "leaving", map[string]any{"cell": cell.ID(), "phase": string(a.Phase)})
 	})
 	if errors.Is(err, fleet.ErrNotLeft) || errors.Is(ctx.Err(), context.Canceled) {
 		return "", err
 	}
-	return s.settleHost(context.WithoutCancel(ctx), state, cell, err)
+	return s.settleHost(context.WithoutCancel(ctx), state, cell, reusable, err)
 }
 
 // clearUnsealed takes a cell off a machine whose door a cut birth left open. A machine
@@ -182,8 +194,8 @@ func (s *settings) clearUnsealed(ctx context.Context, state *cellModel, cell fle
 }
 
 // settleHost writes down what the machine of a cell that was to leave can be used
-// for.
-func (s *settings) settleHost(ctx context.Context, state *cellModel, cell fleet.Cell, left error) (warning string, err error) {
+// for, which the cell itself has said.
+func (s *settings) settleHost(ctx context.Context, state *cellModel, cell fleet.Cell, reusable bool, left error) (warning string, err error) {
 	host := state.Host.ValueString()
 	ctx, cancel := context.WithTimeout(ctx, clearLimit/4)
 	defer cancel()
@@ -198,7 +210,7 @@ func (s *settings) settleHost(ctx context.Context, state *cellModel, cell fleet.
 	case left != nil:
 		warning = fmt.Sprintf("%s didn't answer the order to leave (%v). What runs on its machine %s isn't known: the machine is used no more until a person has looked.", cell.ID(), left, host)
 		return warning, s.fleet.SpendHost(ctx, host, fleet.HostLost, "its cell didn't answer the order to leave", cell)
-	case state.SSH.Reuse.ValueBool():
+	case reusable:
 		return "", s.fleet.FreeHost(ctx, host, cell)
 	}
 	return "", s.fleet.SpendHost(ctx, host, fleet.HostSpent, "its cell has left and the door stays shut", cell)

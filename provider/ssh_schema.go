@@ -6,7 +6,6 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/booldefault"
-	"github.com/hashicorp/terraform-plugin-framework/resource/schema/objectplanmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringdefault"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
@@ -18,9 +17,9 @@ import (
 func sshAttribute() schema.SingleNestedAttribute {
 	return schema.SingleNestedAttribute{
 		MarkdownDescription: "The cell is born on a blank machine, which is entered over SSH. What its service has published is installed there, the access used to get in is removed, tried again and refused; only then is the cell born. " +
-			"It leaves by itself: nobody enters the machine again. A change replaces the cell; modules that renew cells name by name let Terraform ignore it.",
+			"It leaves by itself: nobody enters the machine again. A change replaces the cell, but for the first after an import; modules that renew cells name by name let Terraform ignore it.",
 		Optional:      true,
-		PlanModifiers: []planmodifier.Object{objectplanmodifier.RequiresReplace()},
+		PlanModifiers: []planmodifier.Object{replacesUnlessImported()},
 		Attributes: map[string]schema.Attribute{
 			"hosts": schema.ListNestedAttribute{
 				MarkdownDescription: "The pool: machines of which the cell takes one that is free. Consul keeps who has which.",

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -100,7 +99,8 @@ func (n *node) makeCell(std stdio, o runOptions) error {
 	n.leading.holder.Service, n.leading.holder.Cell = n.service.Name, identity.Name
 	n.leading.holder.Incarnation, n.leading.holder.Vitals = identity.Incarnation, identity.Vitals
 	n.leading.generation = identity.Generation
-	if n.machine, err = madeOf(identity, n.leading.log); err != nil {
+	claim, err := n.madeOf(identity)
+	if err != nil {
 		return err
 	}
 	cfg := loop.CellConfig{
@@ -109,7 +109,7 @@ func (n *node) makeCell(std stdio, o runOptions) error {
 	}
 	if n.machine != nil {
 		cfg.Leave = func(ctx context.Context, o fleet.LeaveOrder) error { return n.machine.Leave(ctx, o.ID(), o.Reuse) }
-		cfg.Door = n.door
+		cfg.Reusable, cfg.Door = claim.Reuse && claim.Door != nil, n.door
 	}
 	n.cell = loop.NewCell(cfg)
 	return nil
@@ -127,10 +127,10 @@ func (n *node) door() string {
 	return fleet.DoorShut
 }
 
-// madeOf is the machine that this very cell was made of; nil for one that is a
-// process among others.
-func madeOf(identity fleet.Cell, log *slog.Logger) (*install.Machine, error) {
-	m := install.This(log)
+// madeOf finds the machine that this very cell was made of, with what it says of
+// that; nil for a cell that is a process among others.
+func (n *node) madeOf(identity fleet.Cell) (*install.Claim, error) {
+	m := install.This(n.leading.log)
 	c, err := m.Claim()
 	if errors.Is(err, fs.ErrPermission) {
 		return nil, nil // whose sidecar isn't root is none that a birth put there
@@ -138,7 +138,8 @@ func madeOf(identity fleet.Cell, log *slog.Logger) (*install.Machine, error) {
 	if err != nil || c == nil || c.Service != identity.Service || c.ID() != identity.ID() {
 		return nil, err
 	}
-	return m, nil
+	n.machine = m
+	return c, nil
 }
 
 // identity is who the cell is: what its birth put into the environment, and

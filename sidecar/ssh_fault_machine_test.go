@@ -155,7 +155,7 @@ func TestSSHMachineHoldsAnother(t *testing.T) {
 	if after := p.on(m, "pgrep -f '[h]omeostat run'"); after != processes {
 		t.Errorf("the sidecar was process %s, and is %s", processes, after)
 	}
-	if diff := cmp.Diff(withoutDoor(files), withoutDoor(p.files(m))); diff != "" {
+	if diff := cmp.Diff(p.withoutDoor(files), p.withoutDoor(p.files(m))); diff != "" {
 		t.Errorf("the machine isn't as it was (-before +after)\n%s", diff)
 	}
 	p.claimed(0)

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -61,6 +62,7 @@ module "cells" {
   %s
   sudo_rule        = %s
   reuse            = %t
+  temporary_user   = %t
   secrets          = %s
   timeouts         = { create = "3m", delete = "2m" }
 }
@@ -74,6 +76,7 @@ type poolOptions struct {
 	User      string // who births get in as
 	Authority bool   // by certificates rather than by a key
 	Reuse     bool
+	Temporary bool                // the user is there for births only
 	Above     string              // more beside the service
 	Policy    string              // more of the service; a short drain by default
 	Genome    string              // more of it
@@ -148,7 +151,7 @@ func newPool(t *testing.T, o poolOptions) *pool {
 	root, err := testkit.Root()
 	p.must(err)
 	p.write("pod/main.tf", fmt.Sprintf(sshModule, p.consulAt(net.Gateway()), filepath.Join(p.dir, "cells"), filepath.Join(p.dir, "peers.key"),
-		filepath.Join(root, "modules", "ssh-cells"), pool, p.machines[0].User(), entrance, rule, o.Reuse, files))
+		filepath.Join(root, "modules", "ssh-cells"), pool, p.machines[0].User(), entrance, rule, o.Reuse, o.Temporary, files))
 	// The lock file is published with the root module.
 	if out, code := p.run(p.terraform, "init", "-no-color"); code != 0 {
 		t.Fatalf("terraform init: exit %d\n%s", code, out)
@@ -259,17 +262,30 @@ func (p *pool) isAsBefore(m *testkit.Machine, before []string) {
 	p.t.Helper()
 	after := p.files(m)
 	if !p.options.Reuse {
-		before, after = withoutDoor(before), withoutDoor(after)
+		before, after = p.withoutDoor(before), p.withoutDoor(after)
 	}
 	if diff := gocmp.Diff(before, after); diff != "" {
 		p.t.Errorf("machine %s isn't as it was (-before +after)\n%s", m.Name(), diff)
 	}
 }
 
-// withoutDoor leaves out what lets birth in.
-func withoutDoor(files []string) []string {
+// forgets makes sure that a machine has nothing of a user who was there for births.
+func (p *pool) forgets(m *testkit.Machine) {
+	p.t.Helper()
+	const traces = `getent passwd "$1"; getent group "$1"; grep -l "$1" /etc/passwd /etc/shadow /etc/group /etc/gshadow /etc/subuid /etc/subgid
+		ls -d "/home/$1" "/etc/sudoers.d/$1" 2>/dev/null; pgrep -u "$1"; :`
+	out, err := m.Exec(p.t.Context(), "sh", "-c", traces, "sh", m.User())
+	if err != nil || out != "" {
+		p.t.Errorf("machine %s has of the user %s: %v\n%s", m.Name(), m.User(), err, out)
+	}
+}
+
+// withoutDoor leaves out what lets birth in; the user as well where that is
+// temporary, with the files that list users.
+func (p *pool) withoutDoor(files []string) []string {
+	accounts := regexp.MustCompile(`^/etc/(passwd|shadow|group|gshadow|subuid|subgid)-? `)
 	return slices.DeleteFunc(slices.Clone(files), func(f string) bool {
-		return strings.Contains(f, "/.ssh/") || strings.HasPrefix(f, "/etc/sudoers.d/birth") || strings.HasPrefix(f, "/etc/ssh/user_ca.pub") || strings.HasPrefix(f, "/etc/ssh/sshd_config.d/user_ca.conf")
+		return p.options.Temporary && (accounts.MatchString(f) || strings.HasPrefix(f, "/home/"+p.options.User)) || strings.Contains(f, "/.ssh/") || strings.HasPrefix(f, "/etc/sudoers.d/birth") || strings.HasPrefix(f, "/etc/ssh/user_ca.pub") || strings.HasPrefix(f, "/etc/ssh/sshd_config.d/user_ca.conf")
 	})
 }
 
@@ -278,9 +294,10 @@ func withoutDoor(files []string) []string {
 func TestBirthOverSSH(t *testing.T) {
 	for _, o := range []poolOptions{
 		{User: "root"}, {User: "birth", Reuse: true}, {User: "birth", Authority: true, Genome: "user = \"daemon\""}, {User: "root", Authority: true, Reuse: true},
+		{User: "birth", Temporary: true, Reuse: true}, {User: "birth", Temporary: true, Authority: true},
 	} {
 		o.Machines = 1
-		t.Run(fmt.Sprintf("%s authority %t reuse %t", o.User, o.Authority, o.Reuse), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s authority %t reuse %t temporary %t", o.User, o.Authority, o.Reuse, o.Temporary), func(t *testing.T) {
 			p := newPool(t, o)
 			m := p.machines[0]
 			before := p.files(m)
@@ -300,9 +317,15 @@ func TestBirthOverSSH(t *testing.T) {
 			}
 			refused := p.shut(m)
 			t.Logf("%d ways in were tried and refused", refused)
+			if o.Temporary {
+				p.forgets(m)
+			}
 			p.destroy()
 			if !o.Reuse {
 				p.shut(m)
+				if o.Temporary {
+					p.forgets(m)
+				}
 			}
 			p.isAsBefore(m, before)
 		})

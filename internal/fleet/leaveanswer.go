@@ -36,6 +36,8 @@ type LeaveAnswer struct {
 	// At is when; it is filled in.
 	At    time.Time  `json:"at"`
 	Phase LeavePhase `json:"phase"`
+	// Reusable says of one that has left that its machine lets births in again.
+	Reusable bool `json:"reusable,omitempty"`
 	// Error says why it failed.
 	Error string `json:"error,omitempty"`
 	// MAC is as in LeaveOrder.

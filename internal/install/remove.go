@@ -22,8 +22,8 @@ func (m *Machine) Remove(ctx context.Context) error { return m.remove(ctx, "", n
 // ErrOccupied if the machine holds another one.
 func (m *Machine) RemoveCell(ctx context.Context, id string) error { return m.remove(ctx, id, nil) }
 
-// Leave is RemoveCell by an order, which says whether the door is to be opened
-// again, whatever the birth was told.
+// Leave is RemoveCell by an order, which may want the door to stay shut, whatever the
+// birth was told.
 func (m *Machine) Leave(ctx context.Context, id string, reuse bool) error {
 	return m.remove(ctx, id, &reuse)
 }
@@ -52,7 +52,7 @@ func (m *Machine) remove(ctx context.Context, id string, reuse *bool) error {
 		return fmt.Errorf("remove cell %s: %w: %s", id, ErrOccupied, c)
 	}
 	if reuse != nil {
-		c.Reuse = *reuse
+		c.Reuse = c.Reuse && *reuse
 	}
 	if err := m.leave(ctx, c); err != nil {
 		return fmt.Errorf("remove cell %s: %w", c.ID(), err)

@@ -42,6 +42,9 @@ type CellConfig struct {
 	// order says. It may be called again after it was cut or failed. Nil: the cell
 	// can't leave by order.
 	Leave func(context.Context, fleet.LeaveOrder) error
+	// Reusable says that Leave has the machine let births in again, if the order
+	// wants that.
+	Reusable bool
 	// Door is what to say of the access by which the cell's birth got in; nil where
 	// nobody did.
 	Door func() string

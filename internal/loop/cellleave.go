@@ -205,7 +205,9 @@ func (c *Cell) insist(ctx context.Context, a fleet.LeaveAnswer) error {
 // lastWord confirms that the cell has left. It is the last thing the cell does.
 func (c *Cell) lastWord(ctx context.Context) error {
 	o := c.Order()
-	if err := c.insist(ctx, c.answer(*o, fleet.LeaveLeft, nil)); err != nil {
+	word := c.answer(*o, fleet.LeaveLeft, nil)
+	word.Reusable = c.Reusable && o.Reuse
+	if err := c.insist(ctx, word); err != nil {
 		return fmt.Errorf("the cell has left and could not say so: %w", err)
 	}
 	c.Log.Info("the cell has left", "cell", o.ID())
