@@ -166,9 +166,10 @@ func (s *settings) clearUnsealed(ctx context.Context, state *cellModel, cell fle
 	for {
 		trying, cancel := context.WithTimeout(ctx, clearLimit/4)
 		err := b.clear(trying)
+		unreached := trying.Err() != nil
 		cancel()
 		var refused *remote.RefusedError
-		if err == nil || ctx.Err() != nil || errors.As(err, &refused) || time.Now().After(enough) {
+		if err == nil || !unreached || ctx.Err() != nil || errors.As(err, &refused) || time.Now().After(enough) {
 			return err
 		}
 	}
