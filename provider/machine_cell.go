@@ -140,7 +140,7 @@ func (s *settings) removeFromMachine(ctx context.Context, state *cellModel) (war
 	if host == "" || cell.Incarnation == "" {
 		return "", nil // it was never begun
 	}
-	if state.SealedAt.IsNull() {
+	if state.SealedAt.IsNull() && state.SSH != nil {
 		cleared := s.clearUnsealed(ctx, state, cell)
 		if cleared == nil || errors.Is(ctx.Err(), context.Canceled) {
 			return "", cleared
@@ -185,9 +185,10 @@ func (s *settings) clearUnsealed(ctx context.Context, state *cellModel, cell fle
 	for {
 		trying, cancel := context.WithTimeout(ctx, clearLimit/4)
 		err := b.clear(trying, nil)
+		unreached := trying.Err() != nil
 		cancel()
 		var refused *remote.RefusedError
-		if err == nil || ctx.Err() != nil || errors.As(err, &refused) || time.Now().After(enough) {
+		if err == nil || !unreached || ctx.Err() != nil || errors.As(err, &refused) || time.Now().After(enough) {
 			return err
 		}
 	}

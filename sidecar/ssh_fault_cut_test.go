@@ -56,7 +56,7 @@ func (p *pool) claimed(n int) {
 
 // order writes a record by which a leader has ordered a cell to be born, as the
 // next leader would find it; without a name, one by which there are to be none.
-func (p *pool) order(name string) (incarnation string) {
+func (p *pool) order(name string) {
 	p.t.Helper()
 	ctx := p.t.Context()
 	lease, err := p.fleet.TryStand(ctx, "pod", fleet.Holder{Service: "pod", Host: "test"})
@@ -67,7 +67,7 @@ func (p *pool) order(name string) (incarnation string) {
 	}
 	record.Names, record.Orders, record.Count = []string{}, nil, 0
 	if name != "" {
-		incarnation = fmt.Sprintf("i%d", time.Now().UnixNano())
+		incarnation := fmt.Sprintf("i%d", time.Now().UnixNano())
 		record.Count, record.Names = 1, []string{name}
 		record.Orders = []fleet.Order{{ID: "1", Reason: "a test", Placed: time.Now(), Add: []fleet.Newborn{
 			{Name: name, Incarnation: incarnation, Generation: 1, Reason: "a test"},
@@ -76,7 +76,6 @@ func (p *pool) order(name string) (incarnation string) {
 	_, err = lease.PutRecord(ctx, *record, index)
 	p.must(err)
 	p.must(lease.Release(ctx))
-	return incarnation
 }
 
 // TestSSHTerraformCut interrupts and kills Terraform in each phase of a birth. The
@@ -116,7 +115,7 @@ func TestSSHTerraformCut(t *testing.T) {
 					began = time.Now()
 					p.begin().succeeds()
 					t.Logf("%s, %v: born after %v more", phase.name, signal, time.Since(began).Round(time.Millisecond))
-					member, _ := p.born(name)
+					member := p.born(name)
 					if same := member.Incarnation == hosts[0].Incarnation; same != (ordered || signal == syscall.SIGKILL) {
 						t.Errorf("%s, %v: the same life: %t", phase.name, signal, same)
 					}
@@ -311,4 +310,27 @@ func TestSSHPowerLostInSealing(t *testing.T) {
 		p.begin().succeeds()
 		p.gone(before)
 	}
+}
+
+// TestSSHMachineIsAwayAfterCut has a machine be off for a while when what a cut birth
+// left there is to be cleared. The next apply waits for it, and it isn't lost.
+func TestSSHMachineIsAwayAfterCut(t *testing.T) {
+	p := faultyPool(t, poolOptions{})
+	p.gated("")
+	m := p.machines[0]
+	before := p.blank()
+	p.on(m, "touch /run/hold-install")
+	apply := p.begin()
+	p.appears(m, "/run/held-install")
+	apply.signal(syscall.SIGINT)
+	apply.fails("apply again: the cell stands in the state as tainted")
+	p.must(m.Kill())
+	apply = p.begin()
+	time.Sleep(40 * time.Second) // more than one try to get in takes
+	p.must(m.Start(t.Context()))
+	apply.succeeds()
+	p.born("pod-1")
+	p.want()
+	p.begin().succeeds()
+	p.gone(before)
 }

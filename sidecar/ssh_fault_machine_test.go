@@ -144,7 +144,7 @@ func TestSSHMachineHoldsAnother(t *testing.T) {
 	p := faultyPool(t, poolOptions{})
 	m := p.machines[0]
 	p.begin().succeeds()
-	member, _ := p.born("pod-1")
+	member := p.born("pod-1")
 	files, processes := p.files(m), p.on(m, "pgrep -f '[h]omeostat run'")
 	// Let in again, and claimed by nobody.
 	p.must(m.LetIn(t.Context()))

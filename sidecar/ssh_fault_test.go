@@ -150,8 +150,9 @@ func says(out, text string) bool {
 
 // born waits until a cell is there, and once, and nothing is on other machines.
 // Its door is shut.
-func (p *pool) born(name string) (member fleet.Member, on *testkit.Machine) {
+func (p *pool) born(name string) (member fleet.Member) {
 	p.t.Helper()
+	var on *testkit.Machine
 	p.await("born once", func(ctx context.Context) (err error) {
 		member, on, err = p.once(ctx, name)
 		return err
@@ -160,7 +161,7 @@ func (p *pool) born(name string) (member fleet.Member, on *testkit.Machine) {
 	if out, code := p.run(p.terraform, "plan", "-no-color", "-detailed-exitcode"); code != 0 {
 		p.t.Errorf("the plan after it isn't empty:\n%s", out)
 	}
-	return member, on
+	return member
 }
 
 // once says in what the service is anything but one cell.
