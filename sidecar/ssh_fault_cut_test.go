@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -47,6 +48,7 @@ func (p *pool) claimed(n int) {
 	p.t.Helper()
 	p.await("claimed machines", func(ctx context.Context) error {
 		hosts, err := p.fleet.Hosts(ctx)
+		hosts = slices.DeleteFunc(hosts, func(h fleet.Host) bool { return h.State == fleet.HostFailed })
 		if err != nil || len(hosts) != n {
 			return fmt.Errorf("claimed is %v: %w", hosts, err)
 		}

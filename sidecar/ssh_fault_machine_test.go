@@ -149,7 +149,7 @@ func TestSSHMachineHoldsAnother(t *testing.T) {
 	// Let in again, and claimed by nobody.
 	p.must(m.LetIn(t.Context()))
 	p.on(m, "echo 'birth ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/birth && chmod 440 /etc/sudoers.d/birth")
-	p.must(p.fleet.FreeHost(t.Context(), m.Addr(), fleet.Cell{Service: "pod", Name: "pod-1"}))
+	p.must(p.fleet.FreeHost(t.Context(), m.Addr(), fleet.Cell{Service: "pod", Name: "pod-1", Incarnation: member.Incarnation}))
 	p.want("pod-1", "pod-2")
 	p.begin("-refresh=false").fails("the machine holds another cell:", "pod-1", member.Incarnation, "nothing of this birth is left")
 	if after := p.on(m, "pgrep -f '[h]omeostat run'"); after != processes {
