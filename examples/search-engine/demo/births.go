@@ -4,11 +4,16 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"path"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/hashicorp/consul/api"
+
 	"github.com/homeostat-io/terraform-provider-homeostat/examples/localstack/ec2"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth/boot"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 )
 
@@ -18,7 +23,7 @@ type birth struct {
 	ordered   time.Time
 	launched  time.Time // EC2 has an instance
 	booted    time.Time // its machine has come with the cell's ticket
-	installed time.Time // the cell's sidecar has registered
+	installed time.Time // it has said so, or was healthy before that was heard
 	healthy   time.Time
 }
 
@@ -63,7 +68,7 @@ func (b *births) end() {
 func (d *demo) lookForBirths(ctx context.Context, b *births) {
 	record, _, recordErr := d.fleet.Record(ctx, "crawler")
 	instances, instancesErr := d.cloud.ec2.Instances(ctx)
-	tickets, _, ticketsErr := d.consul.KV().List("homeostat/boot.tickets/", nil)
+	said, _, saidErr := d.consul.KV().List("homeostat/boot.", nil)
 	members, membersErr := d.fleet.Members(ctx, "crawler")
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -77,17 +82,11 @@ func (d *demo) lookForBirths(ctx context.Context, b *births) {
 	if instancesErr == nil {
 		b.launched(instances)
 	}
-	if ticketsErr == nil {
-		for _, pair := range tickets {
-			var t fleet.BootTicket
-			if err := json.Unmarshal(pair.Value, &t); err == nil {
-				b.ticket(t)
-			}
-		}
+	if saidErr == nil {
+		b.heard(said)
 	}
 	if membersErr == nil {
 		for _, m := range members {
-			b.seen(m.Name, func(of *birth) *time.Time { return &of.installed }, time.Now())
 			if m.Health == fleet.Passing {
 				b.seen(m.Name, func(of *birth) *time.Time { return &of.healthy }, time.Now())
 			}
@@ -103,9 +102,27 @@ func (b *births) launched(instances []ec2.Instance) {
 	}
 }
 
-func (b *births) ticket(t fleet.BootTicket) {
-	if t.Contact != "" {
-		b.seen(t.Cell, func(of *birth) *time.Time { return &of.booted }, time.Now())
+// heard reads the tickets, and what machines have said that came with them: keys
+// that end with boot.tickets/TICKET and boot.joins/TICKET/progress/CONTACT.
+func (b *births) heard(said api.KVPairs) {
+	cells := map[string]string{}
+	for _, pair := range said {
+		var t fleet.BootTicket
+		if strings.Contains(pair.Key, "boot.tickets/") && json.Unmarshal(pair.Value, &t) == nil && t.Contact != "" {
+			cells[path.Base(pair.Key)] = t.Cell
+			b.seen(t.Cell, func(of *birth) *time.Time { return &of.booted }, time.Now())
+		}
+	}
+	for _, pair := range said {
+		var progress struct {
+			Report struct{ Steps []boot.Progress }
+		}
+		if strings.Contains(pair.Key, "/progress/") && json.Unmarshal(pair.Value, &progress) == nil {
+			of := b.all[cells[path.Base(path.Dir(path.Dir(pair.Key)))]]
+			if steps := progress.Report.Steps; of != nil && len(steps) > 0 && of.healthy.IsZero() {
+				of.installed = steps[len(steps)-1].At
+			}
+		}
 	}
 }
 
@@ -133,6 +150,9 @@ func (b *births) done() []birth {
 		whole := *of
 		if whole.ordered.IsZero() {
 			whole.ordered = b.began
+		}
+		if whole.installed.IsZero() || whole.installed.After(whole.healthy) {
+			whole.installed = whole.healthy
 		}
 		all = append(all, whole)
 	}
