@@ -115,6 +115,10 @@ peers { key_file = "peers.key" }
 	p.must(err)
 	p.write("pod/main.tf", fmt.Sprintf(sshModule, p.consulAt(net.Gateway()), filepath.Join(p.dir, "cells"), filepath.Join(p.dir, "peers.key"),
 		filepath.Join(root, "modules", "ssh-cells"), pool, p.machines[0].User(), entrance, rule, o.Reuse))
+	// The lock file is published with the root module.
+	if out, code := p.run(p.terraform, "init", "-no-color"); code != 0 {
+		t.Fatalf("terraform init: exit %d\n%s", code, out)
+	}
 	p.publishGenome("one")
 	t.Cleanup(p.show)
 	return p
