@@ -258,14 +258,6 @@ func (p *pool) noState() {
 	}
 }
 
-// initialised has Terraform know its modules and providers.
-func (p *pool) initialised() {
-	p.t.Helper()
-	if out, code := p.run(p.terraform, "init", "-no-color"); code != 0 {
-		p.t.Fatalf("terraform init: exit %d\n%s", code, out)
-	}
-}
-
 // unlock takes away the note that a killed Terraform leaves beside a local state.
 func (p *pool) unlock() {
 	p.t.Helper()
@@ -308,7 +300,6 @@ func faultyPool(t *testing.T, o poolOptions) *pool {
 	}
 	o.Reuse = true
 	p := newPool(t, o)
-	p.initialised()
 	p.want("pod-1")
 	return p
 }
