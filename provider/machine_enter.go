@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,13 +23,18 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/install"
 )
 
+// bundleCache names the cache of bundles that a leader leads from: on a machine that
+// a birth made, what came with it lies there.
+const bundleCache = "HOMEOSTAT_BUNDLE_CACHE"
+
 // fetch gets the published bundle from its store, as far as it isn't here.
 func (b *machineBirth) fetch(ctx context.Context) error {
 	store, err := bundle.OpenStore(b.published.Store)
 	if err != nil {
 		return err
 	}
-	b.cached, err = store.Fetch(ctx, b.published.Bundle, filepath.Join(b.births.Directory(), ".bundles"))
+	cache := cmp.Or(os.Getenv(bundleCache), filepath.Join(b.births.Directory(), ".bundles"))
+	b.cached, err = store.Fetch(ctx, b.published.Bundle, cache)
 	return err
 }
 

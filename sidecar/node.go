@@ -103,6 +103,12 @@ func (n *node) makeCell(std stdio, o runOptions) error {
 	if err != nil {
 		return err
 	}
+	if n.machine != nil {
+		// Machines of one image may have one id, and a leader that takes a cell for
+		// one of its own machine takes it for dead where it doesn't find its process.
+		n.leading.host.Machine = identity.Address + "/" + n.leading.host.Machine
+		identity.Machine = n.leading.host.Machine
+	}
 	cfg := loop.CellConfig{
 		Service: n.service, Identity: identity, Fleet: n.leading.fleet, App: n.app,
 		Version: o.version, Log: n.leading.log, Now: time.Now,

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/bundle"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/peer"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 )
@@ -15,6 +16,9 @@ import (
 // peersKeyFile names the peers' key file, to the provider and on machines where it
 // lies elsewhere than the policy says.
 const peersKeyFile = "HOMEOSTAT_PEERS_KEY_FILE"
+
+// bundleCache tells the provider where what is published may lie already.
+const bundleCache = "HOMEOSTAT_BUNDLE_CACHE"
 
 // keyFile is where the policy has the peers' key; empty where it names none. The
 // environment tells of a machine on which it lies elsewhere.
@@ -51,14 +55,16 @@ func checkListen(at net.Addr, keys *peer.Keys) error {
 		"or listen on loopback: -listen 127.0.0.1:0", at)
 }
 
-// terraformEnv tells the provider of the peers' key, unless the policy's own
-// terraform.env does.
+// terraformEnv tells the provider of the peers' key, and of the cache that this
+// leads from, unless the policy's own terraform.env does.
 func (n *leading) terraformEnv(s *policy.Service) map[string]string {
-	file := keyFile(n.policy, n.home)
-	if _, set := s.Terraform.Env[peersKeyFile]; set || file == "" {
-		return s.Terraform.Env
+	env := map[string]string{}
+	if file := keyFile(n.policy, n.home); file != "" {
+		env[peersKeyFile] = file
 	}
-	env := map[string]string{peersKeyFile: file}
+	if cache := bundle.CacheOf(n.resolve(n.policyFile)); cache != "" {
+		env[bundleCache] = cache
+	}
 	maps.Copy(env, s.Terraform.Env)
 	return env
 }

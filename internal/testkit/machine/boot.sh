@@ -18,6 +18,7 @@ if ! [ -e $disk/made ]; then
   printf '%s\n' "$name" >$new/etc/hostname
   printf '127.0.0.1 localhost\n127.0.1.1 %s\n' "$name" >$new/etc/hosts
   ! [ -d /run/machine/host_keys ] || cp /run/machine/host_keys/* $new/etc/ssh/
+  rm -f $new/var/lib/dbus/machine-id # of the making of the root: each would have it as its own
   [ -s /run/machine/seed/user-data ] || : >$new/etc/cloud/cloud-init.disabled
   if [ "$user" != root ]; then
     chroot $new id -u "$user" >/dev/null 2>&1 || chroot $new useradd --create-home --shell /bin/bash "$user"
