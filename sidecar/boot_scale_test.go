@@ -92,7 +92,7 @@ func newScalingHouse(t *testing.T, o cloud.Options) (*house, *cloud.Cloud) {
 	h.succeed("publish", "-into", store.Folder, "pod")
 	h.succeed("publish", "pod")
 	h.apply()
-	h.aloneWith("pod", h.policy())
+	h.aloneWith(h.policy())
 	h.hears("no record in Consul: made from Terraform's state", "count=1")
 	return h, c
 }
@@ -141,7 +141,7 @@ func TestLeaderKilledInABirthByBoot(t *testing.T) {
 			h.kill(p.PID)
 		}
 	}
-	h.aloneWith("pod", h.policy())
+	h.aloneWith(h.policy())
 	h.bootedAre(c, 2)
 	order, err := silent.Order()
 	h.must(err)

@@ -214,15 +214,15 @@ func (h *house) followers() []string {
 // alone starts a leader without a cell.
 func (h *house) alone() {
 	h.t.Helper()
-	h.aloneWith("pod", h.policy())
+	h.aloneWith(h.policy())
 }
 
 // aloneWith is alone with a policy of its own.
-func (h *house) aloneWith(service, policy string) {
+func (h *house) aloneWith(policy string) {
 	h.t.Helper()
-	log, err := os.OpenFile(filepath.Join(h.dir, "alone-"+service+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	log, err := os.OpenFile(filepath.Join(h.dir, "alone-pod.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	h.must(err)
-	cmd := exec.Command(h.program, "run", "-service", service, "-policy", policy)
+	cmd := exec.Command(h.program, "run", "-service", "pod", "-policy", policy)
 	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = h.env, h.dir, log, log
 	h.must(cmd.Start())
 	ended := make(chan struct{})

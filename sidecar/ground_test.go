@@ -65,7 +65,7 @@ func TestTwoBundles(t *testing.T) {
 	h.settled(5, time.Minute)
 
 	// Only the one with the old files is left.
-	h.aloneWith("pod", filepath.Join(h.dir, "old", "homeostat.hcl"))
+	h.aloneWith(filepath.Join(h.dir, "old", "homeostat.hcl"))
 	h.await("old files", func(context.Context) error { return h.logged("alone-pod.log", "leading from what the store holds") })
 	for _, cell := range h.processes() {
 		h.killCell(cell)

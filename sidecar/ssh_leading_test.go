@@ -161,7 +161,7 @@ func TestCellsLeadFromTheirMachines(t *testing.T) {
 	for i, m := range p.machines {
 		before[i] = p.files(m)
 	}
-	p.aloneWith("pod", p.policy())
+	p.aloneWith(p.policy())
 	p.passing(1)
 	operator, err := p.fleet.Leader(t.Context(), "pod")
 	p.must(err)

@@ -173,7 +173,7 @@ func (s *secretHouse) traced(verb string, args ...string) (string, error) {
 // bornByLeader has a leader order the second cell.
 func (s *secretHouse) bornByLeader() {
 	s.t.Helper()
-	s.aloneWith("pod", s.policy())
+	s.aloneWith(s.policy())
 	s.succeed("pin", "pod", "2")
 	s.livesOn(2)
 	s.succeed("pause", "pod")

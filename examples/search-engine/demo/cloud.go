@@ -175,7 +175,7 @@ func (d *demo) makeOnMachines(ctx context.Context) error {
 	if err := d.homeostat(ctx, "publish", "crawler"); err != nil {
 		return err
 	}
-	d.watchBirths()
+	d.watchBirths(ctx)
 	if err := d.terraform(ctx, "crawler", "apply", "-auto-approve", "-lock-timeout=1m"); err != nil {
 		return err
 	}
