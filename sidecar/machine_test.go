@@ -128,10 +128,10 @@ func TestMachineCommands(t *testing.T) {
 	if all := n.exec("grep", "-rl", n.request.Secrets["token"], "/etc", install.Home); all != "/etc/homeostat/secrets/token\n" {
 		t.Errorf("the secret is in %q", all)
 	}
-	if out, err := n.machine("remove api-1.second"); err == nil || !strings.Contains(out, "another cell: api/api-1, incarnation first") {
+	if out, err := n.machine("remove api/api-1.second"); err == nil || !strings.Contains(out, "another cell: api/api-1, incarnation first") {
 		t.Errorf("the removal of another life: %q, %v", out, err)
 	}
-	for _, args := range []string{"remove api-1.first", "release"} {
+	for _, args := range []string{"remove api/api-1.first", "release api/api-1.first"} {
 		if out, err := n.machine(args); err != nil {
 			t.Errorf("%s: %v\n%s", args, err, out)
 		}

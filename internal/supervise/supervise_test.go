@@ -343,6 +343,25 @@ func TestFreePort(t *testing.T) {
 	}
 }
 
+// An outgoing connection keeps the port that it was given for as long as it lives,
+// so an application gets none that it could have.
+func TestChosenPorts(t *testing.T) {
+	if first, last := outgoing(); first < 1024 || last <= first || last > highestPort {
+		t.Errorf("ports of outgoing connections: %d to %d", first, last)
+	}
+	for range 2000 {
+		if port := choose(32768, 60999); port < lowestPort || port > highestPort || port >= 32768 && port <= 60999 {
+			t.Fatalf("chosen was %d", port)
+		}
+		if port := choose(1024, 65000); port <= 65000 || port > highestPort {
+			t.Fatalf("chosen was %d", port)
+		}
+	}
+	if port := choose(1024, 65535); port != 0 {
+		t.Errorf("where all are outgoing: %d", port)
+	}
+}
+
 func TestIgnoresTerm(t *testing.T) {
 	r := run(t, "trap '' TERM; echo ready; "+forever, Config{Grace: 50 * time.Millisecond})
 	eventually(t, "the trap", func() bool { return r.out.String() != "" })
