@@ -132,6 +132,7 @@ peers { key_file = "peers.key" }
 	p.must(err)
 	p.write("pod/main.tf", fmt.Sprintf(sshModule, p.consulAt(net.Gateway()), filepath.Join(p.dir, "cells"), filepath.Join(p.dir, "peers.key"),
 		filepath.Join(root, "modules", "ssh-cells"), pool, p.machines[0].User(), entrance, rule, o.Reuse, o.Temporary, files))
+	p.terraformed(0, "init", "-no-color") // the lock file is part of what is published
 	p.publishGenome("one")
 	t.Cleanup(p.show)
 	return p
