@@ -60,7 +60,7 @@ func (b *machineBirth) next(err error) string {
 	case errors.Is(err, context.Canceled):
 		return "apply again: the cell stands in the state as tainted, and what is on its machine is taken off first"
 	case b.shut:
-		return "look at that machine (homeostat hosts): if it is written down as lost, it is used no more until you return it"
+		return "look at that machine: it is used no more until you return it: homeostat hosts -return " + b.host.Address
 	case b.nothingLeft:
 		return "put that right and apply again; nothing of this birth is left"
 	}
@@ -148,7 +148,7 @@ func (s *settings) removeFromMachine(ctx context.Context, state *cellModel) (war
 		tflog.Warn(ctx, "an unsealed cell's machine could not be entered; ordering the cell to leave", map[string]any{"cell": cell.ID(), "cause": cleared.Error()})
 	}
 	order := fleet.LeaveOrder{
-		Cell: cell.Name, Incarnation: cell.Incarnation, Reuse: state.SSH == nil || state.SSH.Reuse.ValueBool(),
+		Cell: cell.Name, Incarnation: cell.Incarnation, Reuse: true, // if its birth was told so
 		Reason: "removed by Terraform", By: "terraform on " + s.births.Host().Name,
 	}
 	if err := s.fleet.OrderLeave(ctx, service, order); err != nil {

@@ -196,18 +196,18 @@ func (b *machineBirth) failed(ctx context.Context, err error) error {
 	return err
 }
 
-// undo takes away what the birth has made. A machine that may be shut is entered if
-// it still can be; else its cell is ordered to leave, and the machine used no more.
+// undo takes away what the birth has made. A machine that could not be shut is entered
+// if it still can be; else its cell is ordered to leave. Either way it is used no more.
 func (b *machineBirth) undo(ctx context.Context, failure error) (destroyed bool, err error) {
 	if !b.shut {
 		return false, b.clear(ctx, failure)
 	}
 	entering, cancel := context.WithTimeout(ctx, breakInLimit)
 	defer cancel()
-	if b.clear(entering, failure) == nil {
-		return false, nil
+	if b.takeOff(entering) != nil {
+		return true, b.destroy(ctx)
 	}
-	return true, b.destroy(ctx)
+	return true, errors.Join(b.fleet.Deregister(ctx, b.spec.ID()), b.lose(ctx))
 }
 
 // lastWords is what the cell said last, where it was waited for in vain.
@@ -294,6 +294,10 @@ func (b *machineBirth) destroy(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
-	spent := b.fleet.SpendHost(ctx, b.host.Address, fleet.HostLost, "its door could not be shut after a birth", b.cell())
-	return errors.Join(left, spent)
+	return errors.Join(left, b.lose(ctx))
+}
+
+// lose takes the machine out of the pool until a person has looked.
+func (b *machineBirth) lose(ctx context.Context) error {
+	return b.fleet.SpendHost(ctx, b.host.Address, fleet.HostLost, "its door could not be shut after a birth", b.cell())
 }

@@ -213,7 +213,7 @@ func TestSSHCannotBeSealed(t *testing.T) {
 			p := faultyPool(t, poolOptions{})
 			m := p.machines[0]
 			p.on(m, tc.spoil)
-			p.begin().fails(tc.says, "the cell was destroyed", "it is used no more until you say so: homeostat hosts "+m.Addr())
+			p.begin().fails(tc.says, "the cell was destroyed", "it is used no more until you return it: homeostat hosts -return "+m.Addr())
 			p.noState()
 			p.await("the cell gone", func(ctx context.Context) error {
 				members, err := p.fleet.Members(ctx, "pod")

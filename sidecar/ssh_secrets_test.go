@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -63,8 +64,9 @@ const inSecrets = "/etc/homeostat/secrets"
 func newSecretHouse(t *testing.T, o poolOptions) *secretHouse {
 	t.Helper()
 	begun := time.Now()
-	mark := strings.ReplaceAll(incarnation(), "-", "") + hex.EncodeToString([]byte{byte(begun.Nanosecond())})
-	mark = hex.EncodeToString([]byte(mark))[:12]
+	random := make([]byte, 6)
+	_, _ = rand.Read(random) // never fails, as crypto/rand says
+	mark := hex.EncodeToString(random)
 	token := "aaaaaaaa-bbbb-4ccc-8ddd-" + mark
 	o.Machines, o.Reuse = 3, true
 	o.Secrets = map[string]string{
@@ -144,7 +146,6 @@ func (s *secretHouse) bornByHand() {
 		if err != nil {
 			s.t.Fatalf("terraform %v: %v\n%s", command, err, out)
 		}
-		s.publishGenome("one") // with the lock file, since a leader leads from it
 	}
 	out, code := s.run(s.terraform, "show", "-json", "../first.plan")
 	if code != 0 {
@@ -483,8 +484,14 @@ func (s *secretHouse) plant() {
 			s.t.Errorf("a secret in %s isn't found", place.name)
 		}
 		place.take()
-		if place.name != "a machine's journal" { // what is in use of it stays for a while
-			s.found(place.name+", taken away", place.look())
+		if place.name == "a machine's journal" {
+			continue // what is in use of it stays for a while
 		}
+		s.await(place.name+", taken away", func(context.Context) error {
+			if hits := place.look(); len(hits) > 0 {
+				return fmt.Errorf("a secret is still there: %s", hits[0])
+			}
+			return nil
+		})
 	}
 }

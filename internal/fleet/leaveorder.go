@@ -15,7 +15,8 @@ import (
 type LeaveOrder struct {
 	Cell        string `json:"cell"`
 	Incarnation string `json:"incarnation"`
-	// Reuse has the machine's access put back, for another cell.
+	// Reuse has the machine's access put back, for another cell, where its birth was
+	// told so.
 	Reuse  bool   `json:"reuse"`
 	Reason string `json:"reason,omitempty"`
 	// Epoch is that of the leader who orders; it is filled in. It is zero where
