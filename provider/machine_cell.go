@@ -140,7 +140,11 @@ func (s *settings) removeFromMachine(ctx context.Context, state *cellModel) (war
 	if host == "" || cell.Incarnation == "" {
 		return "", nil // it was never begun
 	}
-	if state.SealedAt.IsNull() && state.SSH != nil {
+	sealed, err := s.isSealed(ctx, state, cell)
+	if err != nil {
+		return "", err
+	}
+	if !sealed {
 		cleared := s.clearUnsealed(ctx, state, cell)
 		if cleared == nil || errors.Is(ctx.Err(), context.Canceled) {
 			return "", cleared
@@ -163,6 +167,16 @@ func (s *settings) removeFromMachine(ctx context.Context, state *cellModel) (war
 		return "", err
 	}
 	return s.settleHost(context.WithoutCancel(ctx), state, cell, reusable, err)
+}
+
+// isSealed reports whether the door behind a cell was shut. Of one that was imported
+// the claim on its machine says so.
+func (s *settings) isSealed(ctx context.Context, state *cellModel, cell fleet.Cell) (bool, error) {
+	if !state.SealedAt.IsNull() || state.SSH == nil {
+		return true, nil
+	}
+	held, err := s.fleet.HostOf(ctx, cell.Service, cell.Name)
+	return err == nil && held != nil && held.Born && held.Incarnation == cell.Incarnation, err
 }
 
 // clearUnsealed takes a cell off a machine whose door a cut birth left open. A machine
