@@ -108,7 +108,7 @@ func (c *cloud) arguments(more ...string) []string {
 }
 
 // start starts a program with a log of its own, which a Ctrl-C in the terminal
-// doesn't reach.
+// doesn't reach, and which ends with this one however this ends.
 func (c *cloud) start(name string, environment []string, program string, arguments ...string) (*exec.Cmd, error) {
 	log, err := os.OpenFile(filepath.Join(c.logs, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -121,7 +121,7 @@ func (c *cloud) start(name string, environment []string, program string, argumen
 	if err := command.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	return command, nil
+	return command, c.place.Adopt(command.Process.Pid)
 }
 
 // stop asks a program to end, and waits for it.
@@ -175,7 +175,7 @@ func (d *demo) makeOnMachines(ctx context.Context) error {
 	if err := d.homeostat(ctx, "publish", "crawler"); err != nil {
 		return err
 	}
-	d.watchBirths()
+	d.watchBirths(ctx)
 	if err := d.terraform(ctx, "crawler", "apply", "-auto-approve", "-lock-timeout=1m"); err != nil {
 		return err
 	}
