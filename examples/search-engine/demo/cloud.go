@@ -89,7 +89,7 @@ func (d *demo) startCloud(ctx context.Context) error {
 		return err
 	}
 	c.ec2 = &ec2.Client{Endpoint: fmt.Sprintf("http://127.0.0.1:%d", port), Region: "us-east-1"}
-	if c.watching, err = c.start("machines", os.Environ(), c.program, c.arguments()...); err != nil {
+	if err := c.watch(); err != nil {
 		return err
 	}
 	if err := c.awaitNetwork(ctx); err != nil {
@@ -99,6 +99,21 @@ func (d *demo) startCloud(ctx context.Context) error {
 		return err
 	}
 	return errors.Join(c.localstack.MakeBucket(ctx, "bundles"), c.localstack.MakeBucket(ctx, "states"))
+}
+
+// watch starts the program that boots machines.
+func (c *cloud) watch() (err error) {
+	c.watching, err = c.start("machines", os.Environ(), c.program, c.arguments()...)
+	return err
+}
+
+// restart kills that program with -9 and starts it again.
+func (c *cloud) restart() error {
+	if err := c.watching.Process.Kill(); err != nil {
+		return fmt.Errorf("kill the program that boots machines: %w", err)
+	}
+	_ = c.watching.Wait() // killed, as was wanted
+	return c.watch()
 }
 
 func (c *cloud) arguments(more ...string) []string {
