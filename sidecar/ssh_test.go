@@ -338,7 +338,7 @@ func (p *pool) runsAs(m *testkit.Machine, user string) {
 	p.t.Helper()
 	const secret = "/etc/homeostat/secrets/peers-key"
 	for command, want := range map[string]string{
-		"stat -c %U $(dirname $(grep -lx sleep /proc/[0-9]*/comm))":                               user,
+		"ps -o user= -p $(pgrep -fx 'sleep 100000')":                                              user,
 		"/usr/local/bin/homeostat as " + user + " -- cat " + secret + " | cmp - " + secret:        "",
 		"/usr/local/bin/homeostat as nobody -- cat " + secret + " 2>&1 | grep -o 'Permission.*'":  "Permission denied",
 		"/usr/local/bin/homeostat as " + user + " -- sh -c 'echo x >" + secret + "' 2>&1 | wc -l": "1",

@@ -3,9 +3,12 @@ package testkit
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit/machine"
@@ -65,6 +68,19 @@ func TakeMachinePlace(ctx context.Context, most int) (*MachinePlace, error) {
 
 // Gateway is this host's address in the network, once there is one.
 func (p *MachinePlace) Gateway() string { return p.Network.Addr().Next().String() }
+
+// Adopt has a process, and all that it starts from then on, end with the place.
+func (p *MachinePlace) Adopt(pid int) error {
+	group := filepath.Join(p.mount, p.Cgroup, "adopted")
+	err := os.MkdirAll(group, 0o755)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0)
+	}
+	if err != nil {
+		return fmt.Errorf("have process %d end with its place: %w", pid, err)
+	}
+	return nil
+}
 
 // Close kills what is left in the place and gives it back.
 func (p *MachinePlace) Close() error {

@@ -29,6 +29,10 @@ func abandonPlace() error {
 	if err := machine.Launch([]string{"sleep", "1000"}, group, os.DevNull); err != nil {
 		return err
 	}
+	other := exec.Command("sleep", "1000")
+	if err := errors.Join(other.Start(), p.Adopt(other.Process.Pid)); err != nil {
+		return err
+	}
 	fmt.Println(group)
 	select {}
 }
@@ -54,7 +58,7 @@ func TestMachinePlaceIsCleared(t *testing.T) {
 	}
 	group = strings.TrimSpace(group)
 	pids, err := machine.CgroupProcesses(group)
-	if err != nil || len(pids) != 1 || group == filepath.Join(own.mount, own.Cgroup) {
+	if err != nil || len(pids) != 2 || group == filepath.Join(own.mount, own.Cgroup) {
 		t.Errorf("in %s run %v: %v", group, pids, err)
 	}
 	if err := cmd.Process.Kill(); err != nil {

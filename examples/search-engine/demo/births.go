@@ -40,9 +40,9 @@ type births struct {
 
 const birthsEvery = 300 * time.Millisecond
 
-// watchBirths begins to watch.
+// watchBirths begins to watch, until end.
 func (d *demo) watchBirths(ctx context.Context) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // until end
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	b := &births{began: time.Now(), cancel: cancel, ended: make(chan struct{}), all: map[string]*birth{}}
 	d.cloud.births = b
 	go func() {

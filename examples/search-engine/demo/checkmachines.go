@@ -13,12 +13,20 @@ import (
 const machinesLimit = 15 * time.Minute
 
 // checkMachines crawls once, with crawlers that are born on machines and end with
-// them. It returns the line to end with.
+// them. On the way it kills the program that has booted them, which they must
+// outlive. It returns the line to end with.
 func (d *demo) checkMachines(ctx context.Context) (string, error) {
 	s := newScreen(os.Stdout, len(d.web.want.Pages))
 	most := 0
-	took, err := d.crawl(ctx, s, "crawling: machines as needed", func(now sight) { most = max(most, now.ready("crawler")) })
-	if err != nil {
+	var killed error
+	took, err := d.crawl(ctx, s, "crawling: machines as needed", func(now sight) {
+		if most <= minCrawlers && now.ready("crawler") > minCrawlers {
+			s.say("Killing the program that boots the machines, and starting it again.")
+			killed = d.cloud.restart()
+		}
+		most = max(most, now.ready("crawler"))
+	})
+	if err := errors.Join(err, killed); err != nil {
 		return "", err
 	}
 	if most <= minCrawlers {

@@ -89,7 +89,7 @@ func (d *demo) startCloud(ctx context.Context) error {
 		return err
 	}
 	c.ec2 = &ec2.Client{Endpoint: fmt.Sprintf("http://127.0.0.1:%d", port), Region: "us-east-1"}
-	if c.watching, err = c.start("machines", os.Environ(), c.program, c.arguments()...); err != nil {
+	if err := c.watch(); err != nil {
 		return err
 	}
 	if err := c.awaitNetwork(ctx); err != nil {
@@ -101,6 +101,21 @@ func (d *demo) startCloud(ctx context.Context) error {
 	return errors.Join(c.localstack.MakeBucket(ctx, "bundles"), c.localstack.MakeBucket(ctx, "states"))
 }
 
+// watch starts the program that boots machines.
+func (c *cloud) watch() (err error) {
+	c.watching, err = c.start("machines", os.Environ(), c.program, c.arguments()...)
+	return err
+}
+
+// restart kills that program with -9 and starts it again.
+func (c *cloud) restart() error {
+	if err := c.watching.Process.Kill(); err != nil {
+		return fmt.Errorf("kill the program that boots machines: %w", err)
+	}
+	_ = c.watching.Wait() // killed, as was wanted
+	return c.watch()
+}
+
 func (c *cloud) arguments(more ...string) []string {
 	return append([]string{
 		"-dir", c.folder, "-network", c.place.Network.String(), "-cgroup", c.place.Cgroup, "-endpoint", c.ec2.Endpoint, "-grace", "20s",
@@ -108,7 +123,7 @@ func (c *cloud) arguments(more ...string) []string {
 }
 
 // start starts a program with a log of its own, which a Ctrl-C in the terminal
-// doesn't reach.
+// doesn't reach, and which ends with this one however this ends.
 func (c *cloud) start(name string, environment []string, program string, arguments ...string) (*exec.Cmd, error) {
 	log, err := os.OpenFile(filepath.Join(c.logs, name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
@@ -121,7 +136,7 @@ func (c *cloud) start(name string, environment []string, program string, argumen
 	if err := command.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	return command, nil
+	return command, c.place.Adopt(command.Process.Pid)
 }
 
 // stop asks a program to end, and waits for it.
