@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -47,8 +46,7 @@ var phases = []struct {
 func (p *pool) claimed(n int) {
 	p.t.Helper()
 	p.await("claimed machines", func(ctx context.Context) error {
-		hosts, err := p.fleet.Hosts(ctx)
-		hosts = slices.DeleteFunc(hosts, func(h fleet.Host) bool { return h.State == fleet.HostFailed })
+		hosts, err := p.claims(ctx)
 		if err != nil || len(hosts) != n {
 			return fmt.Errorf("claimed is %v: %w", hosts, err)
 		}
@@ -103,7 +101,7 @@ func TestSSHTerraformCut(t *testing.T) {
 					apply := p.begin()
 					phase.reached(p, m)
 					p.claimed(1)
-					hosts, err := p.fleet.Hosts(t.Context())
+					hosts, err := p.claims(t.Context())
 					p.must(err)
 					began := time.Now()
 					apply.signal(signal)

@@ -174,7 +174,7 @@ func (p *pool) once(ctx context.Context, name string) (member fleet.Member, on *
 	if member.Name != name || member.Health != fleet.Passing || len(member.Older) > 0 {
 		return member, nil, fmt.Errorf("%s is %s, older lives %v", member.ID(), member.Health, member.Older)
 	}
-	hosts, err := p.fleet.Hosts(ctx)
+	hosts, err := p.claims(ctx)
 	if err != nil || len(hosts) != 1 || hosts[0].State != fleet.HostHeld || hosts[0].CellID() != member.ID() {
 		return member, nil, fmt.Errorf("%s lives, and claimed is %+v: %w", member.ID(), hosts, err)
 	}
@@ -226,6 +226,12 @@ func (p *pool) blank() map[string][]string {
 	return all
 }
 
+// claims are those on machines that aren't free: a failed one is taken again.
+func (p *pool) claims(ctx context.Context) ([]fleet.Host, error) {
+	hosts, err := p.fleet.Hosts(ctx)
+	return slices.DeleteFunc(hosts, func(h fleet.Host) bool { return h.State == fleet.HostFailed }), err
+}
+
 // gone waits until nothing is left of any cell, on any machine and in Consul.
 func (p *pool) gone(before map[string][]string) {
 	p.t.Helper()
@@ -234,7 +240,7 @@ func (p *pool) gone(before map[string][]string) {
 		if err != nil || len(members) > 0 {
 			return fmt.Errorf("members %v: %w", members, err)
 		}
-		hosts, err := p.fleet.Hosts(ctx)
+		hosts, err := p.claims(ctx)
 		if err != nil || len(hosts) > 0 {
 			return fmt.Errorf("claimed is %+v: %w", hosts, err)
 		}
