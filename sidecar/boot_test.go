@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -175,6 +176,7 @@ func TestBirthByBoot(t *testing.T) {
 			m := b.boot(render)
 			b.must(received())
 			b.lives(m)
+			b.keepsSecrets(m)
 			// Nothing of the ticket is worth anything now, and the cell lives on when the
 			// machine boots again.
 			b.must(m.Reboot(t.Context()))
@@ -213,13 +215,9 @@ run {
 			received := b.receive()
 			m := b.boot(boot.CloudConfig)
 			if at == "before the program" {
-				<-asked
+				b.comes(func() bool { <-asked; return true })
 			} else {
-				for p := range b.steps {
-					if p.Step == at {
-						break
-					}
-				}
+				b.comes(func() bool { return (<-b.steps).Step == at })
 			}
 			b.must(m.Kill())
 			shut.Delete("shut")
@@ -228,6 +226,46 @@ run {
 			b.lives(m)
 		})
 	}
+}
+
+// comes waits until something has come that is what is waited for.
+func (b *bootHouse) comes(is func() bool) {
+	b.t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for !is() {
+		}
+	}()
+	select {
+	case <-done:
+	case <-time.After(5 * time.Minute):
+		b.t.Fatal("it doesn't come")
+	}
+}
+
+// keepsSecrets looks for the cell's secret, and for the ticket's token, in all
+// places of its machine where others may look. User data has the token, which is
+// worth nothing now.
+func (b *bootHouse) keepsSecrets(m *testkit.Machine) {
+	b.t.Helper()
+	const look = `
+grep -rlF -e "$0" -e "$1" /etc /root /run /tmp /usr/local /var/tmp /var/log /var/lib --exclude-dir=cloud --exclude-dir=cloud-init
+journalctl --no-pager -o cat | grep -F -e "$0" -e "$1"
+cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null | tr '\0' '\n' | grep -F -e "$0" -e "$1" | sort -u
+true`
+	secret := strings.TrimSpace(b.read("peers.key"))
+	out, err := m.Exec(b.t.Context(), "sh", "-c", look, secret, b.ticket.Token)
+	// What looks for them has them in its own arguments.
+	if want := "/etc/homeostat/secrets/peers-key\n" + b.ticket.Token + "\n" + secret + "\n"; err != nil || sorted(out) != sorted(want) {
+		b.t.Errorf("%v: the secret and the token are in\n%s", err, out)
+	}
+}
+
+func sorted(lines string) string {
+	all := strings.Split(lines, "\n")
+	slices.Sort(all)
+	return strings.Join(all, "\n")
 }
 
 // TestNobodyWaitsForTheMachine has a machine power itself off whose ticket was
