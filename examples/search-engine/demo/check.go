@@ -24,7 +24,7 @@ const settleLimit = 3 * time.Minute
 func (d *demo) check(ctx context.Context) (string, error) {
 	s := newScreen(os.Stdout, len(d.web.want.Pages))
 	most := 0
-	free, err := d.crawl(ctx, s, "crawl 1: crawlers as needed", func(now sight) { most = max(most, now.ready("crawler")) })
+	free, err := d.crawl(ctx, s, "crawl 1: crawlers as needed", func(now sight) { most = max(most, now.crawlers()) })
 	if err != nil {
 		return "", err
 	}
@@ -102,7 +102,7 @@ func (d *demo) pinnedCrawl(ctx context.Context, s *screen) (time.Duration, error
 		return 0, err
 	}
 	most := 0
-	took, err := d.crawl(ctx, s, "crawl 2: crawlers pinned", func(now sight) { most = max(most, now.ready("crawler")) })
+	took, err := d.crawl(ctx, s, "crawl 2: crawlers pinned", func(now sight) { most = max(most, now.crawlers()) })
 	if err == nil && most > minCrawlers {
 		err = fmt.Errorf("the crawlers were pinned to %d and became %d", minCrawlers, most)
 	}

@@ -20,11 +20,11 @@ func (d *demo) checkMachines(ctx context.Context) (string, error) {
 	most := 0
 	var killed error
 	took, err := d.crawl(ctx, s, "crawling: machines as needed", func(now sight) {
-		if most <= minCrawlers && now.ready("crawler") > minCrawlers {
+		if most <= minCrawlers && now.crawlers() > minCrawlers {
 			s.say("Killing the program that boots the machines, and starting it again.")
 			killed = d.cloud.restart()
 		}
-		most = max(most, now.ready("crawler"))
+		most = max(most, now.crawlers())
 	})
 	if err := errors.Join(err, killed); err != nil {
 		return "", err

@@ -39,8 +39,8 @@ func (s sight) complete() bool {
 	return s.stats != nil && s.stats.Known > 0 && s.stats.Stored == s.stats.Known && s.stats.Queued == s.stats.Known
 }
 
-// ready counts the ready cells of a service.
-func (s sight) ready(service string) int { return s.services[service].Ready }
+// crawlers counts those that are ready.
+func (s sight) crawlers() int { return s.services["crawler"].Ready }
 
 // settled says whether a service has just so many cells, none of them coming or
 // going.
