@@ -33,12 +33,13 @@ type machineBirth struct {
 	secrets   map[string]string
 	machine   *remote.Machine
 	member    *fleet.Member
-	// begun is set once the machine may hold something of the cell, installed once
+	// tried is set once the machine was asked to let the birth in, begun once it may
+	// hold something of the cell, installed once
 	// it is there, shut once its door may be: then maybe nobody gets in to clear it
 	// away. born is set when it was found born, by an earlier run that was cut before
 	// Terraform knew.
-	begun, installed, shut, born bool
-	nothingLeft                  bool
+	tried, begun, installed, shut, born bool
+	nothingLeft                         bool
 }
 
 // birthStep is one phase of a birth. It has until timeouts.create is over, and at

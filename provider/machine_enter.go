@@ -52,6 +52,7 @@ func (b *machineBirth) enter(ctx context.Context) error {
 		return err
 	}
 	b.config.Secrets = slices.Collect(maps.Values(b.secrets))
+	b.tried = true
 	if err := b.enterUnlessShut(ctx); err != nil || b.born {
 		return err
 	}

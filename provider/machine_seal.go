@@ -230,6 +230,9 @@ func (b *machineBirth) lastWords(ctx context.Context) string {
 // clear takes the cell off a machine whose door is open, and gives that back to
 // the pool. One in which nothing could be begun is tried again after all others.
 func (b *machineBirth) clear(ctx context.Context, failure error) error {
+	if !b.begun && !b.tried {
+		return b.fleet.FreeHost(ctx, b.host.Address, b.cell())
+	}
 	if !b.begun {
 		line, _, _ := strings.Cut(failure.Error(), "\n")
 		return b.fleet.SpendHost(ctx, b.host.Address, fleet.HostFailed, line, b.cell())
