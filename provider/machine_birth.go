@@ -34,10 +34,9 @@ type machineBirth struct {
 	machine   *remote.Machine
 	member    *fleet.Member
 	// tried is set once the machine was asked to let the birth in, begun once it may
-	// hold something of the cell, installed once
-	// it is there, shut once its door may be: then maybe nobody gets in to clear it
-	// away. born is set when it was found born, by an earlier run that was cut before
-	// Terraform knew.
+	// hold something of the cell, installed once it is there, shut once its door may
+	// be: then maybe nobody gets in to clear it away. born is set when it was found
+	// born, by an earlier run that was cut before Terraform knew.
 	tried, begun, installed, shut, born bool
 	nothingLeft                         bool
 }

@@ -90,6 +90,7 @@ func (b *machineBirth) clearRemains(ctx context.Context) error {
 			return fmt.Errorf("clear what is left of %s/%s: %w", r.Service, r.Cell, err)
 		}
 	}
+	b.host.Remains = nil
 	return nil
 }
 

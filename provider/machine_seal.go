@@ -230,12 +230,12 @@ func (b *machineBirth) lastWords(ctx context.Context) string {
 // clear takes the cell off a machine whose door is open, and gives that back to
 // the pool. One in which nothing could be begun is tried again after all others.
 func (b *machineBirth) clear(ctx context.Context, failure error) error {
-	if !b.begun && !b.tried {
+	if !b.begun && !b.tried && len(b.host.Remains) == 0 {
 		return b.fleet.FreeHost(ctx, b.host.Address, b.cell())
 	}
 	if !b.begun {
 		line, _, _ := strings.Cut(failure.Error(), "\n")
-		return b.fleet.SpendHost(ctx, b.host.Address, fleet.HostFailed, line, b.cell())
+		return b.fail(ctx, line)
 	}
 	occupied := b.takeOff(ctx)
 	if occupied != nil && !errors.Is(occupied, errOccupied) {
@@ -244,10 +244,18 @@ func (b *machineBirth) clear(ctx context.Context, failure error) error {
 	if err := b.fleet.Deregister(ctx, b.spec.ID()); err != nil {
 		return err
 	}
-	if occupied != nil {
-		return b.fleet.SpendHost(ctx, b.host.Address, fleet.HostFailed, errOccupied.Error(), b.cell())
+	switch {
+	case occupied != nil:
+		return b.fail(ctx, errOccupied.Error())
+	case len(b.host.Remains) > 0:
+		return b.fail(ctx, "something of an earlier life may be left there")
 	}
 	return b.fleet.FreeHost(ctx, b.host.Address, b.cell())
+}
+
+// fail has the machine taken again after all others.
+func (b *machineBirth) fail(ctx context.Context, reason string) error {
+	return b.fleet.SpendHost(ctx, b.host.Address, fleet.HostFailed, reason, b.cell())
 }
 
 func (b *machineBirth) cell() fleet.Cell {
