@@ -120,7 +120,7 @@ func (b *bootBirth) check(ctx context.Context) (err error) {
 // receive waits for the machine and hands it its secrets.
 func (b *bootBirth) receive(ctx context.Context) error {
 	b.begun = true
-	return boot.Receive(ctx, b.fleet, b.ticket, b.secrets, func(p boot.Progress) {
+	return boot.Receive(ctx, b.fleet, b.ticket, b.model.Boot.awaited(), b.secrets, func(p boot.Progress) {
 		b.heard = time.Now()
 		tflog.Info(ctx, "on the machine", map[string]any{"machine": b.model.Boot.Machine.ValueString(), "says": p.String()})
 	})

@@ -26,6 +26,9 @@ type BootTicket struct {
 	Until time.Time `json:"until"`
 	// Contact names the one machine that was answered, empty while none was.
 	Contact string `json:"contact,omitempty"`
+	// Machine is which one was waited for then, by its infrastructure's id, empty
+	// where any would do.
+	Machine string `json:"machine,omitempty"`
 	// DoneAt is when that machine had installed its cell.
 	DoneAt *time.Time `json:"done_at,omitempty"`
 }
@@ -103,15 +106,16 @@ func (c *Client) Ticket(ctx context.Context, id string) (*BootTicket, error) {
 	return t, err
 }
 
-// AdmitContact notes which machine is answered, unless one was before, and
-// returns the note as it stands then. It returns ErrNotFound where there is none.
-func (c *Client) AdmitContact(ctx context.Context, id, contact string) (*BootTicket, error) {
+// AdmitContact notes which machine is answered, and which was waited for, unless
+// one was before, and returns the note as it stands then. It returns ErrNotFound
+// where there is none.
+func (c *Client) AdmitContact(ctx context.Context, id, contact, machine string) (*BootTicket, error) {
 	return c.changeTicket(ctx, id, "admit a machine", func(t *BootTicket) (*BootTicket, error) {
 		if t == nil {
 			return nil, ErrNotFound
 		}
 		if t.Contact == "" {
-			t.Contact = contact
+			t.Contact, t.Machine = contact, machine
 		}
 		return t, nil
 	})

@@ -16,7 +16,7 @@ func TestTicket(t *testing.T) {
 	if got, err := c.Ticket(t.Context(), "t1"); got != nil || err != nil {
 		t.Fatalf("before it is issued: %v, %v", got, err)
 	}
-	if _, err := c.AdmitContact(t.Context(), "t1", "one"); !errors.Is(err, ErrNotFound) {
+	if _, err := c.AdmitContact(t.Context(), "t1", "one", "i-1"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("a contact without a ticket: %v", err)
 	}
 	ok(t, c.IssueTicket(t.Context(), note))
@@ -26,7 +26,7 @@ func TestTicket(t *testing.T) {
 	admitted := make([]string, len(contacts))
 	for k, contact := range contacts {
 		wait.Go(func() {
-			got, err := c.AdmitContact(t.Context(), "t1", contact)
+			got, err := c.AdmitContact(t.Context(), "t1", contact, "i-1")
 			if err != nil {
 				t.Error(err)
 				return
