@@ -367,6 +367,73 @@ func TestTicketOfAnotherLife(t *testing.T) {
 	}
 }
 
+// A cell that is healthy only after its birth was given up is adopted by the next
+// apply, whether its ticket was made void or not.
+func TestBirthByBootComesLate(t *testing.T) {
+	for name, sick := range map[string]fleet.Health{"void ticket": fleet.Critical, "good ticket": fleet.Warning} {
+		t.Run(name, func(t *testing.T) {
+			healthy := make(chan struct{})
+			b := newBootRig(t, cloud.Options{Health: healthyAfter(healthy, sick)})
+			c := newCLI(t, b.rig)
+			c.write(b.config(bootOptions{Cell: `timeouts = { create = "20s" }`}))
+			out, code := c.terraform("apply", "-auto-approve")
+			if code == 0 || !spaced("it took longer than timeouts.create").MatchString(out) {
+				t.Fatalf("the first apply ends with %d:\n%s", code, out)
+			}
+			was := b.member("web-1")
+			close(healthy)
+			await(t, "its health", func() bool { m := b.member("web-1"); return m != nil && m.Health == fleet.Passing })
+			c.must("apply", "-auto-approve")
+			if m := b.member("web-1"); m == nil || was == nil || m.Incarnation != was.Incarnation || b.cloud.Booted() != 1 {
+				t.Errorf("registered as %+v, was %+v; %d machines were booted", m, was, b.cloud.Booted())
+			}
+			c.must("plan", "-detailed-exitcode")
+			c.must("destroy", "-auto-approve")
+			if err := b.gone(nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// healthyAfter has cells be sick until a channel is closed.
+func healthyAfter(healthy <-chan struct{}, sick fleet.Health) func(fleet.Cell) fleet.Health {
+	return func(fleet.Cell) fleet.Health {
+		select {
+		case <-healthy:
+			return fleet.Passing
+		default:
+			return sick
+		}
+	}
+}
+
+// A birth that was cut, and of which a cell has come, is removed: the cell leaves
+// before its machine goes.
+func TestCutBirthByBootLeaves(t *testing.T) {
+	healthy := make(chan struct{})
+	b := newBootRig(t, cloud.Options{Health: healthyAfter(healthy, fleet.Warning)})
+	c := newCLI(t, b.rig)
+	c.write(b.config(bootOptions{}))
+	run := c.start("apply", "-auto-approve")
+	await(t, "the cell's registration", func() bool { return b.member("web-1") != nil })
+	was := b.member("web-1").Incarnation
+	if err := run.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	_ = run.wait(t) // it was cut
+	close(healthy)
+	await(t, "its health", func() bool { m := b.member("web-1"); return m != nil && m.Health == fleet.Passing })
+	c.must("destroy", "-auto-approve")
+	answer, err := b.fleet.LeaveAnswer(t.Context(), b.service, "web-1")
+	if err != nil || answer == nil || answer.Phase != fleet.LeaveLeft || answer.Incarnation != was {
+		t.Errorf("the cell's last word is %+v, %v", answer, err)
+	}
+	if err := b.gone(nil); err != nil {
+		t.Error(err)
+	}
+}
+
 // Whoever can't leave by order doesn't keep its machine from being destroyed; but
 // a cell that lives is not destroyed in silence.
 func TestBootedCellDoesNotLeave(t *testing.T) {
@@ -406,9 +473,19 @@ func TestTicketLost(t *testing.T) {
 			{Config: config},
 			{PreConfig: lose, Config: config, PlanOnly: true},
 			{
+				// Silence alone is no reason to replace a machine.
 				PreConfig: func() {
+					lose()
 					b.cloud.Remove(b.only().ID)
-					await(t, "the cell's silence", func() bool { m := b.member("web-1"); return m == nil || m.Health == fleet.Critical })
+					await(t, "the cell's silence", func() bool { m := b.member("web-1"); return m != nil && m.Silent })
+				},
+				Config: config, PlanOnly: true,
+			},
+			{
+				PreConfig: func() {
+					if err := b.fleet.Deregister(t.Context(), b.member("web-1").ID()); err != nil {
+						t.Fatal(err)
+					}
 				},
 				Config: config, PlanOnly: true, ExpectNonEmptyPlan: true,
 			},
@@ -421,14 +498,7 @@ func TestBirthByBootIsCut(t *testing.T) {
 	for name, signal := range map[string]os.Signal{"killed": os.Kill, "interrupted": os.Interrupt} {
 		t.Run(name, func(t *testing.T) {
 			healthy := make(chan struct{})
-			b := bootRigOn(t, newRig(t), cloud.Options{Health: func(fleet.Cell) fleet.Health {
-				select {
-				case <-healthy:
-					return fleet.Passing
-				default:
-					return fleet.Warning
-				}
-			}})
+			b := newBootRig(t, cloud.Options{Health: healthyAfter(healthy, fleet.Warning)})
 			c := newCLI(t, b.rig)
 			c.write(b.config(bootOptions{}))
 			run := c.start("apply", "-auto-approve")

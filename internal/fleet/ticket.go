@@ -78,6 +78,26 @@ func (c *Client) IssueTicket(ctx context.Context, t BootTicket) error {
 	return nil
 }
 
+// SettleTicket notes that the machine of a ticket is installed, also where nothing
+// is noted of it any more, since Consul has lost its data.
+func (c *Client) SettleTicket(ctx context.Context, t BootTicket) error {
+	if err := t.check(); err != nil {
+		return fmt.Errorf("note the ticket of %s: %w", t.cell(), err)
+	}
+	now := c.cfg.Now().UTC()
+	_, err := c.changeTicket(ctx, t.ID, "note that "+t.cell()+" is installed", func(was *BootTicket) (*BootTicket, error) {
+		if was == nil {
+			t.At, t.Until = now, t.Until.UTC()
+			was = &t
+		}
+		if was.DoneAt == nil {
+			was.DoneAt = &now
+		}
+		return was, nil
+	})
+	return err
+}
+
 // sweepTickets removes what is left of births whose Terraform was killed before it
 // wrote its state.
 func (c *Client) sweepTickets(ctx context.Context) error {
@@ -87,6 +107,13 @@ func (c *Client) sweepTickets(ctx context.Context) error {
 	}
 	for _, t := range all {
 		if t.DoneAt == nil && c.cfg.Now().Sub(t.Until) > TombstonesKept {
+			// It may live all the same, and nobody has noted that.
+			switch member, err := c.Member(ctx, t.Service, t.Cell); {
+			case err == nil && member.Incarnation == t.Incarnation:
+				continue
+			case err != nil && !errors.Is(err, ErrNotFound):
+				return err
+			}
 			if err := c.RevokeTicket(ctx, t.ID); err != nil {
 				return err
 			}

@@ -75,8 +75,8 @@ func (d *desk) look(ctx context.Context) (done bool, err error) {
 	if note == nil {
 		return false, ErrUnknown
 	}
-	if d.machine != "" && note.Machine != "" && note.Machine != d.machine {
-		return false, fmt.Errorf("%w: it was %s, and %s is waited for", ErrUsed, note.Machine, d.machine)
+	if err := usedByAnother(note, d.machine); err != nil {
+		return false, err
 	}
 	if note.DoneAt != nil {
 		return true, d.c.ClearJoin(ctx, d.id)
