@@ -29,10 +29,11 @@ type bootBirth struct {
 
 	secrets map[string]string
 	member  *fleet.Member
-	// begun is set once the machine is waited for, spoilt once its ticket is void.
-	begun, spoilt bool
-	heard         time.Time // when the machine's last word came
-	console       []string
+	// begun is set once the machine is waited for, lives where the cell is registered
+	// by this very life, spoilt once its ticket is void.
+	begun, lives, spoilt bool
+	heard                time.Time // when the machine's last word came
+	console              []string
 }
 
 // createByBoot is Create for such a cell.
@@ -93,7 +94,8 @@ func (b *bootBirth) run(ctx context.Context) error {
 // errLifeOver says that the ticket's machine was the cell, and has left.
 var errLifeOver = errors.New("the machine that came with this ticket was this cell, and has left or was removed")
 
-// check refuses what could only be waited for in vain.
+// check refuses what could only be waited for in vain, and finds a cell that an
+// earlier run has waited for.
 func (b *bootBirth) check(ctx context.Context) (err error) {
 	if b.secrets, err = readSecrets(ctx, b.model.Boot.Secrets); err != nil {
 		return err
@@ -114,13 +116,23 @@ func (b *bootBirth) check(ctx context.Context) (err error) {
 	if errors.Is(err, fleet.ErrNotFound) {
 		return nil
 	}
+	b.lives = err == nil && b.alive(member)
 	return err
 }
 
-// receive waits for the machine and hands it its secrets.
+// alive reports whether a registration is of this very life, and heard.
+func (b *bootBirth) alive(member *fleet.Member) bool {
+	return member != nil && member.Incarnation == b.spec.Incarnation && member.Health != fleet.Critical
+}
+
+// receive waits for the machine and hands it its secrets. A cell that lives already,
+// whatever is noted of its ticket, was handed them by an earlier run.
 func (b *bootBirth) receive(ctx context.Context) error {
 	b.begun = true
-	return boot.Receive(ctx, b.fleet, b.ticket, b.secrets, func(p boot.Progress) {
+	if b.lives {
+		return boot.Settle(ctx, b.fleet, b.ticket, b.model.Boot.awaited())
+	}
+	return boot.Receive(ctx, b.fleet, b.ticket, b.model.Boot.awaited(), b.secrets, func(p boot.Progress) {
 		b.heard = time.Now()
 		tflog.Info(ctx, "on the machine", map[string]any{"machine": b.model.Boot.Machine.ValueString(), "says": p.String()})
 	})
@@ -132,8 +144,9 @@ func (b *bootBirth) await(ctx context.Context) (err error) {
 	return err
 }
 
-// failed makes the ticket void, unless the birth was interrupted and can be taken
-// up: a machine that has not become a cell then ends itself.
+// failed makes the ticket void, unless the birth can be taken up, since it was
+// interrupted or the cell lives: a machine that has not become a cell then ends
+// itself.
 func (b *bootBirth) failed(ctx context.Context, err error) error {
 	if ctx.Err() != nil || !b.begun {
 		return err
@@ -144,6 +157,9 @@ func (b *bootBirth) failed(ctx context.Context, err error) error {
 	ctx, cancel := context.WithTimeout(ctx, clearLimit)
 	defer cancel()
 	b.console = readConsole(ctx, b.model.Boot.console(ctx), append(slices.Collect(maps.Values(b.secrets)), b.ticket.Token))
+	if b.lives = b.stillLives(ctx, err); b.lives {
+		return err
+	}
 	if revoked := boot.Revoke(ctx, b.fleet, b.ticket); revoked != nil {
 		return fmt.Errorf("%w\nand its ticket was not revoked: %w", err, revoked)
 	}
@@ -151,11 +167,31 @@ func (b *bootBirth) failed(ctx context.Context, err error) error {
 	return err
 }
 
+// stillLives reports whether the cell of a birth that failed lives all the same, and
+// only came too late. Where that can't be asked it may, so that nothing is made void.
+// A registration that nobody speaks for is taken away: a cell that lives comes back
+// with its next word.
+func (b *bootBirth) stillLives(ctx context.Context, failed error) bool {
+	if errors.Is(failed, errLifeOver) || errors.Is(failed, boot.ErrUsed) {
+		return false
+	}
+	member, err := b.living(ctx, b.spec)
+	if err != nil || b.alive(member) {
+		return true
+	}
+	if member != nil && b.lost(ctx, *member) {
+		return b.fleet.Deregister(ctx, b.spec.ID()) != nil
+	}
+	return false
+}
+
 // next says what to do about a birth that failed.
 func (b *bootBirth) next(err error) string {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return "apply again: the birth is taken up where it is"
+	case b.lives:
+		return "apply again: its birth is taken up where it is"
 	case errors.Is(err, boot.ErrUnknown):
 		return "see that join is the homeostat_join of this very cell, and apply again: another ticket is issued, and with it another machine is made"
 	case b.spoilt:

@@ -14,6 +14,7 @@ import (
 type bootModel struct {
 	Join    *bootJoinModel `tfsdk:"join"`
 	Machine types.String   `tfsdk:"machine"`
+	Any     types.Bool     `tfsdk:"any_machine"`
 	Secrets types.Map      `tfsdk:"secrets"`
 	Console types.List     `tfsdk:"console"`
 }
@@ -30,6 +31,14 @@ func (m *cellModel) bootTicket() boot.Ticket {
 		Service: m.Service.ValueString(), Name: m.Name.ValueString(),
 		Incarnation: m.Boot.Join.Incarnation.ValueString(), Token: m.Boot.Join.Token.ValueString(),
 	}
+}
+
+// awaited is the id that the machine has to know as its own, empty for any.
+func (m *bootModel) awaited() string {
+	if m.Any.ValueBool() {
+		return ""
+	}
+	return m.Machine.ValueString()
 }
 
 // console is the command that prints the machine's console, nil for none.

@@ -41,8 +41,13 @@ func bootAttribute() schema.SingleNestedAttribute {
 				},
 			},
 			"machine": schema.StringAttribute{
-				MarkdownDescription: "The machine by the id that the infrastructure gave it, such as `aws_instance.NAME.id`. Another machine is another cell.",
-				Required:            true, PlanModifiers: replace, Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
+				MarkdownDescription: "The machine by the id that the infrastructure gave it, such as `aws_instance.NAME.id`. Another machine is another cell. " +
+					"Only a machine that knows this id as its own is handed secrets, so that one of which no state knows never becomes the cell. It finds its id in cloud-init's `instance-id`, or in DMI (`board_asset_tag`, `product_uuid`).",
+				Required: true, PlanModifiers: replace, Validators: []validator.String{stringvalidator.LengthAtLeast(1)},
+			},
+			"any_machine": schema.BoolAttribute{
+				MarkdownDescription: "Take the first machine that comes with the ticket, whatever id it knows: for images that can't tell their id. If Terraform is killed just after it has ordered a machine, the cell may then live on that one, which no state holds. Default `false`.",
+				Optional:            true,
 			},
 			"secrets": schema.MapAttribute{
 				MarkdownDescription: "Files on the machine where Terraform runs whose content the cell gets in `/etc/homeostat/secrets`, under these names, readable by root alone. The paths stand in the state, the content doesn't. It is read at the birth: a change counts for the next one.",

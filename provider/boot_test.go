@@ -286,6 +286,67 @@ func TestBirthByBootFails(t *testing.T) {
 	}
 }
 
+// A Terraform that was killed between ordering a machine and writing that down leaves
+// one that no state knows, with a ticket that is good. The cell is born on the other
+// one all the same; where any machine will do, it lives on the first, and that ends
+// with it.
+func TestOrphanedMachine(t *testing.T) {
+	for name, c := range map[string]struct {
+		boot   string
+		orphan bool // is the cell's
+	}{"awaited by its id": {"", false}, "any machine": {"any_machine = true", true}} {
+		t.Run(name, func(t *testing.T) {
+			b := newBootRig(t, cloud.Options{})
+			cli := newCLI(t, b.rig)
+			cli.write(b.config(bootOptions{Boot: c.boot}))
+			cli.must("apply", "-auto-approve", "-target=terraform_data.machine")
+			await(t, "the machine", func() bool { return len(b.cloud.Machines()) == 1 })
+			orphan := b.only()
+			await(t, "its hello", func() bool { return len(b.keysBelow("homeostat/boot.tickets/")) == 1 && strings.Contains(b.mails(), "/hello/") })
+			cli.must("state", "rm", "terraform_data.machine")
+			out := cli.must("apply", "-auto-approve")
+			var other *cloud.Machine
+			for id, m := range b.cloud.Machines() {
+				if id != orphan.ID {
+					other = m
+				}
+			}
+			cell, spare := other, orphan
+			if c.orphan {
+				cell, spare = orphan, other
+			}
+			await(t, "the end of the one that isn't the cell", spare.Off)
+			if m := b.member("web-1"); m == nil || m.Machine != cell.ID {
+				t.Errorf("registered as %+v, want on %s\n%s", m, cell.ID, out)
+			}
+			cli.must("destroy", "-auto-approve")
+			if c.orphan {
+				await(t, "the end of the machine that no state knows", orphan.Off)
+			}
+			if err := b.cloud.End(orphan.ID); err != nil {
+				t.Error(err)
+			}
+			if err := b.gone(nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// mails are the names of all that machines and births have said.
+func (b *bootRig) mails() string {
+	b.t.Helper()
+	client, err := b.consul.Client()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	keys, _, err := client.KV().Keys("homeostat/boot.joins/", "", nil)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return strings.Join(keys, "\n")
+}
+
 // The cell alone is replaced, though its ticket was used by the life before.
 func TestTicketOfAnotherLife(t *testing.T) {
 	b := newBootRig(t, cloud.Options{})
@@ -303,6 +364,73 @@ func TestTicketOfAnotherLife(t *testing.T) {
 	})
 	if n := b.cloud.Booted(); n != 2 {
 		t.Errorf("%d machines were booted, want 2", n)
+	}
+}
+
+// A cell that is healthy only after its birth was given up is adopted by the next
+// apply, whether its ticket was made void or not.
+func TestBirthByBootComesLate(t *testing.T) {
+	for name, sick := range map[string]fleet.Health{"void ticket": fleet.Critical, "good ticket": fleet.Warning} {
+		t.Run(name, func(t *testing.T) {
+			healthy := make(chan struct{})
+			b := newBootRig(t, cloud.Options{Health: healthyAfter(healthy, sick)})
+			c := newCLI(t, b.rig)
+			c.write(b.config(bootOptions{Cell: `timeouts = { create = "20s" }`}))
+			out, code := c.terraform("apply", "-auto-approve")
+			if code == 0 || !spaced("it took longer than timeouts.create").MatchString(out) {
+				t.Fatalf("the first apply ends with %d:\n%s", code, out)
+			}
+			was := b.member("web-1")
+			close(healthy)
+			await(t, "its health", func() bool { m := b.member("web-1"); return m != nil && m.Health == fleet.Passing })
+			c.must("apply", "-auto-approve")
+			if m := b.member("web-1"); m == nil || was == nil || m.Incarnation != was.Incarnation || b.cloud.Booted() != 1 {
+				t.Errorf("registered as %+v, was %+v; %d machines were booted", m, was, b.cloud.Booted())
+			}
+			c.must("plan", "-detailed-exitcode")
+			c.must("destroy", "-auto-approve")
+			if err := b.gone(nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// healthyAfter has cells be sick until a channel is closed.
+func healthyAfter(healthy <-chan struct{}, sick fleet.Health) func(fleet.Cell) fleet.Health {
+	return func(fleet.Cell) fleet.Health {
+		select {
+		case <-healthy:
+			return fleet.Passing
+		default:
+			return sick
+		}
+	}
+}
+
+// A birth that was cut, and of which a cell has come, is removed: the cell leaves
+// before its machine goes.
+func TestCutBirthByBootLeaves(t *testing.T) {
+	healthy := make(chan struct{})
+	b := newBootRig(t, cloud.Options{Health: healthyAfter(healthy, fleet.Warning)})
+	c := newCLI(t, b.rig)
+	c.write(b.config(bootOptions{}))
+	run := c.start("apply", "-auto-approve")
+	await(t, "the cell's registration", func() bool { return b.member("web-1") != nil })
+	was := b.member("web-1").Incarnation
+	if err := run.cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	_ = run.wait(t) // it was cut
+	close(healthy)
+	await(t, "its health", func() bool { m := b.member("web-1"); return m != nil && m.Health == fleet.Passing })
+	c.must("destroy", "-auto-approve")
+	answer, err := b.fleet.LeaveAnswer(t.Context(), b.service, "web-1")
+	if err != nil || answer == nil || answer.Phase != fleet.LeaveLeft || answer.Incarnation != was {
+		t.Errorf("the cell's last word is %+v, %v", answer, err)
+	}
+	if err := b.gone(nil); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -345,9 +473,19 @@ func TestTicketLost(t *testing.T) {
 			{Config: config},
 			{PreConfig: lose, Config: config, PlanOnly: true},
 			{
+				// Silence alone is no reason to replace a machine.
 				PreConfig: func() {
+					lose()
 					b.cloud.Remove(b.only().ID)
-					await(t, "the cell's silence", func() bool { m := b.member("web-1"); return m == nil || m.Health == fleet.Critical })
+					await(t, "the cell's silence", func() bool { m := b.member("web-1"); return m != nil && m.Silent })
+				},
+				Config: config, PlanOnly: true,
+			},
+			{
+				PreConfig: func() {
+					if err := b.fleet.Deregister(t.Context(), b.member("web-1").ID()); err != nil {
+						t.Fatal(err)
+					}
 				},
 				Config: config, PlanOnly: true, ExpectNonEmptyPlan: true,
 			},
@@ -360,14 +498,7 @@ func TestBirthByBootIsCut(t *testing.T) {
 	for name, signal := range map[string]os.Signal{"killed": os.Kill, "interrupted": os.Interrupt} {
 		t.Run(name, func(t *testing.T) {
 			healthy := make(chan struct{})
-			b := bootRigOn(t, newRig(t), cloud.Options{Health: func(fleet.Cell) fleet.Health {
-				select {
-				case <-healthy:
-					return fleet.Passing
-				default:
-					return fleet.Warning
-				}
-			}})
+			b := newBootRig(t, cloud.Options{Health: healthyAfter(healthy, fleet.Warning)})
 			c := newCLI(t, b.rig)
 			c.write(b.config(bootOptions{}))
 			run := c.start("apply", "-auto-approve")

@@ -36,7 +36,9 @@ func (r *cellResource) Delete(ctx context.Context, req resource.DeleteRequest, r
 			resp.Diagnostics.AddWarning("Machine lost", warning)
 		}
 	case state.Boot != nil:
-		if warning, err = s.removeBooted(ctx, &state); warning != "" {
+		over, diags := req.Private.GetKey(ctx, lifeOverKey)
+		resp.Diagnostics.Append(diags...)
+		if warning, err = s.removeBooted(ctx, &state, isLifeOver(over)); warning != "" {
 			resp.Diagnostics.AddWarning("Cell didn't leave by itself", warning)
 		}
 	default:

@@ -48,6 +48,7 @@ func (r *cellResource) Configure(_ context.Context, req resource.ConfigureReques
 // ModifyPlan plans the id as soon as it can be told, the replacement of a cell
 // that is dead, and refuses a data directory that can't be one.
 func (r *cellResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	planLifeOver(ctx, req, resp)
 	if req.Plan.Raw.IsNull() {
 		return
 	}

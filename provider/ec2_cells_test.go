@@ -130,6 +130,11 @@ module "cells" {
   instance_type = "t3.micro"
   tags          = { team = "search" }
   timeouts      = { create = "4m", delete = "2m" }
+  initial_count = var.initial_count
+}
+variable "initial_count" {
+  type    = number
+  default = null
 }
 output "cells" { value = module.cells.cells }
 `
@@ -158,7 +163,10 @@ func TestEC2Cells(t *testing.T) {
 		cancel()
 		<-done
 	}()
-	c.must("apply", "-auto-approve")
+	if out, code := c.terraform("plan"); code != 1 || !spaced("Consul knows neither a record nor a cell of "+r.service).MatchString(out) {
+		t.Errorf("without a count the plan ends with %d:\n%s", code, out)
+	}
+	c.must("apply", "-auto-approve", "-var=initial_count=1")
 	name := r.service + "-1"
 	all, err := api.instances(t.Context())
 	if err != nil || len(all) != 1 {

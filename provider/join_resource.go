@@ -159,18 +159,19 @@ func (r *joinResource) Read(ctx context.Context, req resource.ReadRequest, resp 
 }
 
 // void reports whether no machine can be the cell by this ticket. Of one of which
-// Consul knows nothing that is so only if its cell doesn't live: Consul may have
-// lost its data, which is no reason to replace machines.
+// Consul knows nothing, or whose machine hasn't said in time that it is installed,
+// that is so only if its cell doesn't live: Consul may have lost its data, which is
+// no reason to replace machines, nor is it that a cell is silent for a while.
 func (s *settings) void(ctx context.Context, t boot.Ticket, spec birth.Spec) (bool, error) {
 	state, err := boot.State(ctx, s.fleet, t)
 	if err != nil || state == boot.Expired {
 		return state == boot.Expired, err
 	}
-	if state != boot.Unknown {
+	if state != boot.Unknown && state != boot.Overdue {
 		return false, nil
 	}
 	member, err := s.living(ctx, spec)
-	return member == nil || member.Health == fleet.Critical, err
+	return member == nil || member.Health == fleet.Critical && !member.Silent, err
 }
 
 // Update writes down what counts for the next ticket.

@@ -89,6 +89,19 @@ func TestJoin(t *testing.T) {
 				},
 				Config: r.join(""), ConfigPlanChecks: replaced, Check: resource.ComposeTestCheckFunc(is(boot.Open), another),
 			},
+			{
+				// A machine was answered, and has ended itself at its deadline.
+				PreConfig: func() {
+					earlier = ticket
+					if _, err := r.fleet.AdmitContact(t.Context(), ticket.ID(), "one", "i-1"); err != nil {
+						t.Fatal(err)
+					}
+					if err := boot.Issue(t.Context(), r.fleet, ticket, time.Now().Add(-time.Second)); err != nil {
+						t.Fatal(err)
+					}
+				},
+				Config: r.join(""), ConfigPlanChecks: replaced, Check: resource.ComposeTestCheckFunc(is(boot.Open), another),
+			},
 			{Config: strings.Replace(r.join(""), r.consul.Addr(), "127.0.0.1:1", 1), PlanOnly: true, ExpectError: spaced("nothing was changed, and the ticket stays in the state")},
 			{Config: r.join("")},
 		},

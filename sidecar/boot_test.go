@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth/boot"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/peer"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
 )
 
@@ -117,13 +119,16 @@ func (b *bootHouse) show(m *testkit.Machine) {
 }
 
 // receive waits for the machine as Terraform's provider does.
-func (b *bootHouse) receive() (wait func() error) {
+func (b *bootHouse) receive() (wait func() error) { return b.receiveFrom("") }
+
+// receiveFrom waits for the machine of that id.
+func (b *bootHouse) receiveFrom(machine string) (wait func() error) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.t.Context(), 10*time.Minute)
 	done := make(chan error, 1)
 	key := b.read("peers.key")
 	go func() {
-		done <- boot.Receive(ctx, b.fleet, b.ticket, map[string]string{"peers-key": key}, func(p boot.Progress) {
+		done <- boot.Receive(ctx, b.fleet, b.ticket, machine, map[string]string{"peers-key": key}, func(p boot.Progress) {
 			b.t.Logf("%s: %s", p.At.Format(time.TimeOnly), p)
 			b.steps <- p
 		})
@@ -172,8 +177,8 @@ func TestBirthByBoot(t *testing.T) {
 	for name, render := range map[string]func(boot.Order, boot.Program) (string, error){"cloud-config": boot.CloudConfig, "shell": boot.Shell} {
 		t.Run(name, func(t *testing.T) {
 			b := newBootHouse(t, "")
-			received := b.receive()
 			m := b.boot(render)
+			received := b.receiveFrom(m.ID())
 			b.must(received())
 			b.lives(m)
 			b.keepsSecrets(m)
@@ -181,8 +186,27 @@ func TestBirthByBoot(t *testing.T) {
 			// machine boots again.
 			b.must(m.Reboot(t.Context()))
 			b.lives(m)
+			b.leaves(m)
 		})
 	}
+}
+
+// leaves orders the cell to leave, after which its machine powers itself off.
+func (b *bootHouse) leaves(m *testkit.Machine) {
+	b.t.Helper()
+	keys, err := peer.ReadKeys(filepath.Join(b.dir, "peers.key"), slog.New(slog.DiscardHandler))
+	b.must(err)
+	boss, err := fleet.New(fleet.Config{Addresses: []string{b.consul.Addr()}, Peers: keys})
+	b.must(err)
+	b.t.Cleanup(boss.Close)
+	b.must(boss.OrderLeave(b.t.Context(), "pod", fleet.LeaveOrder{Cell: "pod-1", Incarnation: "i1", Reason: "the test", By: "the test"}))
+	b.await("it has left and is off", func(ctx context.Context) error {
+		answer, err := boss.LeaveAnswer(ctx, "pod", "pod-1")
+		if err != nil || answer == nil || answer.Phase != fleet.LeaveLeft || m.On() {
+			return fmt.Errorf("its last word is %+v, %w; on: %v", answer, err, m.On())
+		}
+		return nil
+	})
 }
 
 // TestBirthByBootGoesOn reboots a machine half-way: before it has the program, when

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth/boot"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/loop"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 )
@@ -91,13 +92,28 @@ func (s *settings) run(ctx context.Context, std stdio, o runOptions) error {
 		err = fmt.Errorf("serve vitals on %s: %w", n.listener.Addr(), err)
 	case err = <-n.ended:
 		if errors.Is(err, loop.ErrLeft) {
-			err = n.machine.ReleaseCell(ctx, n.cell.Identity.ID())
+			err = n.released(ctx)
 		}
 	}
 	stopLeading()
 	stopCell()
 	n.leading.log.Info("sidecar ends")
 	return err
+}
+
+// released makes the machine nobody's after its cell has left, and powers one off
+// that was made for this cell alone: it may be one that no Terraform knows any more.
+func (n *node) released(ctx context.Context) error {
+	claim, err := n.machine.Claim()
+	if err != nil {
+		return err
+	}
+	err = n.machine.ReleaseCell(ctx, n.cell.Identity.ID())
+	if claim == nil || !claim.PowerOff {
+		return err
+	}
+	n.leading.log.Info("the cell's machine is powered off: it was made for this cell alone")
+	return errors.Join(err, boot.PowerOff(ctx))
 }
 
 // startLeading stands for the service's own lock and, as a guest, for those of

@@ -57,6 +57,7 @@ module "cells" {
   service          = "pod"
   desired_count    = var.desired_count
   cell_names       = var.cell_names
+  initial_count    = 1
   hosts            = %s
   user             = %q
   %s

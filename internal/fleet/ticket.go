@@ -26,6 +26,9 @@ type BootTicket struct {
 	Until time.Time `json:"until"`
 	// Contact names the one machine that was answered, empty while none was.
 	Contact string `json:"contact,omitempty"`
+	// Machine is which one was waited for then, by its infrastructure's id, empty
+	// where any would do.
+	Machine string `json:"machine,omitempty"`
 	// DoneAt is when that machine had installed its cell.
 	DoneAt *time.Time `json:"done_at,omitempty"`
 }
@@ -75,6 +78,26 @@ func (c *Client) IssueTicket(ctx context.Context, t BootTicket) error {
 	return nil
 }
 
+// SettleTicket notes that the machine of a ticket is installed, also where nothing
+// is noted of it any more, since Consul has lost its data.
+func (c *Client) SettleTicket(ctx context.Context, t BootTicket) error {
+	if err := t.check(); err != nil {
+		return fmt.Errorf("note the ticket of %s: %w", t.cell(), err)
+	}
+	now := c.cfg.Now().UTC()
+	_, err := c.changeTicket(ctx, t.ID, "note that "+t.cell()+" is installed", func(was *BootTicket) (*BootTicket, error) {
+		if was == nil {
+			t.At, t.Until = now, t.Until.UTC()
+			was = &t
+		}
+		if was.DoneAt == nil {
+			was.DoneAt = &now
+		}
+		return was, nil
+	})
+	return err
+}
+
 // sweepTickets removes what is left of births whose Terraform was killed before it
 // wrote its state.
 func (c *Client) sweepTickets(ctx context.Context) error {
@@ -84,6 +107,13 @@ func (c *Client) sweepTickets(ctx context.Context) error {
 	}
 	for _, t := range all {
 		if t.DoneAt == nil && c.cfg.Now().Sub(t.Until) > TombstonesKept {
+			// It may live all the same, and nobody has noted that.
+			switch member, err := c.Member(ctx, t.Service, t.Cell); {
+			case err == nil && member.Incarnation == t.Incarnation:
+				continue
+			case err != nil && !errors.Is(err, ErrNotFound):
+				return err
+			}
 			if err := c.RevokeTicket(ctx, t.ID); err != nil {
 				return err
 			}
@@ -103,15 +133,16 @@ func (c *Client) Ticket(ctx context.Context, id string) (*BootTicket, error) {
 	return t, err
 }
 
-// AdmitContact notes which machine is answered, unless one was before, and
-// returns the note as it stands then. It returns ErrNotFound where there is none.
-func (c *Client) AdmitContact(ctx context.Context, id, contact string) (*BootTicket, error) {
+// AdmitContact notes which machine is answered, and which was waited for, unless
+// one was before, and returns the note as it stands then. It returns ErrNotFound
+// where there is none.
+func (c *Client) AdmitContact(ctx context.Context, id, contact, machine string) (*BootTicket, error) {
 	return c.changeTicket(ctx, id, "admit a machine", func(t *BootTicket) (*BootTicket, error) {
 		if t == nil {
 			return nil, ErrNotFound
 		}
 		if t.Contact == "" {
-			t.Contact = contact
+			t.Contact, t.Machine = contact, machine
 		}
 		return t, nil
 	})

@@ -16,7 +16,7 @@ func TestTicket(t *testing.T) {
 	if got, err := c.Ticket(t.Context(), "t1"); got != nil || err != nil {
 		t.Fatalf("before it is issued: %v, %v", got, err)
 	}
-	if _, err := c.AdmitContact(t.Context(), "t1", "one"); !errors.Is(err, ErrNotFound) {
+	if _, err := c.AdmitContact(t.Context(), "t1", "one", "i-1"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("a contact without a ticket: %v", err)
 	}
 	ok(t, c.IssueTicket(t.Context(), note))
@@ -26,7 +26,7 @@ func TestTicket(t *testing.T) {
 	admitted := make([]string, len(contacts))
 	for k, contact := range contacts {
 		wait.Go(func() {
-			got, err := c.AdmitContact(t.Context(), "t1", contact)
+			got, err := c.AdmitContact(t.Context(), "t1", contact, "i-1")
 			if err != nil {
 				t.Error(err)
 				return
@@ -59,6 +59,13 @@ func TestTicket(t *testing.T) {
 	ok(t, c.IssueTicket(t.Context(), BootTicket{ID: "t3", Service: "web", Cell: "web-3", Incarnation: "a", Until: noon}))
 	*now = noon.Add(TombstonesKept + 3*time.Hour)
 	ok(t, c.IssueTicket(t.Context(), BootTicket{ID: "t4", Service: "web", Cell: "web-4", Incarnation: "a", Until: now.Add(time.Hour)}))
+	// One is noted again after it was lost, as one that is done.
+	ok(t, c.RevokeTicket(t.Context(), "t1"))
+	ok(t, c.SettleTicket(t.Context(), note))
+	ok(t, c.SettleTicket(t.Context(), note))
+	if got := must(c.Ticket(t.Context(), "t1"))(t); got == nil || got.DoneAt == nil || got.Incarnation != "a" {
+		t.Errorf("noted again: %+v", got)
+	}
 	for id, want := range map[string]bool{"t1": true, "t3": false, "t4": true} {
 		if got := must(c.Ticket(t.Context(), id))(t); (got != nil) != want {
 			t.Errorf("ticket %s: %+v", id, got)
@@ -104,5 +111,25 @@ func TestJoinMail(t *testing.T) {
 	}
 	if err := c.PostJoin(t.Context(), "t2", "hello/a", make([]byte, valueLimit+1)); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("too large: %v", err)
+	}
+}
+
+// A cell may live though nobody noted that its machine was done.
+func TestSweepSparesWhoLives(t *testing.T) {
+	t.Parallel()
+	c, now := atNoon(t)
+	cell := cellFor(t, "1", "a")
+	ok(t, c.Push(t.Context(), cell, Passing, "well"))
+	ticket := BootTicket{ID: "t1", Service: cell.Service, Cell: cell.Name, Incarnation: "a", Until: noon}
+	ok(t, c.IssueTicket(t.Context(), ticket))
+	*now = noon.Add(2 * TombstonesKept)
+	ok(t, c.sweepTickets(t.Context()))
+	if got := must(c.Ticket(t.Context(), "t1"))(t); got == nil {
+		t.Error("the ticket of a cell that lives was swept")
+	}
+	ok(t, c.Deregister(t.Context(), cell.ID()))
+	ok(t, c.sweepTickets(t.Context()))
+	if got := must(c.Ticket(t.Context(), "t1"))(t); got != nil {
+		t.Errorf("nobody lives, and there is still %+v", got)
 	}
 }

@@ -45,6 +45,7 @@ type Claim struct {
 	Phase       Phase        `json:"phase"`
 	Door        *door.Access `json:"door,omitempty"`
 	Reuse       bool         `json:"reuse,omitempty"`
+	PowerOff    bool         `json:"power_off,omitempty"`
 	// Made is what birth made or was about to make, in that order.
 	Made []Made `json:"made,omitempty"`
 	// Ran is how many of the genome's commands ended well.

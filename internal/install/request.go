@@ -33,6 +33,9 @@ type Request struct {
 	Door *door.Access `json:"door,omitempty"`
 	// Reuse opens the door again when the cell leaves.
 	Reuse bool `json:"reuse,omitempty"`
+	// PowerOff has the sidecar power the machine off once the cell has left. The
+	// machine was made for this one life.
+	PowerOff bool `json:"power_off,omitempty"`
 }
 
 // ID names one life of a cell: "<name>.<incarnation>".

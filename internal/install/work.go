@@ -49,7 +49,7 @@ func (w *work) claim(ctx context.Context) error {
 	}
 	if c != nil && c.isOf(r) {
 		w.made = c
-		w.made.Door, w.made.Reuse = r.Door, r.Reuse
+		w.made.Door, w.made.Reuse, w.made.PowerOff = r.Door, r.Reuse, r.PowerOff
 		return w.write()
 	}
 	if c != nil && c.Phase != Left {
@@ -66,7 +66,7 @@ func (w *work) claim(ctx context.Context) error {
 	}
 	w.made = &Claim{
 		Format: claimFormat, Service: r.Service, Name: r.Name, Incarnation: r.Incarnation,
-		Bundle: r.Bundle, Genome: w.bundle.Manifest.Genome, Phase: Installing, Door: r.Door, Reuse: r.Reuse,
+		Bundle: r.Bundle, Genome: w.bundle.Manifest.Genome, Phase: Installing, Door: r.Door, Reuse: r.Reuse, PowerOff: r.PowerOff,
 	}
 	return w.write()
 }

@@ -121,8 +121,11 @@ func (m *Machine) program() program {
 
 // writeSeed writes what cloud-init is given.
 func (m *Machine) writeSeed() error {
-	return machine.WriteSeed(m.box.directory, "i-"+filepath.Base(m.box.directory), m.Name(), []byte(m.spec.UserData))
+	return machine.WriteSeed(m.box.directory, m.ID(), m.Name(), []byte(m.spec.UserData))
 }
+
+// ID is what the machine knows as its own id, from its cloud's metadata.
+func (m *Machine) ID() string { return "i-" + filepath.Base(m.box.directory) }
 
 // Name is the machine's host name.
 func (m *Machine) Name() string { return m.spec.Name }

@@ -3,8 +3,9 @@
 # Homeostat writes desired_count and cell_names, and the names alone decide. An
 # apply by a person who has neither reads the record in Consul instead, so it
 # changes no count; a Consul that can't be reached is then an error, never the
-# default. Only where there is neither a record nor a cell does initial_count
-# count.
+# default. Where there is neither a record nor a cell, initial_count counts, and
+# without it that is an error: Consul may have lost its data, and the cells may not
+# be registered again yet.
 
 terraform {
   required_version = ">= 1.8" # functions of providers
@@ -22,6 +23,13 @@ data "homeostat_service" "service" {
 data "homeostat_cells" "live" {
   count   = var.cell_names == null ? 1 : 0
   service = var.service
+
+  lifecycle {
+    postcondition {
+      condition     = var.initial_count != null || data.homeostat_service.service.exists || length(self.cells) > 0
+      error_message = "Consul knows neither a record nor a cell of ${var.service}. If the service is new, give initial_count, once. If it isn't, Consul has lost its data: wait until its cells are registered again, and apply then; with initial_count this apply would remove them."
+    }
+  }
 }
 
 locals {
@@ -30,7 +38,7 @@ locals {
   # A record that was lost is no reason to remove the cells that live.
   live  = try([for cell in one(data.homeostat_cells.live).cells : cell.name], [])
   known = try(local.record.names, null) != null ? local.record.names : sort(local.live)
-  count = coalesce(
+  count = var.cell_names != null ? length(var.cell_names) : coalesce(
     var.desired_count,
     try(local.record.desired_count, null),
     length(local.known) > 0 ? length(local.known) : var.initial_count,

@@ -26,9 +26,9 @@ variable "cell_names" {
 }
 
 variable "initial_count" {
-  description = "How many cells there are to be where there is neither a record nor a cell."
+  description = "How many cells there are to be where there is neither a record nor a cell. Give it once, for a new service, such as by -var: where Consul has lost its data it would count too, and remove cells. Null makes that an error."
   type        = number
-  default     = 1
+  default     = null
 }
 
 variable "hosts" {

@@ -65,6 +65,12 @@ variable "cell_names" {
   default     = null
 }
 
+variable "initial_count" {
+  description = "How many cells of a new service; given once, by -var."
+  type        = number
+  default     = null
+}
+
 # A network in which this host has the first address. EC2 gives out no address
 # below the fifth.
 resource "aws_vpc" "crawlers" {
@@ -95,6 +101,7 @@ module "cells" {
   service       = "crawler"
   desired_count = var.desired_count
   cell_names    = var.cell_names
+  initial_count = var.initial_count
 
   ami                = "ami-ff0fea8310f3" # the machines are all of one image, whatever stands here
   instance_type      = "t3.micro"

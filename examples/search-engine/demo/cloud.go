@@ -191,7 +191,7 @@ func (d *demo) makeOnMachines(ctx context.Context) error {
 		return err
 	}
 	d.watchBirths(ctx)
-	if err := d.terraform(ctx, "crawler", "apply", "-auto-approve", "-lock-timeout=1m"); err != nil {
+	if err := d.terraform(ctx, "crawler", "apply", "-auto-approve", "-lock-timeout=1m", "-var=initial_count=1"); err != nil {
 		return err
 	}
 	var err error

@@ -101,7 +101,7 @@ func (r *rig) up(ctx context.Context) error {
 		return err
 	}
 	fmt.Println("terraform apply: the first cell is born.")
-	if err := r.run(ctx, r.terraform, "apply", "-auto-approve", "-input=false", "-no-color"); err != nil {
+	if err := r.run(ctx, r.terraform, "apply", "-auto-approve", "-input=false", "-no-color", "-var=initial_count=1"); err != nil {
 		return err
 	}
 	return r.lead()

@@ -35,7 +35,7 @@ func TestNarrowACL(t *testing.T) {
 	unborn, err := fleet.New(fleet.Config{Addresses: []string{consul.Addr()}, Prefix: r.order.Prefix})
 	must(t, err)
 	t.Cleanup(unborn.Close)
-	if _, err := unborn.AdmitContact(r.ctx, r.ticket.ID(), "another"); !errors.Is(err, fleet.ErrDenied) {
+	if _, err := unborn.AdmitContact(r.ctx, r.ticket.ID(), "another", ""); !errors.Is(err, fleet.ErrDenied) {
 		t.Errorf("a machine that isn't born may note who was answered: %v", err)
 	}
 	if err := Revoke(r.ctx, unborn, r.ticket); !errors.Is(err, fleet.ErrDenied) {

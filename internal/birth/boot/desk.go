@@ -15,26 +15,29 @@ import (
 const lookEvery = time.Second
 
 // Receive waits for the machine that comes with the ticket, hands it its secrets,
-// and returns when that reports that the cell is installed. told, which may be nil,
-// gets each step once, and a line for each contact that was ignored.
+// and returns when that reports that the cell is installed. The machine must know
+// machine as its own id, by which the infrastructure calls it; any will do where
+// that is empty. told, which may be nil, gets each step once, and a line for each
+// contact that was ignored.
 //
 // Receive may be repeated after it was cut: the machine that was answered is
 // answered again, and no other. While Consul is away it waits. Its errors are
-// ErrUnknown and ErrExpired, and the cause of ctx with what the machine said last.
-func Receive(ctx context.Context, c *fleet.Client, t Ticket, secrets map[string]string, told func(Progress)) error {
+// ErrUnknown, ErrExpired and ErrUsed, and the cause of ctx with what the machine
+// said last.
+func Receive(ctx context.Context, c *fleet.Client, t Ticket, machine string, secrets map[string]string, told func(Progress)) error {
 	if err := t.check(); err != nil {
 		return err
 	}
 	if told == nil {
 		told = func(Progress) {}
 	}
-	d := &desk{c: c, ticket: t, id: t.ID(), secrets: secrets, told: told, ignored: map[string]string{}}
+	d := &desk{c: c, ticket: t, id: t.ID(), machine: machine, secrets: secrets, told: told, ignored: map[string]string{}}
 	for {
 		done, err := d.look(ctx)
 		switch {
 		case done && err == nil:
 			return nil
-		case errors.Is(err, ErrUnknown), errors.Is(err, ErrExpired), errors.Is(err, fleet.ErrTooLarge), errors.Is(err, fleet.ErrDenied):
+		case errors.Is(err, ErrUnknown), errors.Is(err, ErrExpired), errors.Is(err, ErrUsed), errors.Is(err, fleet.ErrTooLarge), errors.Is(err, fleet.ErrDenied):
 			return fmt.Errorf("receive %s: %w", t.Cell(), err)
 		case ctx.Err() == nil:
 			d.trouble = err
@@ -52,6 +55,7 @@ type desk struct {
 	c       *fleet.Client
 	ticket  Ticket
 	id      string
+	machine string // by its id, empty for any
 	secrets map[string]string
 	told    func(Progress)
 
@@ -70,6 +74,9 @@ func (d *desk) look(ctx context.Context) (done bool, err error) {
 	}
 	if note == nil {
 		return false, ErrUnknown
+	}
+	if err := usedByAnother(note, d.machine); err != nil {
+		return false, err
 	}
 	if note.DoneAt != nil {
 		return true, d.c.ClearJoin(ctx, d.id)
@@ -100,21 +107,24 @@ func (d *desk) meet(ctx context.Context, note **fleet.BootTicket, contact string
 		d.ignore(contact, fmt.Sprintf("a contact is ignored: %v", err))
 		return nil
 	}
+	if (*note).Contact == "" && !h.is(d.machine) {
+		return d.refuse(ctx, h, contact, mails)
+	}
 	if (*note).Contact == "" && !time.Now().After((*note).Until) {
-		if *note, err = d.c.AdmitContact(ctx, d.id, contact); err != nil {
+		if *note, err = d.c.AdmitContact(ctx, d.id, contact, d.machine); err != nil {
 			return err
 		}
 		if (*note).Contact == contact {
-			d.tell(Progress{Step: fmt.Sprintf("machine %s (%s) has come with the ticket", h.Host, h.Machine), At: time.Now()})
+			d.tell(Progress{Step: fmt.Sprintf("machine %s has come with the ticket", h.name()), At: time.Now()})
 		}
 	}
 	if (*note).Contact != contact {
 		if (*note).Contact != "" {
-			d.ignore(contact, fmt.Sprintf("a second machine, %s (%s), came with the ticket and gets nothing", h.Host, h.Machine))
+			d.ignore(contact, fmt.Sprintf("a second machine, %s, came with the ticket and gets nothing", h.name()))
 		}
 		return nil
 	}
-	if slices.ContainsFunc(mails, func(m fleet.JoinMail) bool { return m.Name == answerMail+contact }) {
+	if lies(mails, answerMail+contact) {
 		return nil
 	}
 	sealed, err := seal(d.ticket, h, d.secrets)
@@ -122,6 +132,26 @@ func (d *desk) meet(ctx context.Context, note **fleet.BootTicket, contact string
 		return err
 	}
 	return d.c.PostJoin(ctx, d.id, answerMail+contact, sealed)
+}
+
+// refuse tells a machine, and the operator, that another one is waited for. It may
+// be one that a Terraform which was killed has made and nobody knows, so that it is
+// never to become the cell.
+func (d *desk) refuse(ctx context.Context, h hello, contact string, mails []fleet.JoinMail) error {
+	d.ignore(contact, fmt.Sprintf("machine %s came with the ticket and gets nothing: machine %s is waited for", h.name(), d.machine))
+	if lies(mails, refusalMail+contact) {
+		return nil
+	}
+	text, err := d.ticket.refuse(contact, fmt.Sprintf("machine %s is waited for, and this is %s", d.machine, h.name()))
+	if err != nil {
+		return err
+	}
+	return d.c.PostJoin(ctx, d.id, refusalMail+contact, text)
+}
+
+// lies reports whether there is a text of that name.
+func lies(mails []fleet.JoinMail, name string) bool {
+	return slices.ContainsFunc(mails, func(m fleet.JoinMail) bool { return m.Name == name })
 }
 
 // hear tells what the machine has reported since.

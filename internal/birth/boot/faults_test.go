@@ -34,6 +34,54 @@ func TestOneMachineOnly(t *testing.T) {
 	r.gone(machines[1], nil, ErrUsed.Error())
 }
 
+// TestOrphan has a machine come with the ticket that no state knows, before the one
+// that is waited for. It gets nothing and ends itself.
+func TestOrphan(t *testing.T) {
+	r := newRig(t, testkit.SharedConsul(t))
+	orphan, m := r.machine(), r.machine()
+	r.awaited = m.id
+	refused := make(chan struct{})
+	received, _ := r.receive(r.ctx, func(p Progress) {
+		if strings.Contains(p.Step, "("+orphan.id+") came with the ticket and gets nothing: machine "+m.id+" is waited for") {
+			close(refused)
+		}
+	})
+	ended := r.begin(func() error { return orphan.boot(r.ctx) })
+	select {
+	case <-refused:
+	case <-r.ctx.Done():
+		t.Fatal("nobody tells of it")
+	}
+	testkit.Await(t, patient, func(context.Context) error {
+		if said := orphan.said(); !strings.Contains(said, "the ticket is refused: machine "+m.id+" is waited for") {
+			return fmt.Errorf("it said %q", said)
+		}
+		return nil
+	})
+	r.is(Open)
+	must(t, m.boot(r.ctx))
+	must(t, received())
+	r.gone(orphan, ended(), ErrUsed.Error())
+	r.born(m)
+	if err := Receive(r.ctx, r.fleet, r.ticket, orphan.id, r.secrets(), nil); !errors.Is(err, ErrUsed) {
+		t.Errorf("another machine is waited for with a ticket that was used: %v", err)
+	}
+}
+
+// TestMachineWithoutID has a machine come that can't tell which it is, or tells it in
+// other letters.
+func TestMachineWithoutID(t *testing.T) {
+	h := hello{Host: "one", IDs: []string{"EC2A-FF"}}
+	for machine, want := range map[string]bool{"": true, "ec2a-ff": true, "i-1": false} {
+		if h.is(machine) != want {
+			t.Errorf("it is %q: %v, want %v", machine, !want, want)
+		}
+	}
+	if (hello{}).is("i-1") || !strings.Contains(hello{Host: "one"}.name(), "knows no id") {
+		t.Error("a machine without an id is taken for one")
+	}
+}
+
 // TestForgers has others write where machines and births speak. The machine that
 // knows the token becomes the cell all the same, and the operator is told.
 func TestForgers(t *testing.T) {
@@ -109,17 +157,17 @@ func TestReceiveRefuses(t *testing.T) {
 	r := newRig(t, testkit.SharedConsul(t))
 	must(t, Issue(r.ctx, r.fleet, r.ticket, time.Now().Add(-time.Second)))
 	r.is(Expired)
-	if err := Receive(r.ctx, r.fleet, r.ticket, nil, nil); !errors.Is(err, ErrExpired) {
+	if err := Receive(r.ctx, r.fleet, r.ticket, "", nil, nil); !errors.Is(err, ErrExpired) {
 		t.Errorf("expired: %v", err)
 	}
 	must(t, Revoke(r.ctx, r.fleet, r.ticket))
-	if err := Receive(r.ctx, r.fleet, r.ticket, nil, nil); !errors.Is(err, ErrUnknown) {
+	if err := Receive(r.ctx, r.fleet, r.ticket, "", nil, nil); !errors.Is(err, ErrUnknown) {
 		t.Errorf("revoked: %v", err)
 	}
 	must(t, Issue(r.ctx, r.fleet, r.ticket, time.Now().Add(patient)))
 	ctx, cancel := context.WithTimeoutCause(r.ctx, 2*time.Second, errors.New("it took too long"))
 	defer cancel()
-	err := Receive(ctx, r.fleet, r.ticket, nil, nil)
+	err := Receive(ctx, r.fleet, r.ticket, "", nil, nil)
 	if err == nil || !strings.Contains(err.Error(), "it took too long; no machine has come") {
 		t.Errorf("nobody came: %v", err)
 	}
@@ -128,7 +176,7 @@ func TestReceiveRefuses(t *testing.T) {
 // TestCutAnywhere ends both sides, again and again, at each step that is told, and
 // has them begin anew. One cell comes of it.
 func TestCutAnywhere(t *testing.T) {
-	const steps = 10 // TestBirth has them
+	const steps = 13 // a birth has as many
 	for at := range steps {
 		t.Run(fmt.Sprint(at), func(t *testing.T) {
 			r := newRig(t, testkit.SharedConsul(t))
@@ -164,7 +212,7 @@ func TestConsulAway(t *testing.T) {
 	must(t, consul.Stop())
 	installing := make(chan struct{}, 1)
 	received, _ := r.receive(r.ctx, func(p Progress) {
-		if p.Step == "run sh" {
+		if strings.HasPrefix(p.Step, "run sh") {
 			installing <- struct{}{}
 		}
 	})

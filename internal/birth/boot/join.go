@@ -71,6 +71,9 @@ func (l *life) speak(ctx context.Context) (joined bool, err error) {
 		if find(helloMail+l.Contact) < 0 {
 			err = l.consul.PostJoin(ctx, l.ID, helloMail+l.Contact, l.Hello)
 		}
+		if r := find(refusalMail + l.Contact); r >= 0 {
+			l.refused(mails[r].Text)
+		}
 		return false, err
 	}
 	key, err := l.key()
@@ -84,10 +87,19 @@ func (l *life) speak(ctx context.Context) (joined bool, err error) {
 	}
 	l.secrets = secrets
 	// The hello goes first, or it would be answered once more.
-	if err := l.consul.TakeJoin(ctx, l.ID, helloMail+l.Contact, answerMail+l.Contact); err != nil {
+	if err := l.consul.TakeJoin(ctx, l.ID, helloMail+l.Contact, answerMail+l.Contact, refusalMail+l.Contact); err != nil {
 		return false, err
 	}
 	return true, nil
+}
+
+// refused says once that another machine is waited for. This one goes on saying
+// hello until its time is over: whoever waits may have named the wrong one.
+func (l *life) refused(text []byte) {
+	if why, known := readRefusal(l.AnswerKey, text); known && why != l.whyNot {
+		l.whyNot = why
+		l.newborn.Console("the ticket is refused: " + why)
+	}
 }
 
 // standing returns why nobody waits for this machine any more, as far as Consul

@@ -22,6 +22,7 @@ type life struct {
 	consul  *fleet.Client
 	secrets map[string]string // in memory alone
 	unknown time.Time         // since when nothing is noted of the ticket
+	whyNot  string            // this machine isn't the one that is waited for
 }
 
 func (l *life) cell() string { return l.Order.Ticket.Cell() }
@@ -137,7 +138,7 @@ func (l *life) request() (install.Request, error) {
 	}
 	return install.Request{
 		Service: t.Service, Name: t.Name, Incarnation: t.Incarnation, Bundle: l.Order.Bundle,
-		Address: address, Environment: environment, Secrets: l.secrets,
+		Address: address, Environment: environment, Secrets: l.secrets, PowerOff: true,
 	}, nil
 }
 

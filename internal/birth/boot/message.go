@@ -17,6 +17,7 @@ const (
 	helloMail    = "hello/"
 	answerMail   = "answer/"
 	progressMail = "progress/"
+	refusalMail  = "refusal/"
 )
 
 // kem, kdf and aead are what secrets are sealed by. The first also holds against
@@ -31,6 +32,7 @@ type hello struct {
 	Machine string    `json:"machine"` // its machine id
 	Boot    string    `json:"boot"`    // the id of the boot in which it came first
 	Host    string    `json:"host"`
+	IDs     []string  `json:"ids,omitempty"` // by which its infrastructure may know it
 	At      time.Time `json:"at"`
 	MAC     []byte    `json:"mac"`
 }
@@ -42,7 +44,7 @@ func contactOf(public []byte) string {
 }
 
 func (h hello) code(t Ticket) []byte {
-	return code(t.key("hello"), string(h.Public), h.Machine, h.Boot, h.Host, h.At.UTC().Format(time.RFC3339Nano))
+	return code(t.key("hello"), append([]string{string(h.Public), h.Machine, h.Boot, h.Host, h.At.UTC().Format(time.RFC3339Nano)}, h.IDs...)...)
 }
 
 // readHello reads a first word, and proves that whoever wrote it knows the token.
@@ -105,6 +107,24 @@ func open(key hpke.PrivateKey, answerKey, text []byte) (map[string]string, error
 		return nil, errors.New("open the answer: it holds no secrets")
 	}
 	return secrets, nil
+}
+
+// refusal tells a machine why it isn't answered.
+type refusal struct {
+	Why string `json:"why"`
+	MAC []byte `json:"mac"`
+}
+
+// refuse writes a refusal to a contact.
+func (t Ticket) refuse(contact, why string) ([]byte, error) {
+	return json.Marshal(refusal{Why: why, MAC: code(t.answerKey(contact), "refused", why)})
+}
+
+// readRefusal reads why, from whoever knows the ticket.
+func readRefusal(answerKey, text []byte) (why string, known bool) {
+	var r refusal
+	known = json.Unmarshal(text, &r) == nil && hmac.Equal(r.MAC, code(answerKey, "refused", r.Why))
+	return r.Why, known
 }
 
 // Progress is one step of a machine on its way to a cell.

@@ -76,6 +76,7 @@ func (n *Newborn) newState(o Order) (*state, error) {
 	h := hello{
 		Public: key.PublicKey().Bytes(), At: time.Now().UTC(),
 		Machine: n.line("/etc/machine-id"), Boot: n.line("/proc/sys/kernel/random/boot_id"), Host: n.line("/proc/sys/kernel/hostname"),
+		IDs: n.ids(),
 	}
 	h.MAC = h.code(t)
 	if s.Hello, err = json.Marshal(h); err != nil {

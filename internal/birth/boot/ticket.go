@@ -117,9 +117,41 @@ func Revoke(ctx context.Context, c *fleet.Client, t Ticket) error {
 	return c.RevokeTicket(ctx, t.ID())
 }
 
+// Settle notes that the ticket's cell is installed, as whoever sees it live knows,
+// also where Consul has lost what was noted. What the two have said is removed. It
+// is ErrUsed where another machine than that was answered; any will do where it is
+// empty.
+func Settle(ctx context.Context, c *fleet.Client, t Ticket, machine string) error {
+	note, err := c.Ticket(ctx, t.ID())
+	if err != nil {
+		return err
+	}
+	if err := usedByAnother(note, machine); err != nil {
+		return err
+	}
+	if note == nil || note.DoneAt == nil {
+		err = c.SettleTicket(ctx, fleet.BootTicket{
+			ID: t.ID(), Service: t.Service, Cell: t.Name, Incarnation: t.Incarnation, Until: time.Now(), Machine: machine,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return c.ClearJoin(ctx, t.ID())
+}
+
+// usedByAnother is ErrUsed where another machine was answered than that.
+func usedByAnother(note *fleet.BootTicket, machine string) error {
+	if note == nil || machine == "" || note.Machine == "" || note.Machine == machine {
+		return nil
+	}
+	return fmt.Errorf("%w: it was %s, and %s is waited for", ErrUsed, note.Machine, machine)
+}
+
 // TicketState is what a ticket has come to:
 //
-//	(Unknown) -> Open -> Used -> Done
+//	(Unknown) -> Open -> Used ---> Done
+//	               |       +--> Overdue
 //	               +---> Expired
 type TicketState string
 
@@ -129,6 +161,8 @@ const (
 	Open    TicketState = "open"
 	Used    TicketState = "used" // a machine was answered and is installing
 	Expired TicketState = "expired"
+	// Overdue: a machine was answered and hasn't said in time that it is installed.
+	Overdue TicketState = "overdue"
 	Done    TicketState = "done" // that machine has installed its cell
 )
 
@@ -148,6 +182,8 @@ func stateOf(note *fleet.BootTicket, now time.Time) TicketState {
 	switch {
 	case note.DoneAt != nil:
 		return Done
+	case note.Contact != "" && now.After(note.Until):
+		return Overdue
 	case note.Contact != "":
 		return Used
 	case now.After(note.Until):

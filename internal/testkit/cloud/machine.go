@@ -101,6 +101,9 @@ func (m *Machine) boot(ctx context.Context) error {
 	m.mu.Lock()
 	m.root = root
 	m.mu.Unlock()
+	if err := m.writeID(root); err != nil {
+		return err
+	}
 	order := filepath.Join(root, "order.json")
 	if err := m.writeOrder(order); err != nil {
 		return err
@@ -127,6 +130,15 @@ func (m *Machine) boot(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// writeID tells the machine its own id, as cloud-init does.
+func (m *Machine) writeID(root string) error {
+	file := filepath.Join(root, "var/lib/cloud/data/instance-id")
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(file, []byte(m.ID+"\n"), 0o644)
 }
 
 // writeOrder writes the order to where user data writes it.
@@ -216,6 +228,7 @@ func (m *Machine) live(ctx context.Context, c *fleet.Client, cell fleet.Cell) {
 		}
 		_ = c.Push(ctx, cell, health, "well") // the next try is soon
 		if m.leaves(ctx, c, cell) {
+			m.powerOffAfter()
 			return
 		}
 		select {
@@ -223,6 +236,18 @@ func (m *Machine) live(ctx context.Context, c *fleet.Client, cell fleet.Cell) {
 		case <-time.After(pushEvery):
 		}
 	}
+}
+
+// powerOffAfter powers the machine off if its claim says so, as the sidecar does.
+func (m *Machine) powerOffAfter() {
+	claim, err := (&install.Machine{Root: m.Root(), Log: m.log}).Claim()
+	if err != nil || claim == nil || !claim.PowerOff {
+		m.say(fmt.Sprintf("not powered off: %+v, %v", claim, err))
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.off = true
 }
 
 // leaves reports whether the cell was ordered to leave, and did.

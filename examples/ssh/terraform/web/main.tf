@@ -18,6 +18,7 @@ module "cells" {
   service       = "web"
   desired_count = var.desired_count
   cell_names    = var.cell_names
+  initial_count = var.initial_count
 
   hosts            = var.hosts
   user             = var.user

@@ -10,6 +10,12 @@ variable "cell_names" {
   default     = null
 }
 
+variable "initial_count" {
+  description = "How many cells of a new service; given once, by -var."
+  type        = number
+  default     = null
+}
+
 variable "consul_address" {
   description = "Consul, host:port, as this machine and those of the pool reach it."
   type        = string
