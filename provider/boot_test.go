@@ -75,14 +75,10 @@ resource "homeostat_join" "web" {
   name    = "web-1"
   %[3]s
 }
-data "homeostat_service" "web" {
-  service = %[1]q
-}
 resource "terraform_data" "machine" {
   input = provider::homeostat::user_data({
     format      = %[2]q
     join        = homeostat_join.web
-    published   = data.homeostat_service.web.published
     environment = null
   })
   %[6]s
@@ -302,7 +298,9 @@ func TestOrphanedMachine(t *testing.T) {
 			cli.must("apply", "-auto-approve", "-target=terraform_data.machine")
 			await(t, "the machine", func() bool { return len(b.cloud.Machines()) == 1 })
 			orphan := b.only()
-			await(t, "its hello", func() bool { return len(b.keysBelow("homeostat/boot.tickets/")) == 1 && strings.Contains(b.mails(), "/hello/") })
+			await(t, "its hello", func() bool {
+				return len(b.keysBelow("homeostat/boot.tickets/")) == 1 && strings.Contains(b.mails(), "/hello/")
+			})
 			cli.must("state", "rm", "terraform_data.machine")
 			out := cli.must("apply", "-auto-approve")
 			var other *cloud.Machine
@@ -365,6 +363,33 @@ func TestTicketOfAnotherLife(t *testing.T) {
 	if n := b.cloud.Booted(); n != 2 {
 		t.Errorf("%d machines were booted, want 2", n)
 	}
+}
+
+// Nothing is published any more, as after Consul has lost its data: a cell that lives
+// is planned from its own birth's values, and only a new ticket is refused.
+func TestBootedCellOutlivesWhatIsPublished(t *testing.T) {
+	b := newBootRig(t, cloud.Options{})
+	config := b.config(bootOptions{})
+	client, err := b.consul.Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lose := func() {
+		if _, err := client.KV().DeleteTree("homeostat/"+b.service+"/", nil); err != nil {
+			t.Fatal(err)
+		}
+		if p, err := b.fleet.Published(t.Context(), b.service); p != nil || err != nil {
+			t.Fatalf("published %+v, %v", p, err)
+		}
+	}
+	resource.UnitTest(t, resource.TestCase{
+		ProtoV6ProviderFactories: factories(), CheckDestroy: b.gone,
+		Steps: []resource.TestStep{
+			{Config: config},
+			{PreConfig: lose, Config: config, PlanOnly: true},
+			{Config: config, Taint: []string{joinAddress}, PlanOnly: true, ExpectError: spaced("nothing is published for " + b.service)},
+		},
+	})
 }
 
 // A cell that is healthy only after its birth was given up is adopted by the next

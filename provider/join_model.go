@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/types"
@@ -33,6 +34,7 @@ type joinModel struct {
 	Parent      types.String `tfsdk:"parent"`
 	Generation  types.Int64  `tfsdk:"generation"`
 	Reason      types.String `tfsdk:"reason"`
+	Published   types.Object `tfsdk:"published"`
 	Status      types.String `tfsdk:"status"`
 }
 
@@ -80,4 +82,15 @@ func (m *joinModel) tellConsul(s *settings) error {
 	}
 	m.Datacenter, m.Prefix, m.CA = textOrNull(s.consul.Datacenter), textOrNull(s.consul.Prefix), textOrNull(ca)
 	return nil
+}
+
+// tellPublished fills in what is published, where that couldn't be planned.
+func (m *joinModel) tellPublished(ctx context.Context, s *settings) error {
+	published, err := s.publishedNow(ctx, m.Service.ValueString())
+	if err != nil {
+		return err
+	}
+	value, diags := types.ObjectValueFrom(ctx, publishedTypes, published)
+	m.Published = value
+	return asError(diags)
 }

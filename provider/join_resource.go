@@ -41,9 +41,14 @@ func (r *joinResource) Configure(_ context.Context, req resource.ConfigureReques
 
 // ModifyPlan plans the replacement of a ticket that is void. Were it gone from the
 // state instead, its creation would not replace the machine: Terraform's
-// replace_triggered_by heeds replacements and updates only.
+// replace_triggered_by heeds replacements and updates only. A new one is planned
+// with what is published.
 func (r *joinResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
-	if req.Plan.Raw.IsNull() || req.State.Raw.IsNull() {
+	if req.Plan.Raw.IsNull() {
+		return
+	}
+	if req.State.Raw.IsNull() {
+		r.planPublished(ctx, req, resp)
 		return
 	}
 	var status types.String
@@ -52,6 +57,24 @@ func (r *joinResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRe
 		resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root("status"), statusValid)...)
 		resp.RequiresReplace = append(resp.RequiresReplace, path.Root("status"))
 	}
+}
+
+// planPublished plans of what a new ticket's machine is made.
+func (r *joinResource) planPublished(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse) {
+	var plan joinModel
+	resp.Diagnostics.Append(req.Plan.Get(ctx, &plan)...)
+	s, ok := r.data.(*settings)
+	if resp.Diagnostics.HasError() || !ok || s.unknown != "" || plan.Service.IsUnknown() || !plan.Published.IsUnknown() {
+		return
+	}
+	published, err := s.publishedNow(ctx, plan.Service.ValueString())
+	if err != nil {
+		addError(&resp.Diagnostics, "Ticket not planned", problem{
+			Object: plan.object(), Endpoint: s.endpoint(), Cause: err.Error(), Next: "put that right and try again; nothing was changed",
+		})
+		return
+	}
+	resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root("published"), published)...)
 }
 
 // Create issues a ticket. It is in the state before Consul knows of it, so that
@@ -69,6 +92,9 @@ func (r *joinResource) Create(ctx context.Context, req resource.CreateRequest, r
 	spec, err := s.nextLife(ctx, plan.spec())
 	if err == nil {
 		err = plan.tellConsul(s)
+	}
+	if err == nil && plan.Published.IsUnknown() {
+		err = plan.tellPublished(ctx, s)
 	}
 	var ticket boot.Ticket
 	if err == nil {

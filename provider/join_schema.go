@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/int64planmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/listplanmodifier"
+	"github.com/hashicorp/terraform-plugin-framework/resource/schema/objectplanmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/planmodifier"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringdefault"
 	"github.com/hashicorp/terraform-plugin-framework/resource/schema/stringplanmodifier"
@@ -65,6 +66,12 @@ func (r *joinResource) Schema(_ context.Context, _ resource.SchemaRequest, resp 
 				PlanModifiers: []planmodifier.Int64{int64planmodifier.UseStateForUnknown()},
 			},
 			"reason": known("Why the leader ordered it; null when a person applied."),
+			"published": schema.ObjectAttribute{
+				MarkdownDescription: "What was published for the service when the ticket was planned, of which its machine is made: `bundle`, `genome`, `store` and `program` as in the data source `homeostat_service`. " +
+					"It stays as it is, so that a cell that lives is planned from its own birth's values, whatever Consul knows later. That nothing is published, or nothing that a machine can fetch, is an error when planning.",
+				AttributeTypes: publishedTypes, Computed: true,
+				PlanModifiers: []planmodifier.Object{objectplanmodifier.UseStateForUnknown()},
+			},
 			"status": known("`valid`, or `void` when no machine can become the cell with it any more. A void ticket is replaced."),
 		},
 	}

@@ -30,8 +30,18 @@ func ticketIn(state *terraform.State) boot.Ticket {
 	return boot.Ticket{Service: a["service"], Name: a["name"], Incarnation: a["incarnation"], Token: a["token"]}
 }
 
+// published has something be published that a machine could be made of.
+func (r *rig) published() {
+	r.t.Helper()
+	digest := strings.Repeat("ab", 32)
+	if _, err := r.fleet.Publish(r.t.Context(), r.service, fleet.Published{Bundle: digest, Genome: digest, Store: "https://h/x", Program: digest, By: "test"}); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
 func TestJoin(t *testing.T) {
 	r := newRig(t)
+	r.published()
 	var ticket, earlier boot.Ticket
 	is := func(want boot.TicketState) resource.TestCheckFunc {
 		return func(state *terraform.State) error {
@@ -111,6 +121,7 @@ func TestJoin(t *testing.T) {
 // The leader's order names the life, unless a machine had it already.
 func TestJoinByOrder(t *testing.T) {
 	r := newRig(t)
+	r.published()
 	order := func(incarnation string) func() {
 		return func() {
 			r.record(fleet.Record{Count: 1, Names: []string{"web-1"}, Next: 2, Orders: []fleet.Order{{

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"context"
+	"fmt"
+
 	"github.com/hashicorp/terraform-plugin-framework/attr"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/bundle"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/install"
 )
 
 // publishedModel is what is published for a service, in the data source and in
@@ -45,6 +49,30 @@ func newPublished(p *fleet.Published) *publishedModel {
 		m.Program.URL = types.StringValue(at)
 	}
 	return m
+}
+
+// check says why no machine can be made of what is published for a service.
+func (m *publishedModel) check(service string) error {
+	switch {
+	case m == nil:
+		return fmt.Errorf("nothing is published for %s: a machine is made from what 'homeostat publish %[1]s' has stored", service)
+	case m.Program == nil:
+		return fmt.Errorf("the genome of %s has no file %s, which a machine runs to become a cell: add it, and publish again", service, install.Program)
+	case m.Program.URL.IsNull():
+		return fmt.Errorf("what is published for %s is kept in the folder %s, which no machine can fetch from: "+
+			"let bundle in the policy be an https URL or a bucket of S3, and publish again", service, m.Store.ValueString())
+	}
+	return nil
+}
+
+// publishedNow is what a new machine of a service is made of, if one can be.
+func (s *settings) publishedNow(ctx context.Context, service string) (*publishedModel, error) {
+	p, err := s.fleet.Published(ctx, service)
+	if err != nil {
+		return nil, err
+	}
+	m := newPublished(p)
+	return m, m.check(service)
 }
 
 func publishedAttribute() schema.SingleNestedAttribute {

@@ -12,14 +12,12 @@ import (
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth/boot"
-	"github.com/homeostat-io/terraform-provider-homeostat/internal/install"
 )
 
 // userDataArgument is what the function user_data takes.
 type userDataArgument struct {
 	Format      types.String `tfsdk:"format"`
 	Join        types.Object `tfsdk:"join"`
-	Published   types.Object `tfsdk:"published"`
 	Environment types.Map    `tfsdk:"environment"`
 }
 
@@ -37,14 +35,7 @@ type joinArgument struct {
 	Datacenter  types.String `tfsdk:"consul_datacenter"`
 	Prefix      types.String `tfsdk:"consul_prefix"`
 	CA          types.String `tfsdk:"consul_ca"`
-}
-
-// publishedArgument is publishedModel, of which parts may not be known.
-type publishedArgument struct {
-	Bundle  types.String `tfsdk:"bundle"`
-	Genome  types.String `tfsdk:"genome"`
-	Store   types.String `tfsdk:"store"`
-	Program types.Object `tfsdk:"program"`
+	Published   types.Object `tfsdk:"published"`
 }
 
 // userDataInput is what user data is rendered from.
@@ -72,17 +63,16 @@ func (r *userDataReader) read(ctx context.Context, argument types.Object) (in us
 		return in, asError(diags)
 	}
 	in.format = r.text(a.Format, formatCloudInit)
-	if err := r.join(ctx, a.Join, &in.order); err != nil {
-		return in, err
-	}
-	if err := r.published(ctx, a.Published, &in); err != nil {
+	if err := r.join(ctx, a.Join, &in); err != nil {
 		return in, err
 	}
 	return in, r.environment(ctx, a.Environment, &in.order)
 }
 
-// join reads whose the machine is to be, and how it reaches Consul.
-func (r *userDataReader) join(ctx context.Context, from types.Object, o *boot.Order) error {
+// join reads whose the machine is to be, how it reaches Consul, and of what it is
+// made.
+func (r *userDataReader) join(ctx context.Context, from types.Object, in *userDataInput) error {
+	o := &in.order
 	if from.IsNull() {
 		return errors.New("join is null: give a homeostat_join")
 	}
@@ -114,7 +104,7 @@ func (r *userDataReader) join(ctx context.Context, from types.Object, o *boot.Or
 		return fmt.Errorf("join.expires_at: %w", err)
 	}
 	r.lineage(j, o)
-	return nil
+	return r.published(ctx, j.Published, in)
 }
 
 // lineage tells the cell who ordered it.
@@ -150,36 +140,29 @@ func (r *userDataReader) addresses(ctx context.Context, from types.List) (all []
 
 // published reads what the machine is to be made of.
 func (r *userDataReader) published(ctx context.Context, from types.Object, in *userDataInput) error {
-	service := in.order.Ticket.Service
-	if from.IsNull() {
-		return fmt.Errorf("nothing is published for %s: a machine is made from what 'homeostat publish %[1]s' has stored", service)
-	}
 	if from.IsUnknown() {
 		r.later = true
 		return nil
 	}
-	var p publishedArgument
-	if diags := from.As(ctx, &p, basetypes.ObjectAsOptions{}); diags.HasError() {
-		return asError(diags)
+	var p *publishedModel
+	if !from.IsNull() {
+		value, err := from.ToTerraformValue(ctx)
+		if err != nil {
+			return err
+		}
+		if !value.IsFullyKnown() {
+			r.later = true
+			return nil
+		}
+		if diags := from.As(ctx, &p, basetypes.ObjectAsOptions{}); diags.HasError() {
+			return asError(diags)
+		}
 	}
-	if p.Bundle.IsUnknown() || p.Genome.IsUnknown() || p.Store.IsUnknown() || p.Program.IsUnknown() {
-		r.later = true
-		return nil
+	if err := p.check(in.order.Ticket.Service); err != nil {
+		return err
 	}
 	in.order.Bundle, in.order.Genome, in.order.Store = p.Bundle.ValueString(), p.Genome.ValueString(), p.Store.ValueString()
-	if p.Program.IsNull() {
-		return fmt.Errorf("the genome of %s has no file %s, which a machine runs to become a cell: add it, and publish again", service, install.Program)
-	}
-	var program programModel
-	if diags := p.Program.As(ctx, &program, basetypes.ObjectAsOptions{}); diags.HasError() {
-		return asError(diags)
-	}
-	if program.URL.IsNull() {
-		return fmt.Errorf("what is published for %s is kept in the folder %s, which no machine can fetch from: "+
-			"let bundle in the policy be an https URL or a bucket of S3, and publish again", service, in.order.Store)
-	}
-	r.later = r.later || program.URL.IsUnknown() || program.SHA256.IsUnknown()
-	in.program = boot.Program{URL: program.URL.ValueString(), SHA256: program.SHA256.ValueString()}
+	in.program = boot.Program{URL: p.Program.URL.ValueString(), SHA256: p.Program.SHA256.ValueString()}
 	return nil
 }
 

@@ -31,7 +31,7 @@ var joinTypes = map[string]attr.Type{
 	"service": types.StringType, "name": types.StringType, "incarnation": types.StringType, "token": types.StringType,
 	"expires_at": types.StringType, "parent": types.StringType, "generation": types.Int64Type, "reason": types.StringType,
 	"consul_addresses": types.ListType{ElemType: types.StringType}, "consul_datacenter": types.StringType,
-	"consul_prefix": types.StringType, "consul_ca": types.StringType,
+	"consul_prefix": types.StringType, "consul_ca": types.StringType, "published": types.ObjectType{AttrTypes: publishedTypes},
 }
 
 // Definition implements function.Function.
@@ -44,10 +44,10 @@ func (*userDataFunction) Definition(_ context.Context, _ function.DefinitionRequ
 			"What is too large, and a store that no machine can fetch from, is an error when planning. The result is as secret as the ticket.",
 		Parameters: []function.Parameter{function.ObjectParameter{
 			Name: "machine",
-			MarkdownDescription: "`format`: `cloud-init`, or `shell` for images without it. `join`: a `homeostat_join`. `published`: that of the data source `homeostat_service`. " +
+			MarkdownDescription: "`format`: `cloud-init`, or `shell` for images without it. `join`: a `homeostat_join`, which also says of what is published the machine is made. " +
 				"`environment`: more for the sidecar's environment, no secrets, or `null`; `AWS_*` in it counts for fetching too.",
 			AttributeTypes: map[string]attr.Type{
-				"format": types.StringType, "join": types.ObjectType{AttrTypes: joinTypes}, "published": types.ObjectType{AttrTypes: publishedTypes},
+				"format": types.StringType, "join": types.ObjectType{AttrTypes: joinTypes},
 				"environment": types.MapType{ElemType: types.StringType},
 			},
 			// So that what is too large is told before the ticket is known.

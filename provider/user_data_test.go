@@ -16,16 +16,16 @@ import (
 // userDataConfig renders user data; join, published and environment are
 // expressions.
 func userDataConfig(format, join, published, environment string) string {
+	join = strings.Replace(join, "consul_ca = null", "consul_ca = null, published = "+published, 1)
 	return fmt.Sprintf(`
 output "it" {
   value = provider::homeostat::user_data({
     format      = %q
     join        = %s
-    published   = %s
     environment = %s
   })
 }
-`, format, join, published, environment)
+`, format, join, environment)
 }
 
 // joinOf is what a homeostat_join gives.

@@ -34,9 +34,6 @@ variable "cell_names" {
   type    = list(string)
   default = ["pod-1"]
 }
-data "homeostat_service" "pod" {
-  service = "pod"
-}
 resource "homeostat_join" "join" {
   for_each = toset(var.cell_names)
   service  = "pod"
@@ -48,7 +45,6 @@ resource "terraform_data" "machine" {
   input = provider::homeostat::user_data({
     format      = "cloud-init"
     join        = each.value
-    published   = data.homeostat_service.pod.published
     environment = null
   })
   %s

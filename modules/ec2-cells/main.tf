@@ -15,8 +15,8 @@ terraform {
   }
 }
 
-# The record, and what is published.
-data "homeostat_service" "service" {
+data "homeostat_service" "record" {
+  count   = var.cell_names == null ? 1 : 0
   service = var.service
 }
 
@@ -26,14 +26,14 @@ data "homeostat_cells" "live" {
 
   lifecycle {
     postcondition {
-      condition     = var.initial_count != null || data.homeostat_service.service.exists || length(self.cells) > 0
+      condition     = var.initial_count != null || local.record.exists || length(self.cells) > 0
       error_message = "Consul knows neither a record nor a cell of ${var.service}. If the service is new, give initial_count, once. If it isn't, Consul has lost its data: wait until its cells are registered again, and apply then; with initial_count this apply would remove them."
     }
   }
 }
 
 locals {
-  record = var.cell_names == null && data.homeostat_service.service.exists ? data.homeostat_service.service : null
+  record = one(data.homeostat_service.record)
 
   # A record that was lost is no reason to remove the cells that live.
   live  = try([for cell in one(data.homeostat_cells.live).cells : cell.name], [])
@@ -80,7 +80,6 @@ resource "aws_instance" "machine" {
   user_data = provider::homeostat::user_data({
     format      = var.user_data_format
     join        = homeostat_join.join[each.key]
-    published   = data.homeostat_service.service.published
     environment = var.environment
   })
 

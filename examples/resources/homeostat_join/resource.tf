@@ -7,10 +7,6 @@ resource "homeostat_join" "crawler" {
   consul_addresses = ["10.0.0.5:8500"]
 }
 
-data "homeostat_service" "crawler" {
-  service = "crawler"
-}
-
 resource "aws_instance" "crawler" {
   ami                                  = "ami-0123456789abcdef0"
   instance_type                        = "t3.small"
@@ -18,7 +14,6 @@ resource "aws_instance" "crawler" {
   user_data = provider::homeostat::user_data({
     format      = "cloud-init"
     join        = homeostat_join.crawler
-    published   = data.homeostat_service.crawler.published
     environment = null
   })
 
