@@ -500,6 +500,9 @@ func TestTicketLost(t *testing.T) {
 			{
 				// Silence alone is no reason to replace a machine.
 				PreConfig: func() {
+					if keys := b.keysBelow("homeostat/boot.tickets/"); len(keys) != 1 {
+						t.Fatalf("the plan has noted %v, want the ticket", keys)
+					}
 					lose()
 					b.cloud.Remove(b.only().ID)
 					await(t, "the cell's silence", func() bool { m := b.member("web-1"); return m != nil && m.Silent })

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/types"
+	"github.com/hashicorp/terraform-plugin-log/tflog"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth/boot"
@@ -197,7 +198,19 @@ func (s *settings) void(ctx context.Context, t boot.Ticket, spec birth.Spec) (bo
 		return false, nil
 	}
 	member, err := s.living(ctx, spec)
+	if err == nil && member != nil && member.Health != fleet.Critical {
+		s.noteAnew(ctx, t)
+	}
 	return member == nil || member.Health == fleet.Critical && !member.Silent, err
+}
+
+// noteAnew notes that the ticket's cell is installed, which somebody who saw it live
+// has to: else the ticket would be void once it doesn't. Who may only read in Consul
+// still gets a plan.
+func (s *settings) noteAnew(ctx context.Context, t boot.Ticket) {
+	if err := boot.Settle(ctx, s.fleet, t, ""); err != nil {
+		tflog.Warn(ctx, "ticket not noted anew", map[string]any{"cell": t.Cell(), "error": err.Error()})
+	}
 }
 
 // Update writes down what counts for the next ticket.

@@ -40,7 +40,7 @@ func (*userDataFunction) Definition(_ context.Context, _ function.DefinitionRequ
 		Summary: "User data by which a machine makes a cell of itself at its first boot",
 		MarkdownDescription: "Returns user data, at most 16 KiB, for a machine that is to become a cell at its first boot. It fetches the program `homeostat`, checks its digest and runs it; " +
 			"that comes with the ticket, gets the cell's secrets, fetches the published bundle, verifies and installs it. " +
-			"The machine needs coreutils and one of curl, wget and python3, and must reach Consul and the store of bundles.\n\n" +
+			"The machine needs systemd, coreutils and one of curl, wget and python3, and must reach Consul and the store of bundles.\n\n" +
 			"What is too large, and a store that no machine can fetch from, is an error when planning. The result is as secret as the ticket.",
 		Parameters: []function.Parameter{function.ObjectParameter{
 			Name: "machine",

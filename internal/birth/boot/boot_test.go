@@ -25,6 +25,7 @@ const (
 	// patient is how long a test waits for what must come.
 	patient = 2 * time.Minute
 	secret  = "correct horse battery staple"
+	lent    = "[default] and what lets it fetch"
 )
 
 // rig is one birth: a ticket, a store with what is published, and Consul.
@@ -183,7 +184,9 @@ func (r *rig) begin(run func() error) (wait func() error) {
 	}
 }
 
-func (r *rig) secrets() map[string]string { return map[string]string{"consul-token": secret} }
+func (r *rig) secrets() map[string]string {
+	return map[string]string{"consul-token": secret, CredentialsSecret: lent}
+}
 
 // receive is the birth's side, which notes what it is told.
 func (r *rig) receive(ctx context.Context, told func(Progress)) (wait func() error, steps func() []Progress) {
@@ -217,7 +220,7 @@ func (r *rig) born(m *machine) {
 	if got := m.read("/etc/homeostat/secrets/consul-token"); got != secret {
 		r.t.Errorf("the secret is %q", got)
 	}
-	for _, path := range []string{directory, unitFile} {
+	for _, path := range []string{directory, unitFile, "/etc/homeostat/secrets/" + CredentialsSecret, "/run/homeostat/" + CredentialsSecret} {
 		if _, err := os.Lstat(filepath.Join(m.Machine.Root, path)); !errors.Is(err, os.ErrNotExist) {
 			r.t.Errorf("%s is left: %v", path, err)
 		}

@@ -335,6 +335,43 @@ func TestLivingIsNotTouched(t *testing.T) {
 		must(t, m.boot(r.ctx))
 		r.born(m)
 	})
+	t.Run("its own, later, and nobody was told", func(t *testing.T) {
+		must(t, Revoke(r.ctx, r.fleet, r.ticket))
+		must(t, Issue(r.ctx, r.fleet, r.ticket, time.Now().Add(patient)))
+		late := r.order
+		late.Deadline = time.Now().Add(-time.Hour)
+		s, err := m.newState(late)
+		must(t, err)
+		must(t, m.writeState(s))
+		_, err = r.fleet.AdmitContact(r.ctx, r.ticket.ID(), s.Contact, "")
+		must(t, err)
+		must(t, m.boot(r.ctx))
+		must(t, Receive(r.ctx, r.fleet, r.ticket, "", r.secrets(), nil))
+		r.born(m)
+	})
+	t.Run("its own, between two starts", func(t *testing.T) {
+		must(t, Revoke(r.ctx, r.fleet, r.ticket))
+		late := r.order
+		late.Deadline = time.Now().Add(-time.Hour)
+		s, err := m.newState(late)
+		must(t, err)
+		must(t, m.writeState(s))
+		was := m.Machine.Systemd
+		m.Machine.Systemd = func(ctx context.Context, args ...string) error {
+			if args[0] == "is-active" {
+				return errors.New("it is activating")
+			}
+			return was(ctx, args...)
+		}
+		must(t, m.boot(r.ctx))
+		m.Machine.Systemd = was
+		if m.off != 0 || !strings.Contains(m.said(), "doesn't stay up") {
+			t.Errorf("off %d, said %s", m.off, m.said())
+		}
+		must(t, Issue(r.ctx, r.fleet, r.ticket, time.Now().Add(patient)))
+		must(t, Settle(r.ctx, r.fleet, r.ticket, ""))
+		r.born(m)
+	})
 	t.Run("remains", func(t *testing.T) {
 		must(t, os.MkdirAll(filepath.Join(m.Machine.Root, directory), 0o700))
 		must(t, m.boot(r.ctx))

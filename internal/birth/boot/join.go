@@ -159,7 +159,7 @@ func outbound(addresses []string) (string, error) {
 }
 
 // CredentialsSecret is the secret, if there is one of that name, by which S3 lets
-// the machine in, as in a file of Amazon's credentials.
+// the machine in, as in a file of Amazon's credentials. The cell doesn't get it.
 const CredentialsSecret = "aws-credentials"
 
 // lendCredentials gives to this process what it needs to fetch from S3. forget

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -136,9 +137,12 @@ func (l *life) request() (install.Request, error) {
 	for name, value := range l.Order.Environment {
 		environment[name] = value
 	}
+	// What it fetched with is no business of the cell.
+	secrets := maps.Clone(l.secrets)
+	delete(secrets, CredentialsSecret)
 	return install.Request{
 		Service: t.Service, Name: t.Name, Incarnation: t.Incarnation, Bundle: l.Order.Bundle,
-		Address: address, Environment: environment, Secrets: l.secrets, PowerOff: true,
+		Address: address, Environment: environment, Secrets: secrets, PowerOff: true,
 	}, nil
 }
 

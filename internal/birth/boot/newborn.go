@@ -33,8 +33,8 @@ const lastWord = 10 * time.Second
 // an earlier call was cut, whatever cut it, as long as the order's deadline isn't
 // over. When it returns nil the cell is installed and nothing else of the birth is
 // left, or the machine is being powered off: since nobody waits for it, because its
-// ticket is used, expired or revoked, or its time over. A machine on which a cell
-// lives is never powered off; what an order for it has left is removed.
+// ticket is used, expired or revoked, or its time over. A machine on which a cell is
+// installed is never powered off; what an order for it has left is removed.
 func (n *Newborn) Boot(ctx context.Context, orderFile string) error {
 	l, err := n.begin(orderFile)
 	if err != nil {
@@ -59,13 +59,13 @@ func (n *Newborn) Boot(ctx context.Context, orderFile string) error {
 func (n *Newborn) end(ctx context.Context, l *life, why error) error {
 	why = fmt.Errorf("this machine has not become %s of service %s: %w", l.cell(), l.Order.Ticket.Service, why)
 	n.Console(l.mask(why.Error()))
-	living, err := n.living(ctx, l)
+	living, err := n.living(l)
 	if err != nil {
 		return errors.Join(why, err)
 	}
 	if living {
 		n.Console(errOccupied.Error())
-		return n.finish(ctx)
+		return n.stays(ctx, l)
 	}
 	word, cancel := context.WithTimeout(ctx, lastWord)
 	defer cancel()
@@ -77,19 +77,34 @@ func (n *Newborn) end(ctx context.Context, l *life, why error) error {
 	return nil
 }
 
-// living reports whether the machine is a cell's: any other's than the one that it
-// was to become, or that one if it runs.
-func (n *Newborn) living(ctx context.Context, l *life) (bool, error) {
+// stays removes the birth from a machine on which a cell lives. Whoever waits for
+// that very cell is told that it is installed, or why it doesn't run.
+func (n *Newborn) stays(ctx context.Context, l *life) error {
 	claim, err := n.Machine.Claim()
-	switch {
-	case err != nil || claim == nil:
-		return false, err
-	case claim.ID() != l.cell():
-		return true, nil
-	case claim.Phase == install.Installing:
-		return false, nil
+	if err != nil {
+		return err
 	}
-	return claim.Phase != install.Installed || n.runs(ctx) == nil, nil
+	if claim != nil && claim.ID() == l.cell() && claim.Phase == install.Installed {
+		word, cancel := context.WithTimeout(ctx, lastWord)
+		defer cancel()
+		if err := n.runs(word); err != nil {
+			l.report(word, l.failure(err))
+		} else {
+			l.tellDone(word)
+		}
+	}
+	return n.finish(ctx)
+}
+
+// living reports whether the machine is a cell's: any other's than the one that it
+// was to become, or that one once it is installed. That its sidecar doesn't run at
+// this instant is no reason to power it off: systemd starts it again.
+func (n *Newborn) living(l *life) (bool, error) {
+	claim, err := n.Machine.Claim()
+	if err != nil || claim == nil {
+		return false, err
+	}
+	return claim.ID() != l.cell() || claim.Phase != install.Installing, nil
 }
 
 // at is where a path of the machine is.

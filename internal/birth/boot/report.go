@@ -15,6 +15,14 @@ const (
 
 // report tells the next step. Where it can't be told it is told with the one after.
 func (l *life) report(ctx context.Context, p Progress) {
+	l.note(ctx, p)
+	if err := l.post(ctx); err != nil {
+		l.newborn.Log.WarnContext(ctx, "a step can't be told", "step", p.Step, "err", err)
+	}
+}
+
+// note adds a step to what is told.
+func (l *life) note(ctx context.Context, p Progress) {
 	p.At = time.Now().UTC()
 	p.Error, p.Output = p.Error[:min(len(p.Error), mostError)], p.Output[max(0, len(p.Output)-mostOutput):]
 	l.newborn.Log.InfoContext(ctx, "birth", "cell", l.cell(), "step", p.Step, "error", p.Error, "output", p.Output)
@@ -29,9 +37,6 @@ func (l *life) report(ctx context.Context, p Progress) {
 	}
 	if err := l.newborn.writeState(l.state); err != nil {
 		l.newborn.Log.WarnContext(ctx, "how far the birth is can't be noted", "err", err)
-	}
-	if err := l.post(ctx); err != nil {
-		l.newborn.Log.WarnContext(ctx, "a step can't be told", "step", p.Step, "err", err)
 	}
 }
 
@@ -51,12 +56,23 @@ func (l *life) post(ctx context.Context) error {
 // anyway, and says so itself.
 func (l *life) tellDone(ctx context.Context) {
 	if k := len(l.Report.Steps); k == 0 || !l.Report.Steps[k-1].Done {
-		l.report(ctx, Progress{Step: "installed", Done: true})
+		l.note(ctx, Progress{Step: "installed", Done: true})
 	}
-	for l.post(ctx) != nil {
+	for !l.isHeard(ctx) && l.post(ctx) != nil {
 		if pause(ctx, lookEvery) != nil {
 			l.newborn.Console("the cell is installed, and whoever waits for it could not be told")
 			return
 		}
 	}
+}
+
+// isHeard reports whether nobody waits to be told that the cell is installed, since
+// that is noted already, or the ticket was revoked. What is said then would stay in
+// Consul for ever.
+func (l *life) isHeard(ctx context.Context) bool {
+	if l.consul == nil {
+		return true
+	}
+	note, err := l.consul.Ticket(ctx, l.ID)
+	return err == nil && (note == nil || note.DoneAt != nil)
 }

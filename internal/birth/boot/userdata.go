@@ -37,6 +37,12 @@ var startText string
 //go:embed userdata/homeostat-boot.service
 var unitText string
 
+//go:embed userdata/systemd.sh
+var systemdText string
+
+//go:embed userdata/again.sh
+var againText string
+
 //go:embed userdata/begin.sh
 var beginText string
 
@@ -44,8 +50,8 @@ var beginText string
 const UserDataLimit = 16384
 
 // Shell returns user data for images without cloud-init, a POSIX shell script.
-// It needs curl, wget or python3, and coreutils. It is a secret until the machine
-// has joined.
+// It needs systemd, coreutils, and curl, wget or python3. It is a secret until the
+// machine has joined.
 func Shell(o Order, p Program) (string, error) {
 	files, err := userData(o, p)
 	if err != nil {
@@ -53,11 +59,11 @@ func Shell(o Order, p Program) (string, error) {
 	}
 	var b strings.Builder
 	b.WriteString("#!/bin/sh\n# Makes a cell of this machine at its first boot. Written by Homeostat.\nset -eu\numask 077\n")
-	b.WriteString("[ ! -e /var/lib/homeostat/cell.json ] && [ ! -e " + stateFile + " ] || exit 0\nmkdir -p " + directory + "\n")
+	b.WriteString("[ ! -e /var/lib/homeostat/cell.json ] && [ ! -e " + stateFile + " ] || exit 0\n" + systemdText + "mkdir -p " + directory + "\n")
 	for _, f := range files {
 		fmt.Fprintf(&b, "cat >%s <<'END OF FILE'\n%sEND OF FILE\n", f.path, f.text)
 	}
-	fmt.Fprintf(&b, "[ ! -d /etc/systemd/system ] || chmod 644 %s\n", unitFile)
+	fmt.Fprintf(&b, "chmod 644 %s\n", unitFile)
 	b.WriteString(beginText)
 	return fits(b.String(), o)
 }
@@ -74,7 +80,7 @@ func CloudConfig(o Order, p Program) (string, error) {
 	for _, f := range files {
 		fmt.Fprintf(&b, "  - path: %s\n    permissions: '%s'\n    content: |\n%s", f.path, f.mode, indent(f.text))
 	}
-	b.WriteString("runcmd:\n  - |\n" + indent(beginText))
+	b.WriteString("runcmd:\n  - |\n" + indent(againText+systemdText+beginText))
 	return fits(b.String(), o)
 }
 

@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -120,7 +122,7 @@ func userDataRun(t *testing.T, shell string, p Program, deadline time.Time, tool
 	dir := t.TempDir()
 	bin := filepath.Join(dir, "bin")
 	must(t, os.MkdirAll(bin, 0o755))
-	for _, tool := range append([]string{"cat", "mkdir", "chmod", "cut", "sha256sum", "date", "mv", "rm", "sleep", "sync", "grep"}, tools...) {
+	for _, tool := range append([]string{"cat", "mkdir", "chmod", "cut", "sha256sum", "date", "mv", "rm", "sleep", "sync", "grep", "timeout"}, tools...) {
 		path, err := exec.LookPath(tool)
 		if err != nil {
 			t.Skipf("there is no %s", tool)
@@ -133,6 +135,8 @@ func userDataRun(t *testing.T, shell string, p Program, deadline time.Time, tool
 		must(t, os.Symlink(path, filepath.Join(bin, tool)))
 	}
 	must(t, os.WriteFile(filepath.Join(bin, "poweroff"), []byte("#!/bin/sh\necho powered off\n"), 0o755))
+	systemctl := "#!/bin/sh\ncase $1 in\nstart) " + shell + " " + dir + "/lib/boot/start || echo it failed;;\npoweroff) echo powered off;;\nesac\n"
+	must(t, os.WriteFile(filepath.Join(bin, "systemctl"), []byte(systemctl), 0o755))
 	must(t, os.Symlink("/bin/sh", filepath.Join(bin, "sh")))
 	o, _ := plain()
 	o.Deadline = deadline
@@ -140,6 +144,7 @@ func userDataRun(t *testing.T, shell string, p Program, deadline time.Time, tool
 	must(t, err)
 	text = strings.NewReplacer("/var/lib/homeostat", dir+"/lib", "/etc/systemd", dir+"/etc", "/run/systemd", dir+"/run", "/bin/sh", shell, "/dev/console", dir+"/console").Replace(text)
 	must(t, os.MkdirAll(filepath.Join(dir, "etc/system"), 0o755))
+	must(t, os.MkdirAll(filepath.Join(dir, "run/system"), 0o755))
 	cmd := exec.CommandContext(t.Context(), shell)
 	cmd.Stdin, cmd.Env = strings.NewReader(text), []string{"PATH=" + bin, "CALLED=" + dir + "/called"}
 	out, err := cmd.CombinedOutput()
@@ -159,6 +164,12 @@ func TestUserDataRuns(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		first := asked.Add(1) == 1
 		switch {
+		case r.URL.Path == "/hangs": // a byte now and then, as long as it is asked
+			for r.Context().Err() == nil {
+				_, _ = w.Write([]byte("x"))
+				_ = http.NewResponseController(w).Flush()
+				time.Sleep(100 * time.Millisecond)
+			}
 		case r.URL.Path == "/wrong", r.URL.Path == "/once" && first:
 			_, _ = w.Write([]byte("something else"))
 		case r.URL.Path == "/late" && first:
@@ -196,13 +207,61 @@ func TestUserDataRuns(t *testing.T) {
 	}{
 		"wrong checksum": {"/wrong", []string{"curl"}, "and not " + sum},
 		"no tool":        {"/program", nil, "there is no curl, wget or python3"},
+		"hangs":          {"/hangs", []string{"wget"}, "the program could not be fetched"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			called, said := userDataRun(t, shell, Program{URL: server.URL + c.path, SHA256: sum}, time.Now().Add(2*time.Second), c.tools...)
-			if called != "" || !strings.Contains(said, c.want) || !strings.Contains(said, "powered off\n") {
+			if called != "" || !strings.Contains(said, c.want) || !strings.HasSuffix(said, "powered off\nit failed\n") {
 				t.Errorf("called with %q\n%s", called, said)
 			}
 		})
+	}
+}
+
+// TestUserDataWithoutSystemd has a machine end itself that can't be a cell's.
+func TestUserDataWithoutSystemd(t *testing.T) {
+	o, p := plain()
+	text, err := Shell(o, p)
+	must(t, err)
+	for _, shell := range shells(t) {
+		dir := t.TempDir()
+		must(t, os.WriteFile(filepath.Join(dir, "poweroff"), []byte("#!/bin/sh\necho powered off\n"), 0o755))
+		script := strings.NewReplacer("/var/lib/homeostat", dir+"/lib", "/etc/systemd", dir+"/etc", "/run/systemd", dir+"/run", "/dev/console", dir+"/console").Replace(text)
+		cmd := exec.CommandContext(t.Context(), shell)
+		cmd.Stdin, cmd.Env = strings.NewReader(script), []string{"PATH=" + dir + ":" + os.Getenv("PATH")}
+		out, err := cmd.CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "not run by systemd") || !strings.HasSuffix(string(out), "powered off\n") {
+			t.Errorf("%s: %v: %s", shell, err, out)
+		}
+		console, err := os.ReadFile(filepath.Join(dir, "console"))
+		if err != nil || !strings.Contains(string(console), "systemd") {
+			t.Errorf("%s: the console says %q, %v", shell, console, err)
+		}
+	}
+}
+
+// TestCloudConfigAgain has what cloud-init wrote a second time be removed.
+func TestCloudConfigAgain(t *testing.T) {
+	for there, want := range map[string][]string{"cell.json": {"cell.json"}, "boot/state.json": {"boot", "boot/start", "boot/state.json"}} {
+		dir := t.TempDir()
+		for _, name := range []string{"boot/order.json", "boot/start", there} {
+			must(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
+			must(t, os.WriteFile(filepath.Join(dir, name), nil, 0o644))
+		}
+		cmd := exec.CommandContext(t.Context(), shells(t)[0])
+		cmd.Stdin = strings.NewReader(strings.NewReplacer("/var/lib/homeostat", dir, "/etc/systemd", dir+"/etc").Replace(againText) + "echo goes on\n")
+		out, err := cmd.CombinedOutput()
+		must(t, err)
+		var left []string
+		must(t, filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+			if path != dir {
+				left = append(left, strings.TrimPrefix(path, dir+"/"))
+			}
+			return err
+		}))
+		if len(out) != 0 || !slices.Equal(left, want) {
+			t.Errorf("%s: it says %q, and %q is left, want %q", there, out, left, want)
+		}
 	}
 }
 

@@ -3,6 +3,14 @@
 set -eu
 umask 077
 [ ! -e /var/lib/homeostat/cell.json ] && [ ! -e /var/lib/homeostat/boot/state.json ] || exit 0
+# A cell is run by systemd. A machine without it ends itself.
+if [ ! -d /run/systemd/system ]; then
+  why='homeostat: this machine is not run by systemd, which a cell needs, so it is powered off'
+  echo "$why" >&2
+  { echo "$why" >/dev/console; } 2>/dev/null || :
+  poweroff || shutdown -h now
+  exit 1
+fi
 mkdir -p /var/lib/homeostat/boot
 cat >/var/lib/homeostat/boot/order.json <<'END OF FILE'
 {"ticket":{"service":"crawler","name":"crawler-7","incarnation":"i7","token":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"},"consul":["10.0.0.1:8500","https://consul.example.com"],"prefix":"homeostat","datacenter":"dc1","bundle":"1111111111111111111111111111111111111111111111111111111111111111","genome":"2222222222222222222222222222222222222222222222222222222222222222","store":"s3://bundles/crawler?region=eu-west-1","environment":{"QUOTES":"it's \"quoted\" $x"},"deadline":"2026-09-21T14:13:20Z"}
@@ -34,17 +42,21 @@ give_up() {
   say "$1"
   ! lives || exit 0
   say "this machine has not become a cell in time and is powered off"
-  systemctl poweroff || poweroff || shutdown -h now
-  exit 0
+  timeout 60 systemctl poweroff || timeout 60 poweroff || timeout 60 shutdown -h now
+  exit 1 # so that systemd has it tried again where that didn't end the machine
 }
 
 fetch() {
-  if command -v curl >/dev/null; then
-    curl -fsSL --connect-timeout 10 --speed-limit 1024 --speed-time 60 -o "$2" "$1"
+  left=$((deadline - $(date +%s)))
+  if ! command -v sha256sum >/dev/null; then
+    echo "there is no sha256sum on this machine" >&2
+    return 1
+  elif command -v curl >/dev/null; then
+    timeout "$left" curl -fsSL --connect-timeout 10 --speed-limit 1024 --speed-time 60 -o "$2" "$1"
   elif command -v wget >/dev/null; then
-    wget -q -T 60 -O "$2" "$1"
+    timeout "$left" wget -q -T 60 -O "$2" "$1"
   elif command -v python3 >/dev/null; then
-    python3 -c 'import shutil, sys, urllib.request
+    timeout "$left" python3 -c 'import shutil, sys, urllib.request
 with urllib.request.urlopen(sys.argv[1], timeout=60) as r, open(sys.argv[2], "wb") as f:
     shutil.copyfileobj(r, f)' "$1" "$2"
   else
@@ -94,14 +106,10 @@ TimeoutStopSec=30
 [Install]
 WantedBy=multi-user.target
 END OF FILE
-[ ! -d /etc/systemd/system ] || chmod 644 /etc/systemd/system/homeostat-boot.service
-# Begins what was written above, in a unit where there is systemd.
+chmod 644 /etc/systemd/system/homeostat-boot.service
+# Begins what was written above, in a unit.
 chmod 700 /var/lib/homeostat/boot
 sync
-if [ -d /run/systemd/system ]; then
-  systemctl daemon-reload
-  systemctl enable homeostat-boot.service
-  systemctl start --no-block homeostat-boot.service
-else
-  exec /bin/sh /var/lib/homeostat/boot/start
-fi
+systemctl daemon-reload
+systemctl enable homeostat-boot.service
+systemctl start --no-block homeostat-boot.service

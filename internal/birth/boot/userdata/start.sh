@@ -24,17 +24,21 @@ give_up() {
   say "$1"
   ! lives || exit 0
   say "this machine has not become a cell in time and is powered off"
-  systemctl poweroff || poweroff || shutdown -h now
-  exit 0
+  timeout 60 systemctl poweroff || timeout 60 poweroff || timeout 60 shutdown -h now
+  exit 1 # so that systemd has it tried again where that didn't end the machine
 }
 
 fetch() {
-  if command -v curl >/dev/null; then
-    curl -fsSL --connect-timeout 10 --speed-limit 1024 --speed-time 60 -o "$2" "$1"
+  left=$((deadline - $(date +%s)))
+  if ! command -v sha256sum >/dev/null; then
+    echo "there is no sha256sum on this machine" >&2
+    return 1
+  elif command -v curl >/dev/null; then
+    timeout "$left" curl -fsSL --connect-timeout 10 --speed-limit 1024 --speed-time 60 -o "$2" "$1"
   elif command -v wget >/dev/null; then
-    wget -q -T 60 -O "$2" "$1"
+    timeout "$left" wget -q -T 60 -O "$2" "$1"
   elif command -v python3 >/dev/null; then
-    python3 -c 'import shutil, sys, urllib.request
+    timeout "$left" python3 -c 'import shutil, sys, urllib.request
 with urllib.request.urlopen(sys.argv[1], timeout=60) as r, open(sys.argv[2], "wb") as f:
     shutil.copyfileobj(r, f)' "$1" "$2"
   else
