@@ -59,9 +59,9 @@ type desk struct {
 	secrets map[string]string
 	told    func(Progress)
 
-	contact string            // who was answered
-	seen    int               // steps that were told
-	last    *Progress         // the last of them
+	contact string          // who was answered
+	seen    int             // steps that were told
+	last    *Progress       // the last of them
 	ignored map[string]bool // contacts that get nothing
 	whyNot  []string        // of the first of them
 	trouble error           // of the last look
