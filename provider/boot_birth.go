@@ -32,6 +32,7 @@ type bootBirth struct {
 	// begun is set once the machine is waited for, lives where the cell is registered
 	// by this very life, spoilt once its ticket is void.
 	begun, lives, spoilt bool
+	second               string    // another machine came with the ticket after one was answered
 	heard                time.Time // when the machine's last word came
 	console              []string
 }
@@ -55,6 +56,11 @@ func (r *cellResource) createByBoot(ctx context.Context, resp *resource.CreateRe
 		return asError(d)
 	}
 	err := b.run(ctx)
+	if b.second != "" {
+		resp.Diagnostics.AddWarning("A second machine came with the ticket", problem{
+			Object: plan.object(), Endpoint: "machine " + plan.Boot.Machine.ValueString(), Cause: b.second, Next: rotate,
+		}.String())
+	}
 	if err == nil {
 		resp.Diagnostics.Append(resp.State.Set(ctx, plan)...)
 		return
@@ -91,15 +97,35 @@ func (b *bootBirth) run(ctx context.Context) error {
 	return nil
 }
 
+// rotate is what to do about a second machine.
+const rotate = "if an earlier Terraform, which was cut, has ordered it, there is nothing to do: it ends itself. " +
+	"Else somebody has read the ticket, and the first machine may be theirs: destroy the cell, and rotate the secrets that it was given"
+
 // errLifeOver says that the ticket's machine was the cell, and has left.
 var errLifeOver = errors.New("the machine that came with this ticket was this cell, and has left or was removed")
 
 // check refuses what could only be waited for in vain, and finds a cell that an
-// earlier run has waited for.
+// earlier run has waited for. While Consul is away it waits, as receive does.
 func (b *bootBirth) check(ctx context.Context) (err error) {
 	if b.secrets, err = readSecrets(ctx, b.model.Boot.Secrets); err != nil {
 		return err
 	}
+	for {
+		err := b.checkLife(ctx)
+		if !errors.Is(err, fleet.ErrUnreachable) || ctx.Err() != nil {
+			return err
+		}
+		tflog.Warn(ctx, "Consul is waited for", map[string]any{"cell": b.spec.ID(), "error": err.Error()})
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		case <-time.After(awaitMost):
+		}
+	}
+}
+
+// checkLife is check as far as Consul tells.
+func (b *bootBirth) checkLife(ctx context.Context) error {
 	over, err := b.lifeOver(ctx, b.spec)
 	if err != nil {
 		return err
@@ -134,6 +160,9 @@ func (b *bootBirth) receive(ctx context.Context) error {
 	}
 	return boot.Receive(ctx, b.fleet, b.ticket, b.model.Boot.awaited(), b.secrets, func(p boot.Progress) {
 		b.heard = time.Now()
+		if p.Second {
+			b.second = p.Step
+		}
 		tflog.Info(ctx, "on the machine", map[string]any{"machine": b.model.Boot.Machine.ValueString(), "says": p.String()})
 	})
 }
@@ -190,6 +219,9 @@ func (b *bootBirth) next(err error) string {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return "apply again: the birth is taken up where it is"
+	case errors.Is(err, errLifeOver):
+		return "apply again: its ticket is void now, so that ticket and machine are made anew. To have that at once another time, replace the ticket instead of cell or machine: " +
+			"terraform apply -replace='ADDRESS', that of this cell's homeostat_join"
 	case b.lives:
 		return "apply again: its birth is taken up where it is"
 	case errors.Is(err, boot.ErrUnknown):

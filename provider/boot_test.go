@@ -355,7 +355,7 @@ func TestTicketOfAnotherLife(t *testing.T) {
 			{Config: config},
 			{
 				Config: config, Taint: []string{cellAddress},
-				ExpectError: spaced("the machine that came with this ticket was this cell, and has left or was removed"),
+				ExpectError: inTurn([]string{"the machine that came with this ticket was this cell, and has left or was removed", "terraform apply -replace='ADDRESS'"}),
 			},
 			{Config: config},
 		},
@@ -390,6 +390,41 @@ func TestBootedCellOutlivesWhatIsPublished(t *testing.T) {
 			{Config: config, Taint: []string{joinAddress}, PlanOnly: true, ExpectError: spaced("nothing is published for " + b.service)},
 		},
 	})
+}
+
+// Consul is away when the birth begins: that is waited for, and spoils nothing.
+func TestBirthByBootWaitsForConsul(t *testing.T) {
+	b := bootRigOn(t, newRigAlone(t), cloud.Options{})
+	c := newCLI(t, b.rig)
+	c.write(b.config(bootOptions{}))
+	c.must("apply", "-auto-approve", "-target=terraform_data.machine")
+	c.must("plan", "-out=birth.plan")
+	if err := b.consul.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	log := filepath.Join(c.root, "provider.log")
+	cmd := c.command(t.Context(), "apply", "birth.plan")
+	cmd.Env = append(cmd.Env, "TF_LOG_PROVIDER=WARN", "TF_LOG_PATH="+log)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the birth's wait for Consul", func() bool {
+		text, err := os.ReadFile(log)
+		return err == nil && strings.Contains(string(text), "Consul is waited for")
+	})
+	if err := b.consul.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("apply: %v\n%s", err, &out)
+	}
+	c.must("plan", "-detailed-exitcode")
+	c.must("destroy", "-auto-approve")
+	if err := b.gone(nil); err != nil {
+		t.Error(err)
+	}
 }
 
 // A cell that is healthy only after its birth was given up is adopted by the next

@@ -10,7 +10,7 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth/remote"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/mask"
 )
 
 // How much of a console is shown, and how long its command may take.
@@ -37,7 +37,7 @@ func readConsole(ctx context.Context, command, secrets []string) []string {
 	cmd.WaitDelay = time.Second
 	err := cmd.Run()
 	var lines []string
-	if text := strings.TrimRight(printable(remote.Masked(out.String(), secrets)), "\n "); text != "" {
+	if text := strings.TrimRight(printable(mask.New(secrets...).Apply(out.String())), "\n "); text != "" {
 		lines = strings.Split(text, "\n")
 		lines = lines[max(0, len(lines)-consoleLines):]
 	}

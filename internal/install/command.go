@@ -38,7 +38,7 @@ func (w *work) commands(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("run %s: %w", phrase(c.Command), err)
 		}
-		if err := w.step(ctx, "run %s", w.mask().Replace(phrase(c.Command))); err != nil {
+		if err := w.step(ctx, "run %s", w.mask().Apply(phrase(c.Command))); err != nil {
 			return err
 		}
 		if err := w.runUnless(ctx, c.Command, c.Unless, limit); err != nil {
@@ -70,8 +70,8 @@ func (w *work) run(ctx context.Context, words []string, limit time.Duration) err
 	err := w.execute(ctx, words, w.commandEnvironment(), limit)
 	var failed *commandError
 	if errors.As(err, &failed) {
-		mask := w.mask()
-		failed.phrase, failed.output = mask.Replace(failed.phrase), mask.Replace(failed.output)
+		secrets := w.mask()
+		failed.phrase, failed.output = secrets.Apply(failed.phrase), secrets.Apply(failed.output)
 	}
 	return err
 }

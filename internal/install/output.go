@@ -1,11 +1,10 @@
 package install
 
 import (
-	"cmp"
-	"encoding/base64"
-	"encoding/json"
 	"slices"
 	"strings"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/mask"
 )
 
 const (
@@ -13,9 +12,6 @@ const (
 	// that is told.
 	tailBytes = 64 << 10
 	tailLines = 20
-	// shortLine is the length below which a line of a secret of several lines is
-	// too common to be masked by itself.
-	shortLine = 8
 )
 
 // tail keeps the end of what is written to it.
@@ -43,29 +39,8 @@ func (t *tail) last() string {
 	return strings.TrimRight(text, "\n")
 }
 
-// mask replaces each secret as it is, as it stands in JSON and in base64, and each
-// of its lines.
-func (w *work) mask() *strings.Replacer {
-	var forms []string
-	for _, secret := range w.request.Secrets {
-		secret = strings.TrimSpace(secret)
-		if secret == "" {
-			continue
-		}
-		quoted, _ := json.Marshal(secret) // a string can always be marshalled
-		forms = append(forms, secret, strings.Trim(string(quoted), `"`), base64.StdEncoding.EncodeToString([]byte(secret)))
-		if lines := strings.Split(secret, "\n"); len(lines) > 1 {
-			forms = append(forms, slices.DeleteFunc(lines, func(line string) bool { return len(line) < shortLine })...)
-		}
-	}
-	// A secret may hold another one: the longest is replaced first.
-	slices.SortFunc(forms, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
-	var pairs []string
-	for _, form := range slices.Compact(forms) {
-		pairs = append(pairs, form, "***")
-	}
-	return strings.NewReplacer(pairs...)
-}
+// mask takes the request's secrets out of text.
+func (w *work) mask() mask.Mask { return mask.Of(w.request.Secrets) }
 
 // lastLines are those of a text that are told.
 func lastLines(text string) string {

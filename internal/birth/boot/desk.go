@@ -22,8 +22,8 @@ const lookEvery = time.Second
 //
 // Receive may be repeated after it was cut: the machine that was answered is
 // answered again, and no other. While Consul is away it waits. Its errors are
-// ErrUnknown, ErrExpired and ErrUsed, and the cause of ctx with what the machine
-// said last.
+// ErrUnknown, ErrExpired, ErrUsed and ErrGaveUp, and the cause of ctx with what the
+// machine said last.
 func Receive(ctx context.Context, c *fleet.Client, t Ticket, machine string, secrets map[string]string, told func(Progress)) error {
 	if err := t.check(); err != nil {
 		return err
@@ -31,13 +31,13 @@ func Receive(ctx context.Context, c *fleet.Client, t Ticket, machine string, sec
 	if told == nil {
 		told = func(Progress) {}
 	}
-	d := &desk{c: c, ticket: t, id: t.ID(), machine: machine, secrets: secrets, told: told, ignored: map[string]string{}}
+	d := &desk{c: c, ticket: t, id: t.ID(), machine: machine, secrets: secrets, told: told, ignored: map[string]bool{}}
 	for {
 		done, err := d.look(ctx)
 		switch {
 		case done && err == nil:
 			return nil
-		case errors.Is(err, ErrUnknown), errors.Is(err, ErrExpired), errors.Is(err, ErrUsed), errors.Is(err, fleet.ErrTooLarge), errors.Is(err, fleet.ErrDenied):
+		case errors.Is(err, ErrUnknown), errors.Is(err, ErrExpired), errors.Is(err, ErrUsed), errors.Is(err, ErrGaveUp), errors.Is(err, fleet.ErrTooLarge), errors.Is(err, fleet.ErrDenied):
 			return fmt.Errorf("receive %s: %w", t.Cell(), err)
 		case ctx.Err() == nil:
 			d.trouble = err
@@ -59,11 +59,12 @@ type desk struct {
 	secrets map[string]string
 	told    func(Progress)
 
-	contact string            // who was answered
-	seen    int               // steps that were told
-	last    *Progress         // the last of them
-	ignored map[string]string // why, by contact
-	trouble error             // of the last look
+	contact string          // who was answered
+	seen    int             // steps that were told
+	last    *Progress       // the last of them
+	ignored map[string]bool // contacts that get nothing
+	whyNot  []string        // of the first of them
+	trouble error           // of the last look
 }
 
 // look looks once at what was said, and says what there is to say.
@@ -104,7 +105,7 @@ func (d *desk) look(ctx context.Context) (done bool, err error) {
 func (d *desk) meet(ctx context.Context, note **fleet.BootTicket, contact string, text []byte, mails []fleet.JoinMail) error {
 	h, err := readHello(d.ticket, contact, text)
 	if err != nil {
-		d.ignore(contact, fmt.Sprintf("a contact is ignored: %v", err))
+		d.ignore(contact, Progress{Step: fmt.Sprintf("a contact is ignored: %v", err)})
 		return nil
 	}
 	if (*note).Contact == "" && !h.is(d.machine) {
@@ -120,7 +121,7 @@ func (d *desk) meet(ctx context.Context, note **fleet.BootTicket, contact string
 	}
 	if (*note).Contact != contact {
 		if (*note).Contact != "" {
-			d.ignore(contact, fmt.Sprintf("a second machine, %s, came with the ticket and gets nothing", h.name()))
+			d.ignore(contact, Progress{Step: fmt.Sprintf("a second machine, %s, came with the ticket and gets nothing", h.name()), Second: true})
 		}
 		return nil
 	}
@@ -138,7 +139,7 @@ func (d *desk) meet(ctx context.Context, note **fleet.BootTicket, contact string
 // be one that a Terraform which was killed has made and nobody knows, so that it is
 // never to become the cell.
 func (d *desk) refuse(ctx context.Context, h hello, contact string, mails []fleet.JoinMail) error {
-	d.ignore(contact, fmt.Sprintf("machine %s came with the ticket and gets nothing: machine %s is waited for", h.name(), d.machine))
+	d.ignore(contact, Progress{Step: fmt.Sprintf("machine %s came with the ticket and gets nothing: machine %s is waited for", h.name(), d.machine)})
 	if lies(mails, refusalMail+contact) {
 		return nil
 	}
@@ -170,6 +171,9 @@ func (d *desk) hear(ctx context.Context, mails []fleet.JoinMail) (done bool, err
 			d.tell(step)
 		}
 		done = done || step.Done
+		if step.Over {
+			return false, fmt.Errorf("%w: %s", ErrGaveUp, step)
+		}
 	}
 	if !done {
 		return false, nil
@@ -185,13 +189,22 @@ func (d *desk) tell(p Progress) {
 	d.told(p)
 }
 
+// mostIgnored is of how many contacts that get nothing it is told why. Whoever may
+// write in Consul can make as many as it likes.
+const mostIgnored = 8
+
 // ignore tells once of a contact that gets nothing.
-func (d *desk) ignore(contact, why string) {
-	if _, told := d.ignored[contact]; told {
+func (d *desk) ignore(contact string, why Progress) {
+	if d.ignored[contact] {
 		return
 	}
-	d.ignored[contact] = why
-	d.told(Progress{Step: why, At: time.Now()})
+	d.ignored[contact] = true
+	if len(d.whyNot) == mostIgnored && !why.Second {
+		return
+	}
+	d.whyNot = append(d.whyNot, why.Step)
+	why.At = time.Now()
+	d.told(why)
 }
 
 // ended says how far a machine was when nobody waits for it any more.
@@ -203,8 +216,11 @@ func (d *desk) ended(cause error) error {
 	case d.contact != "":
 		text = "a machine has come with the ticket and has said nothing since"
 	}
-	for _, why := range d.ignored {
+	for _, why := range d.whyNot {
 		text += "; " + why
+	}
+	if more := len(d.ignored) - len(d.whyNot); more > 0 {
+		text += fmt.Sprintf("; and %d more contacts were ignored", more)
 	}
 	if d.trouble != nil {
 		text += fmt.Sprintf("; Consul could not be asked: %v", d.trouble)

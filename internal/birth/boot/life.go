@@ -14,6 +14,7 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/bundle"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/install"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/mask"
 )
 
 // life is one call of Boot that has something to do.
@@ -155,7 +156,7 @@ func (l *life) failure(err error) Progress {
 }
 
 // mask puts stars in the place of each secret.
-func (l *life) mask(text string) string { return mask(text, l.secrets) }
+func (l *life) mask(text string) string { return mask.Of(l.secrets).Apply(text) }
 
 // pause waits, or returns the error of a context that ends first.
 func pause(ctx context.Context, d time.Duration) error {

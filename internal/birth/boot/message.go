@@ -138,6 +138,12 @@ type Progress struct {
 	Output string `json:"output,omitempty"`
 	// Done says that the cell is installed and started.
 	Done bool `json:"done,omitempty"`
+	// Over says that the machine has given up: it powers itself off, or holds another
+	// cell.
+	Over bool `json:"over,omitempty"`
+	// Second says that another machine has come with the ticket than the one that was
+	// answered. No machine says so itself.
+	Second bool `json:"-"`
 }
 
 // String is one line, or more where a command said something.

@@ -69,7 +69,7 @@ func (n *Newborn) end(ctx context.Context, l *life, why error) error {
 	}
 	word, cancel := context.WithTimeout(ctx, lastWord)
 	defer cancel()
-	l.report(word, Progress{Step: "power off", Error: l.mask(why.Error())})
+	l.report(word, Progress{Step: "power off", Over: true, Error: l.mask(why.Error())})
 	n.Console("nobody waits for it, so it is powered off")
 	if err := n.PowerOff(ctx); err != nil {
 		return fmt.Errorf("power off: %w", err)
@@ -84,9 +84,13 @@ func (n *Newborn) stays(ctx context.Context, l *life) error {
 	if err != nil {
 		return err
 	}
-	if claim != nil && claim.ID() == l.cell() && claim.Phase == install.Installed {
-		word, cancel := context.WithTimeout(ctx, lastWord)
-		defer cancel()
+	word, cancel := context.WithTimeout(ctx, lastWord)
+	defer cancel()
+	switch {
+	case claim == nil || claim.ID() != l.cell():
+		l.report(word, Progress{Step: "give up", Over: true, Error: errOccupied.Error()})
+	case claim.Phase != install.Installed: // it is leaving
+	default:
 		if err := n.runs(word); err != nil {
 			l.report(word, l.failure(err))
 		} else {

@@ -100,6 +100,7 @@ var (
 	ErrUnknown = errors.New("nothing is noted of the ticket: it was revoked, or never issued")
 	ErrUsed    = errors.New("the ticket was used by another machine")
 	ErrExpired = errors.New("the ticket has expired")
+	ErrGaveUp  = errors.New("the machine has given up")
 )
 
 // Issue notes in Consul that the ticket may be used until then. It may be repeated,

@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"sync"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/mask"
 )
 
 const (
@@ -18,7 +20,7 @@ const (
 
 // output takes the lines of a command, masks them, and keeps the last.
 type output struct {
-	mask     mask
+	mask     mask.Mask
 	progress func(line string)
 
 	mu   sync.Mutex
@@ -48,9 +50,9 @@ func (o *output) take(line string, long bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if long {
-		line = o.mask.cut(line)
+		line = o.mask.Cut(line)
 	} else {
-		line = o.mask.apply(strings.TrimRight(line, "\r\n"))
+		line = o.mask.Apply(strings.TrimRight(line, "\r\n"))
 	}
 	if len(o.last) == tailLines {
 		o.last = o.last[1:]

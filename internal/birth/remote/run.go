@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/mask"
 )
 
 var (
@@ -60,7 +62,7 @@ func (e *RunError) Unwrap() error { return e.Cause }
 // the command and its process group, by SIGTERM and two seconds later SIGKILL.
 // What the command has put into a session of its own stays.
 func (m *Machine) Run(ctx context.Context, command []string, stdin io.Reader, progress func(line string)) error {
-	secrets := newMask(m.config.Secrets)
+	secrets := mask.New(m.config.Secrets...)
 	out := &output{mask: secrets, progress: progress}
 	err := m.run(ctx, command, stdin, out)
 	if err == nil {
@@ -68,7 +70,7 @@ func (m *Machine) Run(ctx context.Context, command []string, stdin io.Reader, pr
 	}
 	return &RunError{
 		Target:  m.config.target(),
-		Command: secrets.apply(strings.Join(command, " ")),
+		Command: secrets.Apply(strings.Join(command, " ")),
 		Cause:   m.explain(ctx, m.sudoRefused(err, out)),
 		Output:  out.tail(),
 	}

@@ -1,4 +1,4 @@
-package remote
+package mask
 
 import (
 	"encoding/json"
@@ -12,7 +12,7 @@ func TestMaskHidesEverySecret(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		secret := rapid.StringMatching(`[a-zA-Z0-9"\\<>/+=]{6,40}`)
 		secrets := rapid.SliceOfN(secret, 1, 5).Draw(t, "secrets")
-		m := newMask(secrets)
+		m := New(secrets...)
 		var text strings.Builder
 		for _, s := range secrets {
 			quoted, err := json.Marshal(map[string]string{"value": s})
@@ -21,7 +21,7 @@ func TestMaskHidesEverySecret(t *testing.T) {
 			}
 			text.WriteString("x " + s + " y " + string(quoted) + "\n")
 		}
-		got := m.apply(text.String())
+		got := m.Apply(text.String())
 		for _, s := range secrets {
 			if strings.Contains(got, s) {
 				t.Fatalf("%q is seen in %q", s, got)
@@ -32,9 +32,9 @@ func TestMaskHidesEverySecret(t *testing.T) {
 
 func TestMaskOfCutText(t *testing.T) {
 	const secret = "0123456789abcdef"
-	m := newMask([]string{secret})
+	m := New(secret)
 	for n := range len(secret) {
-		got := m.cut(strings.Repeat("z", 100) + secret[:n])
+		got := m.Cut(strings.Repeat("z", 100) + secret[:n])
 		if strings.Contains(got, "0") {
 			t.Errorf("cut after %d bytes of a secret: %q", n, got)
 		}
@@ -42,14 +42,14 @@ func TestMaskOfCutText(t *testing.T) {
 }
 
 func TestMaskOfFiles(t *testing.T) {
-	m := newMask([]string{"short\n", "-----BEGIN-----\nthe first line\nthe second\n-----END-----\n", " \n"})
+	m := New("short\n", "-----BEGIN-----\nthe first line\nthe second\n-----END-----\n", " \n")
 	for text, want := range map[string]string{
 		"the token is short":               "the token is ***",
 		"cat: the first line":              "cat: ***",
 		"echo -----BEGIN----- and the end": "echo *** and the end",
 		"nothing of it":                    "nothing of it",
 	} {
-		if got := m.apply(text); got != want {
+		if got := m.Apply(text); got != want {
 			t.Errorf("%q is masked as %q, not %q", text, got, want)
 		}
 	}
