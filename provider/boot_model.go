@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/hashicorp/terraform-plugin-framework/path"
+	"github.com/hashicorp/terraform-plugin-framework/resource"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth/boot"
@@ -63,4 +65,27 @@ func readSecrets(ctx context.Context, all types.Map) (map[string]string, error) 
 		files[name] = string(content)
 	}
 	return files, nil
+}
+
+// checkSecrets refuses when planning what the birth of a new cell would stumble over
+// once its machine is there.
+func checkSecrets(ctx context.Context, req resource.ModifyPlanRequest, resp *resource.ModifyPlanResponse, object string) {
+	var b types.Object
+	resp.Diagnostics.Append(req.Plan.GetAttribute(ctx, path.Root("boot"), &b)...)
+	files, ok := b.Attributes()["secrets"].(types.Map)
+	if !ok || files.IsNull() {
+		return
+	}
+	if value, err := files.ToTerraformValue(ctx); err != nil || !value.IsFullyKnown() {
+		return
+	}
+	secrets, err := readSecrets(ctx, files)
+	if err == nil {
+		err = boot.CheckSecrets(secrets)
+	}
+	if err != nil {
+		resp.Diagnostics.AddAttributeError(path.Root("boot").AtName("secrets"), "Secrets refused", problem{
+			Object: object, Cause: err.Error(), Next: "put that right and try again; nothing was changed",
+		}.String())
+	}
 }

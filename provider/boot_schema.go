@@ -50,7 +50,7 @@ func bootAttribute() schema.SingleNestedAttribute {
 				Optional:            true,
 			},
 			"secrets": schema.MapAttribute{
-				MarkdownDescription: "Files on the machine where Terraform runs whose content the cell gets in `/etc/homeostat/secrets`, under these names, readable by root alone. The paths stand in the state, the content doesn't. It is read at the birth: a change counts for the next one. `aws-credentials` lets the machine fetch from S3, and the cell doesn't get it.",
+				MarkdownDescription: "Files on the machine where Terraform runs whose content the cell gets in `/etc/homeostat/secrets`, under these names, readable by root alone. They must be there when a new cell is planned. The paths stand in the state, the content doesn't. It is read at the birth: a change counts for the next one. `aws-credentials` lets the machine fetch from S3, and the cell doesn't get it.",
 				ElementType:         types.StringType, Optional: true,
 			},
 			"console": schema.ListAttribute{

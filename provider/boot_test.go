@@ -427,6 +427,28 @@ func TestBirthByBootWaitsForConsul(t *testing.T) {
 	}
 }
 
+// What a birth would stumble over is told before a machine is paid for.
+func TestBootSecretsArePlanned(t *testing.T) {
+	b := newBootRig(t, cloud.Options{})
+	large := filepath.Join(t.TempDir(), "large")
+	if err := os.WriteFile(large, make([]byte, fleet.ValueLimit), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	config := func(file string) string {
+		return regexp.MustCompile(`secrets = .*`).ReplaceAllString(b.config(bootOptions{}), fmt.Sprintf("secrets = { key = %q }", file))
+	}
+	resource.UnitTest(t, resource.TestCase{
+		ProtoV6ProviderFactories: factories(), CheckDestroy: b.gone,
+		Steps: []resource.TestStep{
+			{Config: config(filepath.Join(t.TempDir(), "none")), ExpectError: inTurn([]string{"read the secret key", "no such file", "nothing was changed"})},
+			{Config: config(large), ExpectError: spaced("too large for Consul's KV")},
+		},
+	})
+	if n := b.cloud.Booted(); n != 0 {
+		t.Errorf("%d machines were booted", n)
+	}
+}
+
 // A cell that is healthy only after its birth was given up is adopted by the next
 // apply, whether its ticket was made void or not.
 func TestBirthByBootComesLate(t *testing.T) {

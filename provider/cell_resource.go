@@ -64,6 +64,7 @@ func (r *cellResource) ModifyPlan(ctx context.Context, req resource.ModifyPlanRe
 	}
 	r.checkData(plan, resp)
 	if req.State.Raw.IsNull() {
+		checkSecrets(ctx, req, resp, plan.object())
 		if !plan.Service.IsUnknown() && !plan.Name.IsUnknown() {
 			id := cellID(plan.Service.ValueString(), plan.Name.ValueString())
 			resp.Diagnostics.Append(resp.Plan.SetAttribute(ctx, path.Root("id"), id)...)

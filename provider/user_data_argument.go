@@ -27,6 +27,7 @@ type joinArgument struct {
 	Name        types.String `tfsdk:"name"`
 	Incarnation types.String `tfsdk:"incarnation"`
 	Token       types.String `tfsdk:"token"`
+	IssuedAt    types.String `tfsdk:"issued_at"`
 	ExpiresAt   types.String `tfsdk:"expires_at"`
 	Parent      types.String `tfsdk:"parent"`
 	Generation  types.Int64  `tfsdk:"generation"`
@@ -100,9 +101,15 @@ func (r *userDataReader) join(ctx context.Context, from types.Object, in *userDa
 	if o.Consul, err = r.addresses(ctx, j.Addresses); err != nil {
 		return err
 	}
-	if o.Deadline, err = time.Parse(time.RFC3339, r.text(j.ExpiresAt, time.Unix(0, 0).UTC().Format(time.RFC3339))); err != nil {
+	sampleTime := time.Unix(0, 0).UTC().Format(time.RFC3339)
+	if o.Deadline, err = time.Parse(time.RFC3339, r.text(j.ExpiresAt, sampleTime)); err != nil {
 		return fmt.Errorf("join.expires_at: %w", err)
 	}
+	issued, err := time.Parse(time.RFC3339Nano, r.text(j.IssuedAt, sampleTime))
+	if err != nil {
+		return fmt.Errorf("join.issued_at: %w", err)
+	}
+	o.Lifetime = int(o.Deadline.Sub(issued).Seconds())
 	r.lineage(j, o)
 	return r.published(ctx, j.Published, in)
 }

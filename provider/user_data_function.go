@@ -29,7 +29,7 @@ const (
 
 var joinTypes = map[string]attr.Type{
 	"service": types.StringType, "name": types.StringType, "incarnation": types.StringType, "token": types.StringType,
-	"expires_at": types.StringType, "parent": types.StringType, "generation": types.Int64Type, "reason": types.StringType,
+	"issued_at": types.StringType, "expires_at": types.StringType, "parent": types.StringType, "generation": types.Int64Type, "reason": types.StringType,
 	"consul_addresses": types.ListType{ElemType: types.StringType}, "consul_datacenter": types.StringType,
 	"consul_prefix": types.StringType, "consul_ca": types.StringType, "published": types.ObjectType{AttrTypes: publishedTypes},
 }

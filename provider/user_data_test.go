@@ -31,7 +31,7 @@ output "it" {
 // joinOf is what a homeostat_join gives.
 func joinOf(ticket boot.Ticket) string {
 	return fmt.Sprintf(`{
-      service = %q, name = %q, incarnation = %q, token = %q, expires_at = "2026-01-02T03:04:05Z"
+      service = %q, name = %q, incarnation = %q, token = %q, issued_at = "2026-01-02T03:00:05.5Z", expires_at = "2026-01-02T03:04:05Z"
       parent = "web-0", generation = 3, reason = "it's \"lag\""
       consul_addresses = ["10.0.0.1:8500"], consul_datacenter = null, consul_prefix = null, consul_ca = null
     }`, ticket.Service, ticket.Name, ticket.Incarnation, ticket.Token)

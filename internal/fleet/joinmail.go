@@ -46,8 +46,8 @@ func (c *Client) PostJoin(ctx context.Context, id, name string, text []byte) err
 	if err != nil {
 		return err
 	}
-	if len(text) > valueLimit {
-		return fmt.Errorf("write %s: %d bytes, at most %d fit: %w", key, len(text), valueLimit, ErrTooLarge)
+	if len(text) > ValueLimit {
+		return fmt.Errorf("write %s: %d bytes, at most %d fit: %w", key, len(text), ValueLimit, ErrTooLarge)
 	}
 	return c.call(ctx, &c.anywhere, "write "+key, c.cfg.Timeout, func(ctx context.Context, consul *api.Client) error {
 		_, err := consul.KV().Put(&api.KVPair{Key: key, Value: text}, write(ctx))

@@ -131,13 +131,13 @@ func TestLargestValueFitsAndALargerIsRefused(t *testing.T) {
 	c := sharedClient(t)
 	lease := lead(t, c, "crawler")
 	const quotes = 2
-	ok(t, lease.Put(t.Context(), "law", strings.Repeat("x", valueLimit-quotes)))
-	wantError(t, lease.Put(t.Context(), "law", strings.Repeat("x", valueLimit)), ErrTooLarge)
-	_, err := lease.PutRecord(t.Context(), Record{Bundle: strings.Repeat("x", valueLimit)}, 0)
+	ok(t, lease.Put(t.Context(), "law", strings.Repeat("x", ValueLimit-quotes)))
+	wantError(t, lease.Put(t.Context(), "law", strings.Repeat("x", ValueLimit)), ErrTooLarge)
+	_, err := lease.PutRecord(t.Context(), Record{Bundle: strings.Repeat("x", ValueLimit)}, 0)
 	wantError(t, err, ErrTooLarge)
 	var law string
 	ok(t, c.Law(t.Context(), "crawler", &law))
-	if len(law) != valueLimit-quotes {
+	if len(law) != ValueLimit-quotes {
 		t.Errorf("%d bytes came back", len(law))
 	}
 }

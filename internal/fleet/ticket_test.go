@@ -109,7 +109,7 @@ func TestJoinMail(t *testing.T) {
 	if err := c.PostJoin(t.Context(), "../record", "hello/a", nil); err == nil {
 		t.Error("a path was taken for a ticket")
 	}
-	if err := c.PostJoin(t.Context(), "t2", "hello/a", make([]byte, valueLimit+1)); !errors.Is(err, ErrTooLarge) {
+	if err := c.PostJoin(t.Context(), "t2", "hello/a", make([]byte, ValueLimit+1)); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("too large: %v", err)
 	}
 }

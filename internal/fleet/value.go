@@ -10,9 +10,9 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// valueLimit is the most a value may hold, in bytes. Consul takes 512 KiB a
+// ValueLimit is the most a value may hold, in bytes. Consul takes 512 KiB a
 // value, but also 512 KiB a transaction, in which values travel as base64.
-const valueLimit = 384_000
+const ValueLimit = 384_000
 
 // checked is a value that can tell itself from other JSON.
 type checked interface{ check() error }
@@ -23,8 +23,8 @@ func encode(key string, v any) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", key, err)
 	}
-	if len(text) > valueLimit {
-		return nil, fmt.Errorf("write %s: %d bytes, at most %d fit: %w", key, len(text), valueLimit, ErrTooLarge)
+	if len(text) > ValueLimit {
+		return nil, fmt.Errorf("write %s: %d bytes, at most %d fit: %w", key, len(text), ValueLimit, ErrTooLarge)
 	}
 	return text, nil
 }

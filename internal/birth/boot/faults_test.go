@@ -175,7 +175,7 @@ func TestNobodyWaits(t *testing.T) {
 		name, why string
 		prepare   func(*rig)
 	}{
-		{"expired", ErrExpired.Error(), func(r *rig) { r.must(Issue(r.ctx, r.fleet, r.ticket, time.Now().Add(-time.Second))) }},
+		{"expired", ErrExpired.Error(), func(r *rig) { r.must(Issue(r.ctx, r.fleet, r.ticket, time.Now().Add(-time.Hour))) }},
 		{"revoked", ErrUnknown.Error(), func(r *rig) { r.must(Revoke(r.ctx, r.fleet, r.ticket)) }},
 		{"nobody answers", errDeadline.Error(), func(r *rig) { r.order.Deadline = time.Now().Add(3 * time.Second) }},
 		{"no Consul", "unreachable", func(r *rig) {
@@ -338,6 +338,27 @@ func TestSidecarThatEnds(t *testing.T) {
 	r.born(m)
 	if all := fmt.Sprint(steps()); !strings.Contains(all, "the cell's sidecar doesn't stay up") {
 		t.Errorf("told %s", all)
+	}
+}
+
+// TestWrongClock has a machine whose clock is ten minutes ahead become a cell: its
+// time counts from its boot on.
+func TestWrongClock(t *testing.T) {
+	r := newRig(t, testkit.SharedConsul(t))
+	r.order.Deadline, r.order.Lifetime = time.Now().Add(-8*time.Minute), 120
+	m := r.machine()
+	must(t, os.MkdirAll(filepath.Join(m.Machine.Root, "proc"), 0o755))
+	must(t, os.WriteFile(filepath.Join(m.Machine.Root, "proc/uptime"), []byte("10.52 20.11\n"), 0o644))
+	received, _ := r.receive(r.ctx, nil)
+	must(t, m.boot(r.ctx))
+	must(t, received())
+	r.born(m)
+	if left := time.Until(m.until(r.order, time.Now())); left < 100*time.Second || left > 110*time.Second {
+		t.Errorf("it has %v left", left)
+	}
+	must(t, os.WriteFile(filepath.Join(m.Machine.Root, "proc/uptime"), []byte("121.0 20.11\n"), 0o644))
+	if until := m.until(r.order, time.Now()); !until.Equal(r.order.Deadline) {
+		t.Errorf("a machine that runs for longer ends itself at %v", until)
 	}
 }
 

@@ -19,6 +19,9 @@ import (
 // a Consul that was emptied may be filled again. A variable for tests.
 var unknownFor = 30 * time.Second
 
+// clockSlack is by how much a machine's clock may be ahead at its first boot.
+const clockSlack = 15 * time.Minute
+
 // connect makes the client for Consul.
 func (l *life) connect() (*fleet.Client, error) {
 	cfg := fleet.Config{Addresses: l.Order.Consul, Prefix: l.Order.Prefix, Datacenter: l.Order.Datacenter, Log: l.newborn.Log}
@@ -119,7 +122,7 @@ func (l *life) standing(ctx context.Context) error {
 		return ErrUnknown
 	case note.Contact != "" && note.Contact != l.Contact:
 		return ErrUsed
-	case stateOf(note, time.Now()) == Expired:
+	case stateOf(note, time.Now().Add(-clockSlack)) == Expired:
 		return ErrExpired
 	}
 	l.unknown = time.Time{}

@@ -4,12 +4,15 @@ import (
 	"crypto/hmac"
 	"crypto/hpke"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 )
 
 // Names of what the two say to each other, each followed by a contact.
@@ -88,6 +91,23 @@ func seal(t Ticket, h hello, secrets map[string]string) ([]byte, error) {
 		return nil, fmt.Errorf("seal its secrets: %w", err)
 	}
 	return json.Marshal(answer{Sealed: sealed, MAC: code(t.answerKey(contact), string(sealed))})
+}
+
+// sealedMore is more than what sealing adds to an answer, in bytes.
+const sealedMore = 4 << 10
+
+// CheckSecrets returns ErrTooLarge of package fleet where the answer with them
+// wouldn't fit into Consul.
+func CheckSecrets(secrets map[string]string) error {
+	text, err := json.Marshal(secrets)
+	if err != nil {
+		return err
+	}
+	defer clear(text)
+	if size := base64.StdEncoding.EncodedLen(len(text)) + sealedMore; size > fleet.ValueLimit {
+		return fmt.Errorf("the secrets have %d bytes when they are sealed, at most %d fit: %w", size, fleet.ValueLimit, fleet.ErrTooLarge)
+	}
+	return nil
 }
 
 // open reads the answer to the machine that has that key. Its errors don't show

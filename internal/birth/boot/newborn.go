@@ -43,7 +43,7 @@ func (n *Newborn) Boot(ctx context.Context, orderFile string) error {
 	if l == nil {
 		return n.finish(ctx)
 	}
-	bounded, cancel := context.WithDeadlineCause(ctx, l.Order.Deadline, errDeadline)
+	bounded, cancel := context.WithDeadlineCause(ctx, l.Until, errDeadline)
 	defer cancel()
 	err = l.run(bounded)
 	switch {

@@ -32,8 +32,11 @@ type Order struct {
 	// It is no place for secrets.
 	Environment map[string]string `json:"environment,omitempty"`
 	// Deadline is when a machine that hasn't become its cell ends itself, by its own
-	// clock.
+	// clock. That may be wrong at a first boot, so Lifetime, in seconds, counts instead
+	// from the machine's boot on; 0, or one shorter than the machine runs already, has
+	// the deadline count.
 	Deadline time.Time `json:"deadline"`
+	Lifetime int       `json:"lifetime,omitempty"`
 }
 
 // Check returns what is wrong with an order.

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,7 +29,9 @@ type state struct {
 	AnswerKey   []byte          `json:"answer_key"`
 	ProgressKey []byte          `json:"progress_key"`
 	BornAt      time.Time       `json:"born_at"`
-	Report      report          `json:"report"`
+	// Until is when this machine ends itself, by its own clock.
+	Until  time.Time `json:"until"`
+	Report report    `json:"report"`
 }
 
 // begin takes an order up, or goes on with what an earlier call has begun. It
@@ -69,7 +72,8 @@ func (n *Newborn) newState(o Order) (*state, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a key: %w", err)
 	}
-	s := &state{Order: o, ID: t.ID(), BornAt: time.Now().Truncate(time.Millisecond)}
+	now := time.Now()
+	s := &state{Order: o, ID: t.ID(), BornAt: now.Truncate(time.Millisecond), Until: n.until(o, now)}
 	if s.Key, err = key.Bytes(); err != nil {
 		return nil, fmt.Errorf("make a key: %w", err)
 	}
@@ -86,6 +90,17 @@ func (n *Newborn) newState(o Order) (*state, error) {
 	s.AnswerKey, s.ProgressKey = t.answerKey(s.Contact), t.progressKey(s.Contact)
 	s.Order.Ticket.Token = ""
 	return s, n.writeState(s)
+}
+
+// until is when the machine ends itself, by its own clock, right or wrong.
+func (n *Newborn) until(o Order, now time.Time) time.Time {
+	text, _, _ := strings.Cut(n.line("/proc/uptime"), " ")
+	seconds, err := strconv.ParseFloat(text, 64)
+	left := time.Duration(float64(o.Lifetime)-seconds) * time.Second
+	if err != nil || left <= 0 {
+		return o.Deadline
+	}
+	return now.Add(left)
 }
 
 // line is what a file of one line says, "" where there is none.

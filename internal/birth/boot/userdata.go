@@ -108,7 +108,7 @@ func userData(o Order, p Program) ([]file, error) {
 		return nil, fmt.Errorf("render user data for %s: %w", o.Ticket.Cell(), err)
 	}
 	start := strings.NewReplacer(
-		"@URL@", quote(p.URL), "@SUM@", p.SHA256, "@DEADLINE@", strconv.FormatInt(o.Deadline.Unix(), 10),
+		"@URL@", quote(p.URL), "@SUM@", p.SHA256, "@DEADLINE@", strconv.FormatInt(o.Deadline.Unix(), 10), "@LIFETIME@", strconv.Itoa(o.Lifetime),
 	).Replace(startText)
 	return []file{{orderFile, "0600", string(order) + "\n"}, {startFile, "0700", start}, {unitFile, "0644", unitText}}, nil
 }

@@ -139,10 +139,14 @@ func userDataRun(t *testing.T, shell string, p Program, deadline time.Time, tool
 	must(t, os.WriteFile(filepath.Join(bin, "systemctl"), []byte(systemctl), 0o755))
 	must(t, os.Symlink("/bin/sh", filepath.Join(bin, "sh")))
 	o, _ := plain()
-	o.Deadline = deadline
+	o.Deadline, o.Lifetime = deadline, 0
+	if deadline.IsZero() { // the clock is years ahead
+		o.Deadline, o.Lifetime = time.Unix(0, 0), 60
+	}
 	text, err := Shell(o, p)
 	must(t, err)
-	text = strings.NewReplacer("/var/lib/homeostat", dir+"/lib", "/etc/systemd", dir+"/etc", "/run/systemd", dir+"/run", "/bin/sh", shell, "/dev/console", dir+"/console").Replace(text)
+	text = strings.NewReplacer("/var/lib/homeostat", dir+"/lib", "/etc/systemd", dir+"/etc", "/run/systemd", dir+"/run", "/bin/sh", shell, "/dev/console", dir+"/console", "/proc/uptime", dir+"/uptime").Replace(text)
+	must(t, os.WriteFile(filepath.Join(dir, "uptime"), []byte("12.5 3.1\n"), 0o644))
 	must(t, os.MkdirAll(filepath.Join(dir, "etc/system"), 0o755))
 	must(t, os.MkdirAll(filepath.Join(dir, "run/system"), 0o755))
 	cmd := exec.CommandContext(t.Context(), shell)
@@ -191,6 +195,11 @@ func TestUserDataRuns(t *testing.T) {
 		}
 	}
 	shell := shells(t)[0]
+	t.Run("a wrong clock", func(t *testing.T) {
+		if called, said := userDataRun(t, shell, Program{URL: server.URL + "/program", SHA256: sum}, time.Time{}, "curl"); called == "" {
+			t.Errorf("it isn't called: %s", said)
+		}
+	})
 	for _, path := range []string{"/once", "/late"} {
 		t.Run("tries again "+path, func(t *testing.T) {
 			asked.Store(0)

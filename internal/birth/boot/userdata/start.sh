@@ -8,10 +8,22 @@ program=/var/lib/homeostat/program
 url=@URL@
 sum=@SUM@
 deadline=@DEADLINE@
+lifetime=@LIFETIME@
+began=$(cut -d . -f 1 /proc/uptime)
 
 say() {
   echo "homeostat: $*" >&2
   { echo "homeostat: $*" >/dev/console; } 2>/dev/null || :
+}
+
+# How many seconds are left: since the boot, for the clock may be wrong, and by the
+# clock on a machine that has run for longer.
+left() {
+  if [ "${began:-0}" -lt "$lifetime" ]; then
+    echo $((lifetime - $(cut -d . -f 1 /proc/uptime)))
+  else
+    echo $((deadline - $(date +%s)))
+  fi
 }
 
 # Says whether a cell lives here, which is never touched.
@@ -29,16 +41,17 @@ give_up() {
 }
 
 fetch() {
-  left=$((deadline - $(date +%s)))
+  limit=$(left)
+  [ "$limit" -gt 0 ] || limit=1
   if ! command -v sha256sum >/dev/null; then
     echo "there is no sha256sum on this machine" >&2
     return 1
   elif command -v curl >/dev/null; then
-    timeout "$left" curl -fsSL --connect-timeout 10 --speed-limit 1024 --speed-time 60 -o "$2" "$1"
+    timeout "$limit" curl -fsSL --connect-timeout 10 --speed-limit 1024 --speed-time 60 -o "$2" "$1"
   elif command -v wget >/dev/null; then
-    timeout "$left" wget -q -T 60 -O "$2" "$1"
+    timeout "$limit" wget -q -T 60 -O "$2" "$1"
   elif command -v python3 >/dev/null; then
-    timeout "$left" python3 -c 'import shutil, sys, urllib.request
+    timeout "$limit" python3 -c 'import shutil, sys, urllib.request
 with urllib.request.urlopen(sys.argv[1], timeout=60) as r, open(sys.argv[2], "wb") as f:
     shutil.copyfileobj(r, f)' "$1" "$2"
   else
@@ -53,7 +66,7 @@ is_right() {
 
 pause=1
 until is_right "$program"; do
-  [ "$(date +%s)" -lt "$deadline" ] || give_up "the program could not be fetched from $url: ${why:-no time was left}"
+  [ "$(left)" -gt 0 ] || give_up "the program could not be fetched from $url: ${why:-no time was left}"
   if why=$(fetch "$url" "$program.new" 2>&1); then
     if is_right "$program.new"; then
       chmod 755 "$program.new"
@@ -68,5 +81,5 @@ until is_right "$program"; do
   pause=$((pause < 30 ? pause * 2 : 30))
 done
 # The program sees to the deadline itself. This is for one that can't.
-[ "$(date +%s)" -lt $((deadline + 300)) ] || lives || give_up "the program has not ended in time"
+[ "$(left)" -gt -300 ] || lives || give_up "the program has not ended in time"
 exec "$program" machine boot -log-level info -order "$dir/order.json"
