@@ -68,7 +68,9 @@ func (s *settings) run(ctx context.Context, std stdio, o runOptions) error {
 		return err
 	}
 	defer n.close()
-	n.finishShutting(ctx)
+	minding, stopMinding := context.WithCancel(ctx)
+	defer stopMinding()
+	go n.keepShutting(minding)
 	n.leading.log.Info("sidecar begins", "version", version, "service", n.service.Name, "cell", o.cell, "listen", n.listener.Addr().String())
 
 	server := &http.Server{

@@ -16,6 +16,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -94,7 +96,12 @@ var ErrOpen = errors.New("the machine can still be got into")
 // connection it is called through, if it is one of the user's, ends half a
 // second after the calling process has, so that the caller gets its answer.
 func Shut(ctx context.Context, a Access) error {
-	if err := shut(ctx, a); err != nil {
+	unlock, err := lock(ctx)
+	if err == nil {
+		err = shut(ctx, a)
+		unlock()
+	}
+	if err != nil {
 		return fmt.Errorf("shut the door to %s: %w", a.User, err)
 	}
 	return nil
@@ -141,10 +148,26 @@ func shut(ctx context.Context, a Access) error {
 	return m.endOwn()
 }
 
-// Finish shuts a door whose shutting was begun and cut, as by the machine's power,
-// with all of it that still stands. Where it was not begun, or where it was opened
-// again, it does nothing.
+// Finish shuts a door whose shutting was begun and cut, as by the machine's power or
+// by the end of the process that did it, with all of it that still stands. Where it
+// was not begun, where it was opened again, or while somebody is at it, it does
+// nothing.
 func Finish(ctx context.Context, a Access) error {
+	unlock, err := tryLock()
+	if errors.Is(err, errBusy) {
+		return nil
+	}
+	if err == nil {
+		err = finish(ctx, a)
+		unlock()
+	}
+	if err != nil {
+		return fmt.Errorf("shut the rest of the door to %s: %w", a.User, err)
+	}
+	return nil
+}
+
+func finish(ctx context.Context, a Access) error {
 	begun, err := readRecord()
 	if err != nil || begun == nil || begun.Access != a || begun.Opened {
 		return err
@@ -152,13 +175,13 @@ func Finish(ctx context.Context, a Access) error {
 	if begun.Shut {
 		m, err := survey(ctx, a)
 		if err != nil {
-			return fmt.Errorf("look at the door to %s: %w", a.User, err)
+			return err
 		}
 		if left, err := m.standing(); err != nil || len(left) == 0 {
 			return err
 		}
 	}
-	return Shut(ctx, a)
+	return shut(ctx, a)
 }
 
 // Open puts an access back: where Shut took it from, or, where it didn't, to the
@@ -197,5 +220,11 @@ func open(ctx context.Context, a Access) error {
 	if err != nil {
 		return err
 	}
-	return m.putLines(ctx, taken)
+	if err := m.putLines(ctx, taken); err != nil {
+		return err
+	}
+	if err := os.Remove(lockFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
