@@ -30,6 +30,9 @@ const sealLimit = 3 * time.Minute
 // shut.
 const breakInLimit = 15 * time.Second
 
+// finishLimit is how long the cell's sidecar may take to shut what is left of a door.
+const finishLimit = 30 * time.Second
+
 // hangUpLimit is how long a machine may take to end this birth's own connection
 // once its door is shut.
 const hangUpLimit = 10 * time.Second
@@ -110,10 +113,15 @@ func (b *machineBirth) seal(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return err
 		case !b.broke(ctx):
-			// An sshd that is just being started again can't be asked what it reads.
-			if tries == shutTries {
+			// An sshd that is just being started again can't be asked what it reads. And
+			// a part of it may be done: without its rule of sudo nobody can ask again.
+			if tries < shutTries {
+				continue
+			}
+			if b.awaitFinish(ctx) != nil {
 				return err
 			}
+			b.born = true
 		default:
 			// The machine goes on by itself: it says so when it is shut, and while
 			// it isn't it can be entered again.
@@ -140,6 +148,13 @@ func (b *machineBirth) tryDoor(ctx context.Context, whole bool) error {
 		}
 	}
 	return b.sealed(ctx, remote.TryDoor(ctx, b.config, nil))
+}
+
+// awaitFinish gives the cell's sidecar time to shut what is left of the door.
+func (b *machineBirth) awaitFinish(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, finishLimit)
+	defer cancel()
+	return b.awaitShut(ctx)
 }
 
 // takeAccess has the machine take the access away. In a session of its own that is
