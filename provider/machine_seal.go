@@ -30,16 +30,12 @@ const sealLimit = 3 * time.Minute
 // shut.
 const breakInLimit = 15 * time.Second
 
-// finishLimit is how long the cell's sidecar may take to shut what is left of a door.
-const finishLimit = 30 * time.Second
-
 // hangUpLimit is how long a machine may take to end this birth's own connection
 // once its door is shut.
 const hangUpLimit = 10 * time.Second
 
-// shutTries is how often a machine is told to shut its door while that fails, at
-// least breakLimit after one another.
-const shutTries = 5
+// shutLimit is for how long a machine is told again to shut its door while that fails.
+const shutLimit = 30 * time.Second
 
 // install has the machine install the cell.
 func (b *machineBirth) install(ctx context.Context) error {
@@ -104,7 +100,7 @@ func (s *settings) awaitMember(ctx context.Context, spec birth.Spec, is func(*fl
 func (b *machineBirth) seal(ctx context.Context) error {
 	b.shut = true
 	told := false
-	for tries := 1; !b.born && !told; tries++ {
+	for began := time.Now(); !b.born && !told; {
 		err := b.takeAccess(ctx)
 		switch {
 		case err == nil:
@@ -113,15 +109,13 @@ func (b *machineBirth) seal(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return err
 		case !b.broke(ctx):
-			// An sshd that is just being started again can't be asked what it reads. And
-			// a part of it may be done: without its rule of sudo nobody can ask again.
-			if tries < shutTries {
-				continue
-			}
-			if b.awaitFinish(ctx) != nil {
+			// A disk may be full for a while, and an sshd that is just being started again
+			// can't be asked what it reads. Where a part of it is done, such as the rule
+			// of sudo, nobody can ask again, and the cell's sidecar does the rest.
+			b.born = b.saysShut(ctx)
+			if !b.born && time.Since(began) > shutLimit {
 				return err
 			}
-			b.born = true
 		default:
 			// The machine goes on by itself: it says so when it is shut, and while
 			// it isn't it can be entered again.
@@ -150,11 +144,11 @@ func (b *machineBirth) tryDoor(ctx context.Context, whole bool) error {
 	return b.sealed(ctx, remote.TryDoor(ctx, b.config, nil))
 }
 
-// awaitFinish gives the cell's sidecar time to shut what is left of the door.
-func (b *machineBirth) awaitFinish(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, finishLimit)
+// saysShut reports whether the cell's sidecar says that nothing of the access is left.
+func (b *machineBirth) saysShut(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, breakLimit)
 	defer cancel()
-	return b.awaitShut(ctx)
+	return b.awaitShut(ctx) == nil
 }
 
 // takeAccess has the machine take the access away. In a session of its own that is
