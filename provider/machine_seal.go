@@ -71,8 +71,11 @@ func (s *settings) awaitPassing(ctx context.Context, spec birth.Spec) (*fleet.Me
 
 // awaitShut returns when the cell is passing and its sidecar says that nothing of the
 // access is left.
-func (b *machineBirth) awaitShut(ctx context.Context) (err error) {
-	b.member, err = b.awaitMember(ctx, b.spec, func(m *fleet.Member) bool { return m.Health == fleet.Passing && m.Door == fleet.DoorShut })
+func (b *machineBirth) awaitShut(ctx context.Context) error {
+	member, err := b.awaitMember(ctx, b.spec, func(m *fleet.Member) bool { return m.Health == fleet.Passing && m.Door == fleet.DoorShut })
+	if err == nil {
+		b.member = member
+	}
 	return err
 }
 
