@@ -1,10 +1,13 @@
 package testkit
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestSSHDIsAMachineOfItsOwn(t *testing.T) {
@@ -44,11 +47,15 @@ func TestSSHDTakesAllWithIt(t *testing.T) {
 	if err := s.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	for _, pid := range all {
-		if state, _, ok := look(pid); ok && state != 'Z' {
-			t.Errorf("process %d outlived the machine", pid)
+	// The kernel ends them with the first of them, which takes an instant.
+	Await(t, 10*time.Second, func(context.Context) error {
+		for _, pid := range all {
+			if state, _, ok := look(pid); ok && state != 'Z' {
+				return fmt.Errorf("process %d outlives the machine", pid)
+			}
 		}
-	}
+		return nil
+	})
 	if _, err := os.Stat(filepath.Join(s.Directory(), "homeostat", "pid")); err != nil {
 		t.Errorf("the disk didn't outlive the machine: %v", err)
 	}
