@@ -150,8 +150,8 @@ func shut(ctx context.Context, a Access) error {
 
 // Finish shuts a door whose shutting was begun and cut, as by the machine's power or
 // by the end of the process that did it, with all of it that still stands. Where it
-// was not begun, where it was opened again, or while somebody is at it, it does
-// nothing.
+// was not begun, where it came to its end, where it was opened again, or while
+// somebody is at it, it does nothing: who gets in later is no birth.
 func Finish(ctx context.Context, a Access) error {
 	unlock, err := tryLock()
 	if errors.Is(err, errBusy) {
@@ -169,17 +169,8 @@ func Finish(ctx context.Context, a Access) error {
 
 func finish(ctx context.Context, a Access) error {
 	begun, err := readRecord()
-	if err != nil || begun == nil || begun.Access != a || begun.Opened {
+	if err != nil || begun == nil || begun.Access != a || begun.Opened || begun.Shut {
 		return err
-	}
-	if begun.Shut {
-		m, err := survey(ctx, a)
-		if err != nil {
-			return err
-		}
-		if left, err := m.standing(); err != nil || len(left) == 0 {
-			return err
-		}
 	}
 	return shut(ctx, a)
 }
