@@ -84,15 +84,6 @@ func needKafka(tb testing.TB) kafkaDistribution {
 	return distribution
 }
 
-// StartKafka starts a broker and returns when it is ready. The caller closes it.
-func StartKafka(ctx context.Context, options KafkaOptions) (*KafkaServer, error) {
-	distribution, err := getKafka(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return startKafka(ctx, distribution, options)
-}
-
 func startKafka(ctx context.Context, distribution kafkaDistribution, options KafkaOptions) (*KafkaServer, error) {
 	ports, err := freePorts(3)
 	if err != nil {

@@ -67,16 +67,6 @@ func needPostgres(tb testing.TB) string {
 	return binaries
 }
 
-// StartPostgres starts a PostgreSQL, over the data in the directory if there
-// are any, and returns when it is ready. The caller closes it.
-func StartPostgres(ctx context.Context, options PostgresOptions) (*PostgresServer, error) {
-	binaries, err := PostgresBinaries(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return startPostgres(ctx, binaries, options)
-}
-
 func startPostgres(ctx context.Context, binaries string, options PostgresOptions) (*PostgresServer, error) {
 	account, err := postgresAccount()
 	if err != nil {
