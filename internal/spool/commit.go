@@ -1,0 +1,184 @@
+package spool
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+)
+
+// tail is the segment that is being written.
+type tail struct {
+	*segment
+	file file
+}
+
+// keptBuffer is how large a buffer is kept from one commit to the next, in bytes.
+const keptBuffer = 4 << 20
+
+// commitAll writes what waits, again and again: all that has gathered during one
+// write and its fsync goes into the next.
+func (l *messageLog) commitAll() {
+	defer close(l.done)
+	for range l.wake {
+		for l.commit() {
+		}
+		l.mu.Lock()
+		end := l.closed && len(l.waiting) == 0
+		l.mu.Unlock()
+		if end {
+			l.seal()
+			return
+		}
+	}
+}
+
+// commit writes and syncs all that waits now, and answers each writer. It reports
+// whether there was anything.
+func (l *messageLog) commit() bool {
+	l.mu.Lock()
+	batch := l.waiting
+	l.waiting = nil
+	first := l.next
+	l.mu.Unlock()
+	if len(batch) == 0 {
+		return false
+	}
+	began := time.Now()
+	size, err := l.write(batch, first)
+	if l.synced != nil {
+		l.synced(time.Since(began), err)
+	}
+	var bytes int64
+	messages := 0
+	for _, a := range batch {
+		bytes += a.bytes
+		messages += len(a.payloads)
+	}
+	l.mu.Lock()
+	l.waitingBytes -= bytes
+	if err == nil {
+		l.next += uint64(messages)
+		l.depth += messages
+		l.bytes += size
+		l.active.next, l.active.end = l.next, l.active.end+size
+	}
+	l.mu.Unlock()
+	for _, a := range batch {
+		a.done <- err
+	}
+	if err == nil {
+		signal(l.grown)
+		l.roll()
+	}
+	return true
+}
+
+// write brings a batch onto disk, and returns its size there.
+func (l *messageLog) write(batch []*appending, first uint64) (int64, error) {
+	if err := l.begin(first); err != nil {
+		return 0, fmt.Errorf("%w: begin a file: %w", ErrDisk, err)
+	}
+	b := l.buffer[:0]
+	var place uint32
+	for _, a := range batch {
+		for _, p := range a.payloads {
+			b = appendFrame(b, l.active.salt, frame{sequence: first + uint64(place), place: place, payload: p})
+			place++
+		}
+	}
+	if l.buffer = b; cap(b) > keptBuffer {
+		l.buffer = nil
+	}
+	n, err := l.active.file.Write(b)
+	if err != nil {
+		err = l.undo(err)
+		return 0, fmt.Errorf("%w: write: %w", ErrDisk, err)
+	}
+	if err := l.active.file.Sync(); err != nil {
+		l.giveUp()
+		return 0, fmt.Errorf("%w: bring what was written onto disk: %w", ErrDisk, err)
+	}
+	return int64(n), nil
+}
+
+// begin opens a segment where none is being written.
+func (l *messageLog) begin(first uint64) error {
+	if l.active != nil {
+		return nil
+	}
+	var salt [8]byte
+	if _, err := rand.Read(salt[:]); err != nil {
+		return err
+	}
+	l.generation++
+	s := &segment{first: first, next: first, generation: l.generation, salt: binary.LittleEndian.Uint64(salt[:])}
+	s.path = filepath.Join(l.dir, segmentName(s.first, s.generation, s.salt))
+	f, err := l.disk.create(s.path)
+	if err != nil {
+		return err
+	}
+	if err := l.disk.syncFolder(l.dir); err != nil {
+		return errors.Join(err, f.Close(), l.disk.remove(s.path))
+	}
+	l.mu.Lock()
+	l.active = &tail{segment: s, file: f}
+	l.segments = append(l.segments, s)
+	l.mu.Unlock()
+	return nil
+}
+
+// undo takes back a write that failed, such as on a full disk. Where that fails too
+// the file is given up.
+func (l *messageLog) undo(why error) error {
+	err := l.active.file.Truncate(l.active.end)
+	if err == nil {
+		return why
+	}
+	l.giveUp()
+	return errors.Join(why, err)
+}
+
+// giveUp never writes to the active segment again: after a failed fsync nobody
+// knows what is on disk of what was written since the last good one. What was
+// synced before stays and is sent; the rest is cut off, at the latest when the log
+// is opened again, since the next segment begins with its sequences.
+func (l *messageLog) giveUp() {
+	a := l.active
+	_ = a.file.Truncate(a.end) // a help only
+	l.seal()
+	if a.end > 0 {
+		return
+	}
+	l.mu.Lock()
+	for i, s := range l.segments {
+		if s == a.segment {
+			l.segments = append(l.segments[:i:i], l.segments[i+1:]...)
+		}
+	}
+	l.mu.Unlock()
+	_ = l.disk.remove(a.path) // it holds nothing, and is removed when the log is opened
+}
+
+// roll ends a segment that is large enough.
+func (l *messageLog) roll() {
+	if l.active != nil && l.active.end >= l.segmentBytes {
+		l.seal()
+	}
+}
+
+// seal ends the active segment.
+func (l *messageLog) seal() {
+	l.mu.Lock()
+	a := l.active
+	l.active = nil
+	l.mu.Unlock()
+	if a != nil {
+		_ = a.file.Close() // all that counts is synced
+	}
+}
+
+// writes reports whether a segment is the active one. It is for who holds mu.
+func (l *messageLog) writes(s *segment) bool { return l.active != nil && l.active.segment == s }

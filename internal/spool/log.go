@@ -1,0 +1,241 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+var (
+	// ErrFull says that the bound in bytes is reached.
+	ErrFull = errors.New("the spool is full")
+	// ErrClosed says that the spool takes nothing any more.
+	ErrClosed = errors.New("the spool is closed")
+	// ErrDisk says that messages couldn't be brought onto disk.
+	ErrDisk = errors.New("the spool's disk failed")
+	// ErrInUse says that another process has the folder.
+	ErrInUse = errors.New("another process uses this spool")
+)
+
+// logConfig says where a log is and how large it may get, in bytes.
+type logConfig struct {
+	dir          string
+	segmentBytes int64
+	maxBytes     int64
+	disk         disk
+	// synced is told how long each write with its fsync took, and with what result.
+	synced func(time.Duration, error)
+}
+
+// messageLog is the log of one topic. Its methods may be called from several
+// goroutines.
+type messageLog struct {
+	logConfig
+	lock   *os.File
+	wake   chan struct{} // tells the committer that something waits
+	grown  chan struct{} // tells the reader that something was committed
+	done   chan struct{} // closed when the committer has ended
+	active *tail         // what is written; changed by the committer alone, under mu
+	buffer []byte        // the committer's own
+
+	mu       sync.Mutex
+	segments []*segment
+	// next is the sequence that is given next, position the first one that isn't
+	// confirmed, noted what is on disk of that.
+	next, position, noted uint64
+	generation            uint64
+	depth                 int   // messages that Kafka hasn't confirmed
+	bytes                 int64 // of all segments
+	waiting               []*appending
+	waitingBytes          int64
+	closed                bool
+}
+
+// appending is a writer that waits.
+type appending struct {
+	payloads [][]byte
+	bytes    int64
+	done     chan error
+}
+
+// openLog opens the log in a folder, which it makes where it isn't there.
+func openLog(cfg logConfig) (*messageLog, Recovery, error) {
+	if err := os.MkdirAll(cfg.dir, 0o700); err != nil {
+		return nil, Recovery{}, fmt.Errorf("make the spool's folder: %w", err)
+	}
+	lock, err := lockFolder(cfg.dir)
+	if err != nil {
+		return nil, Recovery{}, err
+	}
+	l := &messageLog{
+		logConfig: cfg, lock: lock,
+		wake: make(chan struct{}, 1), grown: make(chan struct{}, 1), done: make(chan struct{}),
+	}
+	report, err := l.restore()
+	if err != nil {
+		return nil, report, errors.Join(err, lock.Close())
+	}
+	go l.commitAll()
+	return l, report, nil
+}
+
+func (l *messageLog) restore() (Recovery, error) {
+	position, err := readPosition(l.dir)
+	if err != nil {
+		return Recovery{}, err
+	}
+	segments, waiting, report, err := restore(l.disk, l.dir, position)
+	if err != nil {
+		return report, err
+	}
+	l.position, l.noted, l.next = position, position, position
+	for _, s := range segments {
+		l.generation = max(l.generation, s.generation)
+		l.next = max(l.next, s.next)
+		if waiting[s] == 0 {
+			if err := l.disk.remove(s.path); err != nil {
+				return report, fmt.Errorf("remove what was sent: %w", err)
+			}
+			continue
+		}
+		l.segments = append(l.segments, s)
+		l.bytes += s.end
+		l.depth += waiting[s]
+	}
+	if len(l.segments) == 0 {
+		l.position = l.next
+	}
+	return report, nil
+}
+
+// lockFolder keeps other processes out. The kernel frees it with the process.
+func lockFolder(dir string) (*os.File, error) {
+	f, err := os.OpenFile(dir+"/lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock the spool: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: %s: %w", ErrInUse, dir, err), f.Close())
+	}
+	return f, nil
+}
+
+// append returns nil once the payloads are on disk, in their order and with nothing
+// between them. After another error than ErrFull and ErrClosed they may be or not.
+func (l *messageLog) append(ctx context.Context, payloads [][]byte) error {
+	a := &appending{payloads: payloads, done: make(chan error, 1)}
+	for _, p := range payloads {
+		a.bytes += int64(frameHead + len(p))
+	}
+	l.mu.Lock()
+	switch {
+	case l.closed:
+		l.mu.Unlock()
+		return ErrClosed
+	case l.bytes+l.waitingBytes+a.bytes > l.maxBytes:
+		l.mu.Unlock()
+		return ErrFull
+	}
+	l.waiting = append(l.waiting, a)
+	l.waitingBytes += a.bytes
+	l.mu.Unlock()
+	signal(l.wake)
+	select {
+	case err := <-a.done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("wait until messages are on disk, which they may be or not: %w", context.Cause(ctx))
+	}
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default: // it knows already
+	}
+}
+
+// stats is what a log holds at one instant.
+type stats struct {
+	depth int
+	bytes int64
+}
+
+func (l *messageLog) stats() stats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return stats{l.depth, l.bytes + l.waitingBytes}
+}
+
+// confirmed counts messages that Kafka has.
+func (l *messageLog) confirmed(messages int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.depth -= messages
+}
+
+// release says that Kafka has all messages before a sequence, and removes the
+// segments that hold only such.
+func (l *messageLog) release(position uint64) error {
+	l.mu.Lock()
+	l.position = max(l.position, position)
+	if l.position == l.next {
+		l.depth = 0 // also of messages that were found damaged meanwhile
+	}
+	var gone []*segment
+	for len(l.segments) > 0 && l.segments[0].next <= l.position && !l.writes(l.segments[0]) {
+		gone = append(gone, l.segments[0])
+		l.bytes -= l.segments[0].end
+		l.segments = l.segments[1:]
+	}
+	l.mu.Unlock()
+	if len(gone) == 0 {
+		return nil
+	}
+	// Else a cut between the two would find sequences given out anew.
+	if err := l.note(); err != nil {
+		return err
+	}
+	var failed []error
+	for _, s := range gone {
+		failed = append(failed, l.disk.remove(s.path))
+	}
+	return errors.Join(failed...)
+}
+
+// note brings onto disk how far all is confirmed. Without it messages are sent
+// twice after a crash, none is lost.
+func (l *messageLog) note() error {
+	l.mu.Lock()
+	position := l.position
+	same := position == l.noted
+	l.mu.Unlock()
+	if same {
+		return nil
+	}
+	if err := writePosition(l.disk, l.dir, position); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.noted = max(l.noted, position)
+	l.mu.Unlock()
+	return nil
+}
+
+// close lets what is being written come to its end, and gives the folder free.
+func (l *messageLog) close() error {
+	l.mu.Lock()
+	already := l.closed
+	l.closed = true
+	l.mu.Unlock()
+	if already {
+		return nil
+	}
+	signal(l.wake)
+	<-l.done
+	return errors.Join(l.note(), l.lock.Close())
+}

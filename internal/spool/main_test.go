@@ -1,0 +1,18 @@
+package spool
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
+)
+
+func TestMain(m *testing.M) { testkit.Main(m) }
+
+// leaks checks, at the test's end, that no goroutine is left.
+func leaks(t *testing.T) {
+	t.Helper()
+	already := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, already) })
+}

@@ -1,0 +1,160 @@
+package spool
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+)
+
+var powerCuts = flag.Int("power-cuts", 100, "how many trials of power cuts are made")
+
+// TestPowerCuts cuts the power at random bytes, several times in each log's life.
+// All that was acknowledged and not confirmed must be there, in each writer's order,
+// nothing else may be, and no alarm be given.
+func TestPowerCuts(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	dir := t.TempDir()
+	for i := range *powerCuts {
+		trial := &cutTrial{
+			random: rand.New(rand.NewPCG(seed, uint64(i))), dir: filepath.Join(dir, strconv.Itoa(i)),
+			submitted: map[string]bool{}, acknowledged: map[string]bool{}, confirmed: map[string]bool{},
+		}
+		for life := range 3 {
+			if err := trial.live(life); err != nil {
+				t.Fatalf("trial %d of seed %d, life %d: %v", i, seed, life, err)
+			}
+		}
+	}
+}
+
+// cutTrial is one log through several lives.
+type cutTrial struct {
+	random                             *rand.Rand
+	dir                                string
+	mu                                 sync.Mutex
+	submitted, acknowledged, confirmed map[string]bool
+}
+
+// live opens the log, looks at what is there, and writes until the power is cut.
+func (c *cutTrial) live(life int) error {
+	d := newCutDisk(rand.New(rand.NewPCG(c.random.Uint64(), 0)), c.random.IntN(60_000))
+	l, report, err := openLog(logConfig{
+		dir: c.dir, disk: d, segmentBytes: int64(1000 + c.random.IntN(20_000)), maxBytes: 1 << 30,
+	})
+	if err != nil {
+		return err
+	}
+	if len(report.Damages) > 0 {
+		return fmt.Errorf("a cut is taken for damage: %v", report.Damages)
+	}
+	if err := c.check(l, report); err != nil {
+		return err
+	}
+	var writers sync.WaitGroup
+	for w := range 1 + c.random.IntN(8) {
+		sizes := rand.New(rand.NewPCG(c.random.Uint64(), 1))
+		writers.Go(func() { c.write(l, fmt.Sprintf("%d-%d", life, w), sizes) })
+	}
+	reading := make(chan error, 1)
+	confirms := c.random.IntN(3)
+	go func() { reading <- c.confirm(l, confirms) }()
+	writers.Wait()
+	err = <-reading
+	_ = l.close() // it may fail: the disk is gone
+	return errors.Join(err, d.cut())
+}
+
+// check reads all that the log holds.
+func (c *cutTrial) check(l *messageLog, report Recovery) error {
+	r := l.reader(func(d Damage) { panic(d.String()) })
+	defer r.close()
+	there, last := map[string]bool{}, map[string]int{}
+	for {
+		entries, err := r.read()
+		if err != nil {
+			return err
+		}
+		if len(entries) == 0 {
+			break
+		}
+		for _, e := range entries {
+			id, _, _ := strings.Cut(string(e.payload), " ")
+			writer, n, _ := strings.Cut(id, ":")
+			number, err := strconv.Atoi(n)
+			switch {
+			case err != nil || !c.submitted[string(e.payload)]:
+				return fmt.Errorf("%q was never written", e.payload)
+			case there[string(e.payload)] || last[writer] > number:
+				return fmt.Errorf("%s comes twice, or out of its order", id)
+			}
+			there[string(e.payload)], last[writer] = true, number
+		}
+	}
+	if len(there) != report.Messages || l.stats().depth != len(there) {
+		return fmt.Errorf("%d messages are there, %d were reported, the depth is %d", len(there), report.Messages, l.stats().depth)
+	}
+	for id := range c.acknowledged {
+		if !there[id] && !c.confirmed[id] {
+			return fmt.Errorf("%q was acknowledged and is gone", id)
+		}
+	}
+	return nil
+}
+
+// write appends messages, some in batches, until the log takes none any more.
+func (c *cutTrial) write(l *messageLog, writer string, sizes *rand.Rand) {
+	for n := 0; ; {
+		var batch [][]byte
+		for range 1 + sizes.IntN(3) {
+			n++
+			batch = append(batch, []byte(fmt.Sprintf("%s:%d %s", writer, n, strings.Repeat("x", sizes.IntN(1500)))))
+		}
+		c.note(c.submitted, batch)
+		if l.append(context.Background(), batch) != nil {
+			return
+		}
+		c.note(c.acknowledged, batch)
+	}
+}
+
+func (c *cutTrial) note(in map[string]bool, payloads [][]byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range payloads {
+		in[string(p)] = true
+	}
+}
+
+// confirm plays the queue that has taken some of the messages.
+func (c *cutTrial) confirm(l *messageLog, times int) error {
+	r := l.reader(func(d Damage) { panic(d.String()) })
+	defer r.close()
+	for range times {
+		entries, err := r.read()
+		if err != nil {
+			return err
+		}
+		for i, e := range entries {
+			if i == len(entries)/2 {
+				break
+			}
+			c.note(c.confirmed, [][]byte{e.payload})
+			l.confirmed(1)
+			if err := l.release(e.sequence + 1); err != nil && !errors.Is(err, errPower) {
+				return err
+			}
+		}
+		if len(entries) > 1 {
+			return nil // what was read behind is never confirmed
+		}
+	}
+	return nil
+}
