@@ -23,7 +23,12 @@ const keptBuffer = 4 << 20
 func (l *messageLog) commitAll() {
 	defer close(l.done)
 	for range l.wake {
-		for l.commit() {
+		for {
+			writers, took := l.commit()
+			if writers == 0 {
+				break
+			}
+			l.gather(writers, took/gatherShare)
 		}
 		l.mu.Lock()
 		end := l.closed && len(l.waiting) == 0
@@ -35,21 +40,51 @@ func (l *messageLog) commitAll() {
 	}
 }
 
-// commit writes and syncs all that waits now, and answers each writer. It reports
-// whether there was anything.
-func (l *messageLog) commit() bool {
+// gatherShare is the part of a commit's time, as a divisor, for which the next one
+// waits for the writers of the last.
+const gatherShare = 8
+
+// gather waits until as many writers wait as the last commit served, but not for
+// long: they come back with their next messages a moment after they were answered,
+// and a commit that starts with the first of them would have all others wait for
+// two.
+func (l *messageLog) gather(writers int, limit time.Duration) {
+	if writers == 1 {
+		return
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	for {
+		l.mu.Lock()
+		enough := len(l.waiting) >= writers || l.closed
+		l.mu.Unlock()
+		if enough {
+			return
+		}
+		select {
+		case <-l.wake:
+		case <-timer.C:
+			return
+		}
+	}
+}
+
+// commit writes and syncs all that waits now, and answers each writer. It returns
+// how many there were and how long that took.
+func (l *messageLog) commit() (writers int, took time.Duration) {
 	l.mu.Lock()
 	batch := l.waiting
 	l.waiting = nil
 	first := l.next
 	l.mu.Unlock()
 	if len(batch) == 0 {
-		return false
+		return 0, 0
 	}
 	began := time.Now()
 	size, err := l.write(batch, first)
+	took = time.Since(began)
 	if l.synced != nil {
-		l.synced(time.Since(began), err)
+		l.synced(took, err)
 	}
 	var bytes int64
 	messages := 0
@@ -73,7 +108,7 @@ func (l *messageLog) commit() bool {
 		signal(l.grown)
 		l.roll()
 	}
-	return true
+	return len(batch), took
 }
 
 // write brings a batch onto disk, and returns its size there.
