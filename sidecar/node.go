@@ -24,6 +24,7 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/loop"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/peer"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/spool"
 )
 
 // node is one running sidecar.
@@ -35,6 +36,8 @@ type node struct {
 	cell     *loop.Cell       // nil for a leader alone
 	app      *application     // nil for a leader alone
 	local    *local.Listener  // for the application; nil for a leader alone
+	spool    *spool.Spool     // nil where the policy has none
+	queue    *spool.Kafka     // that it sends to
 	machine  *install.Machine // that the cell was made of; nil for a process among others
 	ended    chan error       // the application can't be run at all, or the cell has left
 }
@@ -123,7 +126,7 @@ func (n *node) makeCell(ctx context.Context, std stdio, o runOptions) error {
 		cfg.Reusable, cfg.Door = claim.Reuse && claim.Door != nil, n.door
 	}
 	n.cell = loop.NewCell(cfg)
-	return nil
+	return n.openSpool()
 }
 
 // door is what to say of the access by which the birth got into the machine.
@@ -241,4 +244,7 @@ func (n *node) verifier() *peer.Verifier {
 	return peer.NewVerifier(n.leading.peers, time.Now)
 }
 
-func (n *node) close() { n.leading.fleet.Close() }
+func (n *node) close() {
+	n.closeSpool()
+	n.leading.fleet.Close()
+}

@@ -36,6 +36,9 @@ func (n *node) startCell(ctx context.Context, stopLeading func()) (stop func()) 
 		if err := stopApp(); err != nil {
 			n.leading.log.Error("the application was not ended whole", "error", err)
 		}
+		if err := n.cell.EmptySpool(background); err != nil {
+			n.leading.log.Error("the sidecar ends before its spool is empty", "error", err)
+		}
 		stopCell()
 		cell.Wait()
 	}

@@ -27,6 +27,16 @@ type Application interface {
 	Drain(ctx context.Context, begin bool) error
 }
 
+// Spool is what a cell's sidecar asks of the spool beside the application.
+type Spool interface {
+	// Depths is how many messages wait, by topic.
+	Depths() map[string]int
+	// Hurry sets whether all go at once, whatever clients need.
+	Hurry(on bool)
+	// Flush returns once none is left, or with an error that says what is.
+	Flush(context.Context) error
+}
+
 // CellConfig is what a cell's sidecar works with.
 type CellConfig struct {
 	Service *policy.Service
@@ -34,6 +44,8 @@ type CellConfig struct {
 	Identity fleet.Cell
 	Fleet    *fleet.Client
 	App      Application
+	// Spool holds the messages that the application gave; nil where there is none.
+	Spool Spool
 	// Stop lets go of what the sidecar does beside the cell, such as leading, and
 	// ends the application, in order that the cell can leave. It may be called
 	// again.
@@ -290,5 +302,23 @@ func (c *Cell) Vitals() sense.Vitals {
 	if !v.At.IsZero() {
 		v.Age = c.Now().Sub(v.At)
 	}
+	if c.Spool != nil {
+		v.Spools = c.Spool.Depths()
+		v.SpoolDepth = reading.Of(float64(v.SpoolTotal()), c.Now())
+	}
 	return v
+}
+
+// WithinBound says whether clients' latency is within its bound, as far as that is
+// known.
+func (c *Cell) WithinBound() bool {
+	bound := c.Service.Latency
+	c.mu.Lock()
+	latency := c.vitals.Latency
+	c.mu.Unlock()
+	if bound == nil || latency == nil {
+		return true
+	}
+	at, beyond, err := latency.Quantile(bound.Quantile)
+	return err != nil || at <= bound.Upper.Seconds() && !beyond
 }

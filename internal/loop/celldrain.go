@@ -11,6 +11,10 @@ import (
 // drainRetry is how long after a failure the application is told again.
 const drainRetry = time.Second
 
+// spoolLimit is how long a spool has for its last messages where the policy gives a
+// drain less.
+const spoolLimit = 10 * time.Second
+
 // Draining is why the cell drains, or nothing.
 func (c *Cell) Draining() string {
 	c.mu.Lock()
@@ -50,6 +54,9 @@ func (c *Cell) drain(change func()) {
 	if begin := c.draining != ""; begin != (before != "") {
 		c.since = c.Now()
 		c.Log.Info("drain", "begin", begin, "cell", c.Identity.Name)
+		if c.Spool != nil {
+			c.Spool.Hurry(begin)
+		}
 	}
 	select {
 	case c.nudge <- struct{}{}:
@@ -108,7 +115,8 @@ func (c *Cell) isTold() bool {
 }
 
 // FinishWork lets an application that was asked to drain finish what it has in
-// hand, for as long as limit. One that isn't well has nothing to finish.
+// hand, for as long as limit. One that isn't well has nothing to finish. What the
+// spool holds is on its way meanwhile; see EmptySpool.
 func (c *Cell) FinishWork(ctx context.Context, limit time.Duration) {
 	if ok, _ := c.App.Well(); !ok {
 		return
@@ -116,6 +124,17 @@ func (c *Cell) FinishWork(ctx context.Context, limit time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	c.AwaitIdle(ctx, c.Service.Health.Timeout+5*time.Second, 50*time.Millisecond)
+}
+
+// EmptySpool sends what the application has left in the spool, for as long as the
+// policy lets a cell drain, once it gives no more.
+func (c *Cell) EmptySpool(ctx context.Context) error {
+	if c.Spool == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, max(c.Service.Drain.Timeout, spoolLimit))
+	defer cancel()
+	return c.Spool.Flush(ctx)
 }
 
 // AwaitIdle returns when the application has been told to drain and is known to

@@ -135,10 +135,13 @@ func (c *Cell) stopOrdered(ctx context.Context) error {
 	if err := c.Fleet.Tombstone(ctx, c.Identity.Service, t); err != nil {
 		c.Log.Warn("could not leave a tombstone", "error", err)
 	}
-	if c.Stop == nil {
-		return nil
+	if c.Stop != nil {
+		if err := c.Stop(ctx); err != nil {
+			return err
+		}
 	}
-	return c.Stop(ctx)
+	// What is removed next may hold the only copy.
+	return c.EmptySpool(ctx)
 }
 
 // remove isn't cut short by the sidecar being asked to end, which may well be

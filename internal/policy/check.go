@@ -18,6 +18,7 @@ func check(d *decoder, p *Policy) {
 	d.graph(p)
 	for _, s := range p.Services {
 		d.service(s)
+		d.spool(s, p.Kafka)
 		if s.Genome != "" && p.Bundle == "" {
 			d.refuse("No store", &s.Genome, "is %q, but the policy doesn't say where bundles are stored. "+
 				`Add bundle = "bundles" at the top of the file.`, s.Genome)

@@ -167,6 +167,9 @@ func complete(d *decoder, p *Policy) {
 			s.Utilization.Upper = requestUpper
 		}
 		s.Law.Utilization, s.Law.RequestUtilization = s.Utilization.Upper, s.Utilization.Upper
+		if s.Spool != nil {
+			completeSpool(d, s.Spool)
+		}
 	}
 }
 

@@ -47,6 +47,17 @@ type Vitals struct {
 	LatencyReason string    `json:"latency_reason,omitempty"`
 	// SpoolDepth is how many accepted messages wait in the cell's spool.
 	SpoolDepth reading.Reading `json:"spool_depth"`
+	// Spools is that by topic; nil where the cell has no spool.
+	Spools map[string]int `json:"spools,omitempty"`
+}
+
+// SpoolTotal is how many messages wait in the cell's spool, for all topics.
+func (v Vitals) SpoolTotal() int {
+	n := 0
+	for _, depth := range v.Spools {
+		n += depth
+	}
+	return n
 }
 
 // Idle says whether the cell is known to have nothing in hand: an unknown
@@ -70,6 +81,11 @@ func (v Vitals) check() error {
 	} {
 		if r.Known && r.Value < 0 {
 			return fmt.Errorf("vitals give a %s of %g", what, r.Value)
+		}
+	}
+	for topic, depth := range v.Spools {
+		if depth < 0 {
+			return fmt.Errorf("vitals give a spool depth of %d for topic %q", depth, topic)
 		}
 	}
 	if v.Busy.Known && v.Busy.Value > 1 {

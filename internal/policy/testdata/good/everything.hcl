@@ -109,6 +109,19 @@ service "api" {
     at_once = 3
   }
 
+  spool {
+    topics            = ["urls", "pages"]
+    dir               = "/var/lib/api/spool"
+    hold              = "30s"
+    spread            = "5s"
+    max_bytes         = 268435456
+    max_age           = "10m"
+    segment_bytes     = 4194304
+    max_message_bytes = 100000
+    max_batch         = 200
+    max_request_bytes = 1000000
+  }
+
   limits {
     destroys_per_apply = 5
     destroys_per_hour  = 30

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/spool"
+)
+
+// openSpool opens the cell's spool, where the policy gives it one. It sends at once
+// what an earlier life of the cell has left.
+func (n *node) openSpool() error {
+	p := n.service.Spool
+	if p == nil {
+		return nil
+	}
+	kafka, err := spoolKafka(n.leading.policy.Kafka, p.Topics)
+	if err != nil {
+		return err
+	}
+	n.queue = kafka
+	n.spool, err = spool.Open(spool.Config{
+		Dir: n.spoolDir(n.cell.Identity.Name), Topics: p.Topics,
+		Pace:     spool.PacerConfig{Hold: p.Hold, Spread: p.Spread},
+		MaxBytes: int64(p.MaxBytes), MaxAge: p.MaxAge, SegmentBytes: int64(p.SegmentBytes),
+		MaxMessageBytes: p.MaxMessageBytes, MaxBatch: p.MaxBatch, MaxRequestBytes: int64(p.MaxRequestBytes),
+		Broker: kafka, Timeout: n.leading.policy.Kafka.Timeout,
+		Pressure: n.cell, Log: n.leading.log,
+	})
+	if err != nil {
+		return err
+	}
+	n.cell.Spool = n.spool
+	return n.registry.Register(n.spool)
+}
+
+// spoolDir is a folder of the cell's own: in its data directory where it has one,
+// else beside the policy.
+func (n *node) spoolDir(cell string) string {
+	dir := n.service.Spool.Dir
+	if !filepath.IsAbs(dir) {
+		dir = filepath.Join(cmp.Or(os.Getenv("HOMEOSTAT_DATA_DIRECTORY"), n.leading.home), dir)
+	}
+	return filepath.Join(dir, cell)
+}
+
+func spoolKafka(k *policy.Kafka, topics []string) (*spool.Kafka, error) {
+	secure, err := kafkaTLS(k.TLS)
+	if err != nil {
+		return nil, fmt.Errorf("kafka.tls: %w", err)
+	}
+	mechanism, err := kafkaSASL(k.SASL)
+	if err != nil {
+		return nil, fmt.Errorf("kafka.sasl: %w", err)
+	}
+	return spool.NewKafka(spool.KafkaConfig{Brokers: k.Brokers, Timeout: k.Timeout, TLS: secure, SASL: mechanism}, topics), nil
+}
+
+// closeSpool leaves on disk what has not been sent.
+func (n *node) closeSpool() {
+	if n.spool != nil {
+		if err := n.spool.Close(); err != nil {
+			n.leading.log.Error("close the spool", "error", err)
+		}
+	}
+	if n.queue != nil {
+		n.queue.Close()
+	}
+}
