@@ -237,5 +237,5 @@ func (l *messageLog) close() error {
 	}
 	signal(l.wake)
 	<-l.done
-	return errors.Join(l.note(), l.lock.Close())
+	return errors.Join(l.release(0), l.note(), l.lock.Close())
 }
