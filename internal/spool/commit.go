@@ -129,7 +129,7 @@ func (l *messageLog) write(batch []*appending, first uint64) (int64, error) {
 	}
 	n, err := l.active.file.Write(b)
 	if err != nil {
-		err = l.undo(err)
+		l.giveUp()
 		return 0, fmt.Errorf("%w: write: %w", ErrDisk, err)
 	}
 	if err := l.active.file.Sync(); err != nil {
@@ -165,21 +165,11 @@ func (l *messageLog) begin(first uint64) error {
 	return nil
 }
 
-// undo takes back a write that failed, such as on a full disk. Where that fails too
-// the file is given up.
-func (l *messageLog) undo(why error) error {
-	err := l.active.file.Truncate(l.active.end)
-	if err == nil {
-		return why
-	}
-	l.giveUp()
-	return errors.Join(why, err)
-}
-
 // giveUp never writes to the active segment again: after a failed fsync nobody
-// knows what is on disk of what was written since the last good one. What was
-// synced before stays and is sent; the rest is cut off, at the latest when the log
-// is opened again, since the next segment begins with its sequences.
+// knows what is on disk of what was written since the last good one, and on a full
+// disk the file can be removed once it is sent. What was synced before stays and is
+// sent; the rest is cut off, at the latest when the log is opened again, since the
+// next segment begins with its sequences.
 func (l *messageLog) giveUp() {
 	a := l.active
 	_ = a.file.Truncate(a.end) // a help only

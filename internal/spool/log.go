@@ -36,6 +36,9 @@ type logConfig struct {
 type messageLog struct {
 	logConfig
 	lock   *os.File
+	sent   *positionFile // guarded by noting
+	noted  uint64        // the position that is on disk; guarded by noting
+	noting sync.Mutex
 	wake   chan struct{} // tells the committer that something waits
 	grown  chan struct{} // tells the reader that something was committed
 	done   chan struct{} // closed when the committer has ended
@@ -45,14 +48,14 @@ type messageLog struct {
 	mu       sync.Mutex
 	segments []*segment
 	// next is the sequence that is given next, position the first one that isn't
-	// confirmed, noted what is on disk of that.
-	next, position, noted uint64
-	generation            uint64
-	depth                 int   // messages that Kafka hasn't confirmed
-	bytes                 int64 // of all segments
-	waiting               []*appending
-	waitingBytes          int64
-	closed                bool
+	// confirmed.
+	next, position uint64
+	generation     uint64
+	depth          int   // messages that Kafka hasn't confirmed
+	bytes          int64 // of all segments
+	waiting        []*appending
+	waitingBytes   int64
+	closed         bool
 }
 
 // appending is a writer that waits.
@@ -77,6 +80,9 @@ func openLog(cfg logConfig) (*messageLog, Recovery, error) {
 	}
 	report, err := l.restore()
 	if err != nil {
+		if l.sent != nil {
+			err = errors.Join(err, l.sent.file.Close())
+		}
 		return nil, report, errors.Join(err, lock.Close())
 	}
 	go l.commitAll()
@@ -84,10 +90,11 @@ func openLog(cfg logConfig) (*messageLog, Recovery, error) {
 }
 
 func (l *messageLog) restore() (Recovery, error) {
-	position, err := readPosition(l.dir)
+	sent, position, err := openPosition(l.disk, l.dir)
 	if err != nil {
 		return Recovery{}, err
 	}
+	l.sent = sent
 	segments, waiting, report, err := restore(l.disk, l.dir, position)
 	if err != nil {
 		return report, err
@@ -186,20 +193,22 @@ func (l *messageLog) release(position uint64) error {
 	if l.position == l.next {
 		l.depth = 0 // also of messages that were found damaged meanwhile
 	}
-	var gone []*segment
-	for len(l.segments) > 0 && l.segments[0].next <= l.position && !l.writes(l.segments[0]) {
-		gone = append(gone, l.segments[0])
-		l.bytes -= l.segments[0].end
-		l.segments = l.segments[1:]
-	}
+	removable := len(l.removable()) > 0
 	l.mu.Unlock()
-	if len(gone) == 0 {
+	if !removable {
 		return nil
 	}
 	// Else a cut between the two would find sequences given out anew.
 	if err := l.note(); err != nil {
 		return err
 	}
+	l.mu.Lock()
+	gone := l.removable()
+	l.segments = l.segments[len(gone):]
+	for _, s := range gone {
+		l.bytes -= s.end
+	}
+	l.mu.Unlock()
 	var failed []error
 	for _, s := range gone {
 		failed = append(failed, l.disk.remove(s.path))
@@ -207,22 +216,30 @@ func (l *messageLog) release(position uint64) error {
 	return errors.Join(failed...)
 }
 
+// removable are the segments of which all is confirmed. It is for who holds mu.
+func (l *messageLog) removable() []*segment {
+	n := 0
+	for n < len(l.segments) && l.segments[n].next <= l.position && !l.writes(l.segments[n]) {
+		n++
+	}
+	return l.segments[:n]
+}
+
 // note brings onto disk how far all is confirmed. Without it messages are sent
 // twice after a crash, none is lost.
 func (l *messageLog) note() error {
+	l.noting.Lock()
+	defer l.noting.Unlock()
 	l.mu.Lock()
 	position := l.position
-	same := position == l.noted
 	l.mu.Unlock()
-	if same {
+	if position == l.noted {
 		return nil
 	}
-	if err := writePosition(l.disk, l.dir, position); err != nil {
+	if err := l.sent.write(position); err != nil {
 		return err
 	}
-	l.mu.Lock()
-	l.noted = max(l.noted, position)
-	l.mu.Unlock()
+	l.noted = position
 	return nil
 }
 
@@ -237,5 +254,5 @@ func (l *messageLog) close() error {
 	}
 	signal(l.wake)
 	<-l.done
-	return errors.Join(l.release(0), l.note(), l.lock.Close())
+	return errors.Join(l.release(0), l.note(), l.sent.file.Close(), l.lock.Close())
 }

@@ -1,6 +1,8 @@
 package spool
 
 import (
+	"fmt"
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -8,7 +10,13 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
 )
 
-func TestMain(m *testing.M) { testkit.Main(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(asServer) != "" {
+		fmt.Fprintln(os.Stderr, serveSpool())
+		os.Exit(1)
+	}
+	testkit.Main(m)
+}
 
 // leaks checks, at the test's end, that no goroutine is left.
 func leaks(t *testing.T) {

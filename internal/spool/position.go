@@ -5,40 +5,66 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io/fs"
 	"os"
 	"path/filepath"
-
-	"github.com/google/renameio/v2"
 )
 
-const positionName = "position"
-
-// readPosition is the sequence of the first message that Kafka hasn't confirmed.
-// One that can't be read is 0: then what is there is sent again rather than lost.
-func readPosition(dir string) (uint64, error) {
-	b, err := os.ReadFile(filepath.Join(dir, positionName))
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, fmt.Errorf("read how far the spool was sent: %w", err)
-	}
-	if len(b) != 12 || crc32.Checksum(b[:8], castagnoli) != binary.LittleEndian.Uint32(b[8:]) {
-		return 0, nil
-	}
-	return binary.LittleEndian.Uint64(b), nil
+// positionFile holds the sequence of the first message that Kafka hasn't confirmed.
+// It has two places that are written by turns, so that one is whole whatever cuts
+// the other, and it never grows: on a full disk it can still be told what may be
+// removed.
+type positionFile struct {
+	file *os.File
+	turn uint64 // of the last writing
 }
 
-func writePosition(d disk, dir string, position uint64) error {
-	b := binary.LittleEndian.AppendUint64(nil, position)
+const (
+	positionName = "position"
+	positionSize = 20
+	// positionApart is more than one write can tear, in bytes.
+	positionApart = 4096
+)
+
+// openPosition reads where it was left. A file of which no place can be read is 0:
+// then what is there is sent again rather than lost.
+func openPosition(d disk, dir string) (*positionFile, uint64, error) {
+	path := filepath.Join(dir, positionName)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, 0, fmt.Errorf("open how far the spool was sent: %w", err)
+	}
+	p := &positionFile{file: f}
+	b := make([]byte, positionApart+positionSize)
+	n, _ := f.ReadAt(b, 0) // what can't be read is none
+	var position uint64
+	for at := 0; at+positionSize <= n; at += positionApart {
+		place := b[at : at+positionSize]
+		turn := binary.LittleEndian.Uint64(place)
+		if crc32.Checksum(place[:16], castagnoli) == binary.LittleEndian.Uint32(place[16:]) && turn > p.turn {
+			p.turn, position = turn, binary.LittleEndian.Uint64(place[8:])
+		}
+	}
+	if p.turn == 0 {
+		err = errors.Join(p.write(position), p.write(position), d.syncFolder(dir))
+	}
+	if err != nil {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	return p, position, nil
+}
+
+// write returns once a position is on disk.
+func (p *positionFile) write(position uint64) error {
+	b := binary.LittleEndian.AppendUint64(nil, p.turn+1)
+	b = binary.LittleEndian.AppendUint64(b, position)
 	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
-	err := renameio.WriteFile(filepath.Join(dir, positionName), b, 0o600, renameio.WithTempDir(dir))
+	_, err := p.file.WriteAt(b, int64((p.turn+1)%2)*positionApart)
 	if err == nil {
-		err = d.syncFolder(dir)
+		err = syncData(p.file)
 	}
 	if err != nil {
 		return fmt.Errorf("note how far the spool was sent: %w", err)
 	}
+	p.turn++
 	return nil
 }

@@ -138,11 +138,11 @@ func (s *Spool) Add(ctx context.Context, topic string, messages []Message) ([]st
 	now := s.cfg.Now()
 	ids, payloads := make([]string, len(messages)), make([][]byte, len(messages))
 	for i, m := range messages {
-		if m.Accepted = now; m.ID == "" {
-			m.ID = rand.Text()
-		}
 		if n := m.Size(); n > s.cfg.MaxMessageBytes {
 			return nil, t.refuse(RefusedSize, 0, fmt.Errorf("a message of %d bytes: at most %d are taken", n, s.cfg.MaxMessageBytes))
+		}
+		if m.Accepted = now; m.ID == "" {
+			m.ID = rand.Text()
 		}
 		ids[i], payloads[i] = m.ID, m.encode()
 	}
