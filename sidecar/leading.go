@@ -66,6 +66,7 @@ func (n *leading) leader(s *policy.Service, lease *fleet.Lease, yield func([]fle
 		Service: s, Bundle: n.goesBy, Fleet: n.fleet, Holder: n.holder, Generation: n.generation,
 		Open:    func() (*act.Root, error) { return n.open(s) },
 		Self:    loop.Process{Machine: n.host.Machine, Boot: n.host.Boot, Host: n.host.Name, PID: pid, Started: started},
+		Feeders: loop.Feeders(n.policy, s),
 		Sources: src, Metrics: n.metrics, Log: n.log,
 		YieldTo:     yield,
 		Guests:      loop.HasGuests(n.policy, s.Name),

@@ -91,9 +91,11 @@ type LeaderConfig struct {
 	// Generation is that of the leader's own cell; its children have one more.
 	Generation int
 	Self       Process
-	Sources    Sources
-	Metrics    *Metrics
-	Log        *slog.Logger
+	// Feeders are the services whose cells have a spool before the topic of this one.
+	Feeders []string
+	Sources Sources
+	Metrics *Metrics
+	Log     *slog.Logger
 	// YieldTo is asked each beat whether a guest should give the lock back; nil
 	// for the service's own sidecars.
 	YieldTo func([]fleet.Member) bool

@@ -41,6 +41,9 @@ type view struct {
 	vitals     sense.ServiceVitals
 	byCell     map[string]sense.Vitals
 	lag        *sense.LagSample
+	// spools are the depths of the spools before the service's topic, by cell and
+	// life, as far as they are known.
+	spools     map[string]int
 	pin        *fleet.Pin
 	paused     string // who paused, or nothing
 	leaving    map[string]fleet.Leaving
@@ -81,6 +84,12 @@ func (l *Leader) look(ctx context.Context) view {
 		return nil
 	})
 	g.Go(func() error {
+		if s.KafkaLag != nil && len(l.Feeders) > 0 {
+			v.spools = l.spools(ctx, s.KafkaLag.Topic)
+		}
+		return nil
+	})
+	g.Go(func() error {
 		// Without a lease there is nothing to lose: a plan is only looked at.
 		v.proven = l.lease == nil || l.lease.Check(ctx) == nil
 		return nil
@@ -110,6 +119,30 @@ func (v *view) ask(ctx context.Context, src Sources, quantile float64) {
 		}
 	}
 	v.vitals = sense.Combine(v.at, results, quantile)
+}
+
+// spools asks the cells that have a spool before a topic how much it holds.
+func (l *Leader) spools(ctx context.Context, topic string) map[string]int {
+	var asked []sense.Sibling
+	for _, service := range l.Feeders {
+		members, err := l.Fleet.Members(ctx, service)
+		if err != nil {
+			l.Log.Debug("could not ask for the spools before the topic", "of", service, "topic", topic, "error", err)
+			continue
+		}
+		for _, m := range members {
+			if m.Vitals != "" && !m.Silent {
+				asked = append(asked, sibling(m))
+			}
+		}
+	}
+	depths := map[string]int{}
+	for _, r := range l.Sources.Vitals(ctx, asked) {
+		if depth, there := r.Vitals.Spools[topic]; there && r.Err == nil {
+			depths[r.Cell+"."+r.Incarnation] = depth
+		}
+	}
+	return depths
 }
 
 func sibling(m fleet.Member) sense.Sibling {

@@ -27,6 +27,7 @@ type eyes struct {
 	service *policy.Service
 	meter   *sense.RateMeter
 	rates   sense.Rates
+	spools  sense.SpoolMeter
 	// lastReady stands in while members are unknown.
 	lastReady int
 }
@@ -80,6 +81,9 @@ func (e *eyes) queue(v view, obs *balance.Observation) {
 	obs.Partitions = v.lag.PartitionCount
 	obs.Rebalancing = v.lag.Rebalancing
 	obs.Offered, obs.Served = rates.Offered, rates.Served
+	if growth := e.spools.Observe(v.at, v.spools); obs.Offered.Known {
+		obs.Offered.Value = max(0, obs.Offered.Value+growth)
+	}
 	obs.CommitInterval = rates.CommitInterval
 	obs.InFlightMessages = v.vitals.InFlight.Value
 }
@@ -122,4 +126,18 @@ func inFlight(v view, b books) []balance.Order {
 		}
 	}
 	return out
+}
+
+// Feeders names the services whose cells have a spool before the topic that a
+// service reads.
+func Feeders(p *policy.Policy, s *policy.Service) (names []string) {
+	if s.KafkaLag == nil {
+		return nil
+	}
+	for _, other := range p.Services {
+		if other.Spool != nil && slices.Contains(other.Spool.Topics, s.KafkaLag.Topic) {
+			names = append(names, other.Name)
+		}
+	}
+	return names
 }
