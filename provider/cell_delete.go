@@ -10,6 +10,7 @@ import (
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/spool/unsent"
 )
 
 // Delete lets the cell drain, ends every process of it, takes away its
@@ -84,6 +85,9 @@ func (s *settings) remove(ctx context.Context, state cellModel, birthplace []byt
 		return err
 	}
 	if deleted {
+		if err := unsent.Check(data); err != nil {
+			return err
+		}
 		if err := held.DeleteData(data); err != nil {
 			return err
 		}

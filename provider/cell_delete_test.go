@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/terraform"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/spool/unsent"
 )
 
 func TestDeleteLeavesNothing(t *testing.T) {
@@ -96,6 +99,29 @@ func TestDeleteData(t *testing.T) {
 			}
 		})
 	}
+	t.Run("with messages in it", func(t *testing.T) {
+		r := newRig(t)
+		data := filepath.Join(t.TempDir(), "data", "web-1")
+		spool := filepath.Join(data, "spool", "web-1", "pages")
+		config := r.cell("well", fmt.Sprintf("data_directory = %q\n delete_data = true", data))
+		resource.UnitTest(t, resource.TestCase{
+			ProtoV6ProviderFactories: factories(), CheckDestroy: r.nothingLeft,
+			Steps: []resource.TestStep{
+				{
+					Config: config,
+					Check: func(*terraform.State) error {
+						return errors.Join(os.MkdirAll(spool, 0o700), os.WriteFile(filepath.Join(spool, unsent.Name(0, 1, 2)), nil, 0o600))
+					},
+				},
+				{Config: config, Destroy: true, ExpectError: spaced("may hold messages that were accepted")},
+				{PreConfig: func() {
+					if err := os.RemoveAll(spool); err != nil {
+						t.Error(err)
+					}
+				}, Config: config},
+			},
+		})
+	})
 	t.Run("of somebody else", func(t *testing.T) {
 		r := newRig(t)
 		data := filepath.Join(t.TempDir(), "data")

@@ -26,6 +26,7 @@ type leaver struct {
 	mu    sync.Mutex
 	steps []string
 	fails map[string]error
+	spool *leftover
 	door  string
 	reuse []bool // of the orders carried out
 }
@@ -56,7 +57,7 @@ func newLeaver(t *testing.T) *leaver {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	l := &leaver{t: t, fleet: c, fails: map[string]error{}}
+	l := &leaver{t: t, fleet: c, fails: map[string]error{}, spool: &leftover{}}
 	l.begin()
 	l.isThere()
 	return l
@@ -70,7 +71,7 @@ func (l *leaver) begin() {
 			Drain: policy.Drain{Timeout: time.Second}, Health: policy.Health{Timeout: time.Second},
 		},
 		Identity: fleet.Cell{Service: "api", Name: "api-1", Incarnation: "i1", TTL: 10 * time.Second},
-		Fleet:    l.fleet, App: &forgetful{},
+		Fleet:    l.fleet, App: &forgetful{}, Spool: l.spool,
 		Stop: l.step("stop"), Door: func() string {
 			l.mu.Lock()
 			defer l.mu.Unlock()
@@ -113,6 +114,61 @@ func (l *leaver) order(incarnation string) error {
 	ctx, cancel := context.WithTimeout(l.t.Context(), time.Minute)
 	defer cancel()
 	return l.fleet.AwaitLeft(ctx, "api", "api-1", incarnation, nil)
+}
+
+// leftover is a spool that keeps what it holds.
+type leftover struct {
+	mu    sync.Mutex
+	n     int
+	hurry []bool
+}
+
+func (l *leftover) set(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.n = n
+}
+
+func (l *leftover) Depths() map[string]int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return map[string]int{"pages": l.n}
+}
+
+func (l *leftover) Hurry(on bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.hurry = append(l.hurry, on)
+}
+
+func (l *leftover) Flush(context.Context) error {
+	if n := l.Depths()["pages"]; n > 0 {
+		return fmt.Errorf("the spool still holds %d messages", n)
+	}
+	return nil
+}
+
+// A cell whose spool can't be emptied stops and doesn't remove anything; another
+// order, once the queue is back, finds it ready to go.
+func TestCellLeavesWithAnEmptySpool(t *testing.T) {
+	l := newLeaver(t)
+	l.spool.set(3)
+	if v := l.Vitals(); !v.SpoolDepth.Known || v.SpoolDepth.Value != 3 || v.Spools["pages"] != 3 {
+		t.Errorf("the vitals say %v", v.SpoolDepth)
+	}
+	if err := l.order("i1"); err == nil || !strings.Contains(err.Error(), "the spool still holds 3 messages") {
+		t.Errorf("it leaves with messages: %v", err)
+	}
+	if did := l.did(); did != "stop" || !slices.Equal(l.spool.hurry, []bool{true}) {
+		t.Errorf("it did %q, and hurried %v", did, l.spool.hurry)
+	}
+	l.spool.set(0)
+	if err := l.order("i1"); err != nil {
+		t.Fatal(err)
+	}
+	if did := l.did(); did != "stop stop remove" {
+		t.Errorf("it did %q", did)
+	}
 }
 
 // A cell that is ordered to leave stops, removes what its birth installed, and

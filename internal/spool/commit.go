@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/spool/unsent"
 )
 
 // tail is the segment that is being written.
@@ -150,7 +152,7 @@ func (l *messageLog) begin(first uint64) error {
 	}
 	l.generation++
 	s := &segment{first: first, next: first, generation: l.generation, salt: binary.LittleEndian.Uint64(salt[:])}
-	s.path = filepath.Join(l.dir, segmentName(s.first, s.generation, s.salt))
+	s.path = filepath.Join(l.dir, unsent.Name(s.first, s.generation, s.salt))
 	f, err := l.disk.create(s.path)
 	if err != nil {
 		return err

@@ -2,11 +2,11 @@ package spool
 
 import (
 	"cmp"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/spool/unsent"
 )
 
 // segment is one file of a log. Its name tells where it stands and its salt:
@@ -27,22 +27,12 @@ type segment struct {
 	end  int64
 }
 
-const (
-	segmentSuffix = ".log"
-	damagedSuffix = ".damaged"
-)
-
-func segmentName(first, generation, salt uint64) string {
-	return fmt.Sprintf("%020d-%06d-%016x%s", first, generation, salt, segmentSuffix)
-}
+// damagedSuffix is added to the name of a file that is kept aside.
+const damagedSuffix = ".damaged"
 
 func parseSegmentName(name string) (s segment, ok bool) {
-	base, found := strings.CutSuffix(name, segmentSuffix)
-	if !found {
-		return s, false
-	}
-	n, err := fmt.Sscanf(base, "%d-%d-%x", &s.first, &s.generation, &s.salt)
-	return s, err == nil && n == 3 && segmentName(s.first, s.generation, s.salt) == name
+	s.first, s.generation, s.salt, ok = unsent.Parse(name)
+	return s, ok
 }
 
 // listSegments finds a folder's segments, in the order of what is in them.
