@@ -73,7 +73,7 @@ func startSSHD(ctx context.Context, packages string, options SSHDOptions) (*SSHD
 		return nil, err
 	}
 	s.data = filepath.Join(s.directory, "homeostat")
-	libraries, err := sshdLibraries(packages)
+	libraries, err := packageLibraries(packages)
 	if err != nil {
 		return nil, err
 	}

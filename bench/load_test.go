@@ -1,0 +1,63 @@
+package bench
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit/traffic"
+)
+
+// measured is what one load on one program showed.
+type measured struct {
+	outcomes []traffic.Outcome
+	// busy is the share of their processor that generator and application had, and
+	// spent what the program under test had of its own for each request that was due.
+	busy  float64
+	spent time.Duration
+	// used is the share of its processor that the program had.
+	used float64
+}
+
+// busyLimit is the share of their processor above which generator and application
+// may have been what was measured: such a run is void.
+const busyLimit = 0.7
+
+// load sends clients at a stand, from the processor of the application.
+func load(b *testing.B, s *stand, clients traffic.Clients) measured {
+	b.Helper()
+	clients.Address = s.address
+	in, err := json.Marshal(clients)
+	must(b, err)
+	application := cpu(b, s.application)
+	var program time.Duration
+	if s.program != 0 {
+		program = cpu(b, s.program)
+	}
+	cmd := exec.CommandContext(b.Context(), "taskset", "-c", theirs, generator(b), "send")
+	var out bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(in), &out, os.Stderr
+	must(b, cmd.Run())
+	var sent struct {
+		Outcomes    []traffic.Outcome
+		CPU, Lasted time.Duration
+	}
+	must(b, json.Unmarshal(out.Bytes(), &sent))
+	m := measured{outcomes: sent.Outcomes}
+	m.busy = float64(cpu(b, s.application)-application+sent.CPU) / float64(sent.Lasted)
+	if s.program != 0 {
+		had := cpu(b, s.program) - program
+		due := 0
+		for _, o := range sent.Outcomes {
+			due += o.Due
+		}
+		// The warm-up is in what it had, and not in what was due.
+		share := float64(clients.For-clients.WarmUp) / float64(clients.For)
+		m.spent = time.Duration(float64(had) * share / float64(max(due, 1)))
+		m.used = float64(had) / float64(sent.Lasted)
+	}
+	return m
+}
