@@ -93,7 +93,7 @@ func (c *Chooser) Keeps(now time.Time, id string) bool {
 	v := c.view(one, now)
 	// One more than the threshold: at rest it is none in flight.
 	most := c.rule.StickyExcess * (c.flight.quantile(c.rule.HotQuantile) + 1)
-	return v.heat != overfull && float64(v.inFlight) <= most
+	return v.heat != overfull && v.inFlight <= most
 }
 
 // Home is the cell of a client that is known only by a number made of its
@@ -174,7 +174,7 @@ func (c *Chooser) standing(one *cell, now time.Time) Standing {
 		return s
 	}
 	estimate := one.last.Report
-	estimate.InFlight = c.inFlight(one, now)
+	estimate.InFlight = int(math.Round(c.inFlight(one, now)))
 	room := math.Round(estimate.Room()*1000) / 1000
 	s.Room, s.Age = &room, now.Sub(one.last.at)
 	s.Hot = estimate.Hot || room == 0
@@ -186,7 +186,7 @@ func (c *Chooser) standing(one *cell, now time.Time) Standing {
 func (c *Chooser) WithRoom(now time.Time, rng *rand.Rand, crawlers bool, not string) (string, bool) {
 	has := func(one *cell) bool {
 		return one.ID != not && !now.Before(one.until) && c.known(one, now) && !one.last.Hot &&
-			c.inFlight(one, now) < one.last.Limit && (!crawlers || one.last.Crawlers) && rng.Float64() < c.share(one, now)
+			c.inFlight(one, now) < float64(one.last.Limit) && (!crawlers || one.last.Crawlers) && rng.Float64() < c.share(one, now)
 	}
 	var best view
 	drawn := 0

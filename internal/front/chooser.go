@@ -32,7 +32,8 @@ type Chooser struct {
 	// heard from. Those which say that they are unwell are in none of them.
 	good, spare, lost []*cell
 	ejected           []*cell
-	flight, latencies window
+	// What was seen lately over all cells: in flight, not from here, and latency.
+	flight, elsewhere, latencies window
 }
 
 // cell is what is known of one member.
@@ -47,6 +48,9 @@ type cell struct {
 	// since, who then go there without this chooser seeing it.
 	last   result
 	handed int
+	// others is what the cell has in flight that didn't come from here, by its
+	// reports, smoothed.
+	others float64
 	// latency is measured here, over the answers to what was sent, in seconds.
 	latency  float64
 	measured time.Time
@@ -55,18 +59,16 @@ type cell struct {
 	until               time.Time
 }
 
-// result is a report, when it came, what was in flight from here at that time,
-// and for how many choices it has served.
+// result is a report, when it came, and for how many choices it has served.
 type result struct {
 	load.Report
 	at   time.Time
-	own  int
 	uses int
 }
 
 // NewChooser makes one without members.
 func NewChooser(rule policy.Front) *Chooser {
-	return &Chooser{rule: rule, cells: map[string]*cell{}, flight: newWindow(), latencies: newWindow()}
+	return &Chooser{rule: rule, cells: map[string]*cell{}, flight: newWindow(), elsewhere: newWindow(), latencies: newWindow()}
 }
 
 // SetMembers takes the members as they are now. What is known of those that stay
@@ -107,10 +109,24 @@ func (c *Chooser) sort(one *cell) {
 
 // Learn takes a cell's report. One of a cell that is no member is passed over.
 func (c *Chooser) Learn(now time.Time, id string, r load.Report) {
-	if one := c.cells[id]; one != nil {
-		one.last = result{Report: r, at: now, own: one.own}
-		one.handed = 0
+	one := c.cells[id]
+	if one == nil {
+		return
 	}
+	weight := 1.0
+	if !one.last.at.IsZero() {
+		weight = smoothing(now.Sub(one.last.at), c.rule.LoadMemory)
+	}
+	one.others += weight * (float64(r.InFlight-one.own) - one.others)
+	c.elsewhere.add(max(one.others, 0))
+	one.last, one.handed = result{Report: r, at: now}, 0
+}
+
+// smoothing is the weight of a value that comes so long after the one before,
+// for a mean with that memory. The least weight keeps one odd value among many
+// from counting alone.
+func smoothing(since, memory time.Duration) float64 {
+	return max(1-math.Exp(-since.Seconds()/memory.Seconds()), 0.05)
 }
 
 // Began counts a request that is sent to a cell.
@@ -145,10 +161,9 @@ func (c *Chooser) Answered(now time.Time, id string, took time.Duration) {
 		return
 	}
 	one.failures = 0
-	// The least weight keeps one odd answer among many from counting alone.
 	weight := 1.0
 	if !one.measured.IsZero() {
-		weight = max(1-math.Exp(-now.Sub(one.measured).Seconds()/c.rule.LatencyMemory.Seconds()), 0.1)
+		weight = smoothing(now.Sub(one.measured), c.rule.LoadMemory)
 	}
 	one.latency += weight * (took.Seconds() - one.latency)
 	one.measured = now

@@ -12,12 +12,15 @@ func (c *Chooser) known(one *cell, now time.Time) bool {
 }
 
 // inFlight is how many requests a cell has now, as far as that can be told: what
-// it reported, with the part that came from here brought up to date.
-func (c *Chooser) inFlight(one *cell, now time.Time) int {
-	if !c.known(one, now) {
-		return one.own + one.handed
+// was sent from here, which is known without delay, and what others sent. Of that
+// only a mean is known: a report may be seconds old, and what comes and goes in
+// less is not to be told from it.
+func (c *Chooser) inFlight(one *cell, now time.Time) float64 {
+	others := c.elsewhere.quantile(0.5)
+	if c.known(one, now) {
+		others = max(one.others, 0)
 	}
-	return max(one.own, one.last.InFlight+one.own-one.last.own) + one.handed
+	return float64(one.own+one.handed) + others
 }
 
 // latencyOf is how long a cell's answers take, in seconds: what was measured
@@ -47,7 +50,7 @@ const (
 // view is a cell as it is weighed.
 type view struct {
 	*cell
-	inFlight int
+	inFlight float64
 	latency  float64
 	heat     heat
 }
@@ -56,7 +59,7 @@ type view struct {
 // for the quantiles.
 func (c *Chooser) look(one *cell, now time.Time) view {
 	v := c.view(one, now)
-	c.flight.add(float64(v.inFlight))
+	c.flight.add(v.inFlight)
 	if v.latency > 0 {
 		c.latencies.add(v.latency)
 	}
@@ -71,9 +74,9 @@ func (c *Chooser) view(one *cell, now time.Time) view {
 
 func (c *Chooser) heatOf(v view, now time.Time) heat {
 	switch {
-	case c.known(v.cell, now) && (v.last.Hot || v.inFlight >= v.last.Limit):
+	case c.known(v.cell, now) && (v.last.Hot || v.inFlight >= float64(v.last.Limit)):
 		return overfull
-	case float64(v.inFlight) > c.flight.quantile(c.rule.HotQuantile):
+	case v.inFlight > c.flight.quantile(c.rule.HotQuantile):
 		return hot
 	}
 	return cold

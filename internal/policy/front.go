@@ -23,16 +23,19 @@ type Front struct {
 	StickyExcess float64 `policy:"sticky_excess" default:"2" within:"[1,1000]"`
 
 	// Choices is among how many cells, drawn at random, the best is taken.
-	Choices int `policy:"choices" default:"3" within:"[1,32]"`
+	Choices int `policy:"choices" default:"5" within:"[1,32]"`
 	// HotQuantile is the quantile of all cells' requests in flight above which a
 	// cell is hot: then it is judged by that count, and else by its latency.
-	HotQuantile float64 `policy:"hot_quantile" default:"0.75" within:"[0,1]"`
-	// LatencyTolerance is by which share latencies must differ to count as
-	// different; else the fewer requests in flight decide.
-	LatencyTolerance float64 `policy:"latency_tolerance" default:"0.5" within:"[0,10]"`
+	HotQuantile float64 `policy:"hot_quantile" default:"0.9" within:"[0,1]"`
+	// LatencyTolerance is by which share the longer of two latencies must exceed the
+	// other to count as longer; else the fewer requests in flight decide.
+	LatencyTolerance float64 `policy:"latency_tolerance" default:"1" within:"[0,10]"`
 	// LatencyMemory is after how long the front's own measurement of a cell's
 	// latency counts for 37 %, and the cell's report for the rest.
 	LatencyMemory time.Duration `policy:"latency_memory" default:"5s" within:"[100ms,10m]"`
+	// LoadMemory is the time over which latencies, and what a cell reports to have
+	// in flight from others, are averaged.
+	LoadMemory time.Duration `policy:"load_memory" default:"4s" within:"[10ms,10m]"`
 	// ReportAge is after how long a cell's report of its load counts no more.
 	ReportAge time.Duration `policy:"report_age" default:"15s" within:"[100ms,10m]"`
 	// ReportUses is for how many choices one report may serve.
