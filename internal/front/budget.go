@@ -33,7 +33,7 @@ func (b *budget) withdraw(now time.Time) bool {
 		}
 	}
 	b.mu.Unlock()
-	if balance < 1 {
+	if balance < 1-1e-9 { // shares add up to a little less
 		return false
 	}
 	b.put(now, -1)

@@ -173,11 +173,8 @@ func (c *Chooser) standing(one *cell, now time.Time) Standing {
 	if !c.known(one, now) {
 		return s
 	}
-	estimate := one.last.Report
-	estimate.InFlight = int(math.Round(c.inFlight(one, now)))
-	room := math.Round(estimate.Room()*1000) / 1000
-	s.Room, s.Age = &room, now.Sub(one.last.at)
-	s.Hot = estimate.Hot || room == 0
+	room := math.Round(one.told().Room()*1000) / 1000
+	s.Room, s.Age, s.Hot = &room, now.Sub(one.last.at), one.full()
 	return s
 }
 
@@ -185,8 +182,8 @@ func (c *Chooser) standing(one *cell, now time.Time) Standing {
 // clients, or for crawlers. It is false where none is known to have.
 func (c *Chooser) WithRoom(now time.Time, rng *rand.Rand, crawlers bool, not string) (string, bool) {
 	has := func(one *cell) bool {
-		return one.ID != not && !now.Before(one.until) && c.known(one, now) && !one.last.Hot &&
-			c.inFlight(one, now) < float64(one.last.Limit) && (!crawlers || one.last.Crawlers) && rng.Float64() < c.share(one, now)
+		return one.ID != not && !now.Before(one.until) && c.known(one, now) && !one.full() &&
+			(!crawlers || one.last.Crawlers) && rng.Float64() < c.share(one, now)
 	}
 	var best view
 	drawn := 0

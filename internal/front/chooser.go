@@ -48,9 +48,9 @@ type cell struct {
 	// since, who then go there without this chooser seeing it.
 	last   result
 	handed int
-	// others is what the cell has in flight that didn't come from here, by its
-	// reports, smoothed.
-	others float64
+	// others is what the cell has in flight that didn't come from here, the mean of
+	// so many reports, older ones counting less.
+	others, reports float64
 	// latency is measured here, over the answers to what was sent, in seconds.
 	latency  float64
 	measured time.Time
@@ -113,20 +113,13 @@ func (c *Chooser) Learn(now time.Time, id string, r load.Report) {
 	if one == nil {
 		return
 	}
-	weight := 1.0
 	if !one.last.at.IsZero() {
-		weight = smoothing(now.Sub(one.last.at), c.rule.LoadMemory)
+		one.reports *= math.Exp(-now.Sub(one.last.at).Seconds() / c.rule.LoadMemory.Seconds())
 	}
-	one.others += weight * (float64(r.InFlight-one.own) - one.others)
+	one.reports++
+	one.others += (float64(r.InFlight-one.own) - one.others) / one.reports
 	c.elsewhere.add(max(one.others, 0))
 	one.last, one.handed = result{Report: r, at: now}, 0
-}
-
-// smoothing is the weight of a value that comes so long after the one before,
-// for a mean with that memory. The least weight keeps one odd value among many
-// from counting alone.
-func smoothing(since, memory time.Duration) float64 {
-	return max(1-math.Exp(-since.Seconds()/memory.Seconds()), 0.05)
 }
 
 // Began counts a request that is sent to a cell.
@@ -161,9 +154,10 @@ func (c *Chooser) Answered(now time.Time, id string, took time.Duration) {
 		return
 	}
 	one.failures = 0
+	// The least weight keeps one odd answer among many from counting alone.
 	weight := 1.0
 	if !one.measured.IsZero() {
-		weight = smoothing(now.Sub(one.measured), c.rule.LoadMemory)
+		weight = max(1-math.Exp(-now.Sub(one.measured).Seconds()/c.rule.LoadMemory.Seconds()), 0.05)
 	}
 	one.latency += weight * (took.Seconds() - one.latency)
 	one.measured = now

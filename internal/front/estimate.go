@@ -4,6 +4,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/load"
 )
 
 // known reports whether a cell's last result may still be gone by.
@@ -13,15 +15,28 @@ func (c *Chooser) known(one *cell, now time.Time) bool {
 
 // inFlight is how many requests a cell has now, as far as that can be told: what
 // was sent from here, which is known without delay, and what others sent. Of that
-// only a mean is known: a report may be seconds old, and what comes and goes in
-// less is not to be told from it.
+// only a mean is known, since a report may be seconds old, and what comes and goes
+// in less is not to be told from it. The fewer reports the mean is of, the more it
+// is drawn to what is usual among cells (credibility, Buhlmann 1967): else what
+// looks the best is what the reports err about the most.
 func (c *Chooser) inFlight(one *cell, now time.Time) float64 {
 	others := c.elsewhere.quantile(0.5)
 	if c.known(one, now) {
-		others = max(one.others, 0)
+		others += (max(one.others, 0) - others) * one.reports / (one.reports + c.rule.ReportTrust)
 	}
 	return float64(one.own+one.handed) + others
 }
+
+// told is a cell's last report, with those that were sent there since by what was
+// handed out. It is what a cell's own limit is held against.
+func (one *cell) told() load.Report {
+	r := one.last.Report
+	r.InFlight = max(r.InFlight, one.own) + one.handed
+	return r
+}
+
+// full reports whether a cell has no room, by its own word.
+func (one *cell) full() bool { return one.last.Hot || one.told().Room() == 0 }
 
 // latencyOf is how long a cell's answers take, in seconds: what was measured
 // here, the more of it the newer it is, and for the rest what the cell reports,
@@ -74,7 +89,7 @@ func (c *Chooser) view(one *cell, now time.Time) view {
 
 func (c *Chooser) heatOf(v view, now time.Time) heat {
 	switch {
-	case c.known(v.cell, now) && (v.last.Hot || v.inFlight >= float64(v.last.Limit)):
+	case c.known(v.cell, now) && v.full():
 		return overfull
 	case v.inFlight > c.flight.quantile(c.rule.HotQuantile):
 		return hot

@@ -10,32 +10,55 @@ import (
 // rule are the defaults.
 func rule() policy.Front { return (&policy.Service{}).Fronted() }
 
-func even(int, time.Duration) float64 { return 1 }
-
-func TestScratch(t *testing.T) {
-	slow := func(cell int, at time.Duration) float64 {
-		if cell == 3 {
-			return 10
-		}
-		return 1
+// A thousand cells behind ten fronts, whose reports are one to ten seconds old,
+// don't herd: no cell gets much more than its part. The measures are the spread
+// of the cells' in-flight counts and the fullest of them against the mean, beside
+// those of choosing at random, and of the cell that reports the least, which is
+// how herding looks.
+func TestNoHerding(t *testing.T) {
+	s := simulation{
+		cells: 1000, fronts: 10, workers: 4, service: time.Second, load: 0.7, length: 30 * time.Second,
+		reportMin: time.Second, reportMax: 10 * time.Second, seed: 1,
+		slow: func(int, time.Duration) float64 { return 1 },
 	}
-	for name, s := range map[string]simulation{
-		"herd": {cells: 400, fronts: 8, workers: 4, service: 200 * time.Millisecond, load: 0.7, length: 18 * time.Second, reportMin: time.Second, reportMax: 10 * time.Second, slow: even, seed: 1},
-		"20x3": {cells: 20, fronts: 3, workers: 4, service: 50 * time.Millisecond, load: 0.6, length: 20 * time.Second, reportMin: time.Second, reportMax: 10 * time.Second, seed: 1, slow: slow},
-	} {
-		for _, how := range []string{"random", "round robin", "least own"} {
-			t.Logf("%-20s %-16s %v", name, how, s.run(newPlain(how)))
-		}
-		for _, d := range []int{5, 10, 20} {
-			for _, m := range []time.Duration{time.Second, 4 * time.Second} {
-				for _, q := range []float64{0.9} {
-					for _, tol := range []float64{1} {
-						r := rule()
-						r.Choices, r.HotQuantile, r.LatencyTolerance, r.LoadMemory = d, q, tol, m
-						t.Logf("%-20s d=%d q=%.2f tol=%.1f mem=%v    %v", name, d, q, tol, m, s.run(newOurs(r)))
+	chance, least, chooser := s.run(newPlain("random")), s.run(newPlain("least reported")), s.run(newOurs(rule()))
+	t.Logf("at random:      %v", chance)
+	t.Logf("least reported: %v", least)
+	t.Logf("the chooser:    %v", chooser)
+	if chooser.cv > 0.85*chance.cv || chooser.peak > 0.85*chance.peak || chooser.p99 > chance.p99 {
+		t.Error("the chooser spreads requests not much better than chance")
+	}
+	if least.cv < 1.3*chance.cv {
+		t.Error("the cell that reports the least is no bad choice here: so this shows nothing of herding")
+	}
+}
+
+// Of twenty cells one is ten times slower than the others, and one was just born
+// and is slow at first.
+func TestSlowAndNewborn(t *testing.T) {
+	const slowed, newborn = 3, 7
+	for name, fronts := range map[string]int{"one front": 1, "three fronts": 3} {
+		t.Run(name, func(t *testing.T) {
+			s := simulation{
+				cells: 20, fronts: fronts, workers: 4, service: 50 * time.Millisecond, load: 0.6, length: 24 * time.Second,
+				reportMin: time.Second, reportMax: 10 * time.Second, seed: 1, newborn: newborn,
+				slow: func(cell int, at time.Duration) float64 {
+					switch {
+					case cell == slowed:
+						return 10
+					case cell == newborn:
+						return max(1, 5-at.Seconds()/4)
 					}
-				}
+					return 1
+				},
 			}
-		}
+			turns, own, chooser := s.run(newPlain("round robin")), s.run(newPlain("least own")), s.run(newOurs(rule()))
+			t.Logf("round robin:       %v", turns)
+			t.Logf("least connections: %v", own)
+			t.Logf("the chooser:       %v", chooser)
+			if chooser.p99 > own.p99 || chooser.p999 > own.p999*7/10 || chooser.p99 > turns.p99/4 {
+				t.Error("the chooser isn't better")
+			}
+		})
 	}
 }

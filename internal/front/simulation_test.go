@@ -25,6 +25,7 @@ type simulation struct {
 	reportMin     time.Duration
 	reportMax     time.Duration
 	slow          func(cell int, at time.Duration) float64 // how many times slower
+	newborn       int                                      // the cell that has only just been born; 0 for none
 	seed          uint64
 }
 
@@ -86,7 +87,11 @@ type events []event
 func (e events) Len() int           { return len(e) }
 func (e events) Less(a, b int) bool { return e[a].at < e[b].at }
 func (e events) Swap(a, b int)      { e[a], e[b] = e[b], e[a] }
-func (e *events) Push(x any)        { *e = append(*e, x.(event)) } //nolint:errcheck,forcetypeassert // only events are pushed
+func (e *events) Push(x any) {
+	if one, ok := x.(event); ok {
+		*e = append(*e, one)
+	}
+}
 func (e *events) Pop() any {
 	last := (*e)[len(*e)-1]
 	*e = (*e)[:len(*e)-1]
@@ -96,12 +101,15 @@ func (e *events) Pop() any {
 // epoch is when simulations begin.
 var epoch = time.Unix(1e9, 0)
 
-func (s simulation) run(one func(rng *rand.Rand, members []Member) balancer) outcome {
+func (s simulation) run(newBalancer func(rng *rand.Rand, members []Member) balancer) outcome {
 	rng := rand.New(rand.NewPCG(s.seed, 1))
 	members := allMembers(s.cells)
+	if s.newborn > 0 {
+		members[s.newborn].Born = epoch
+	}
 	fronts := []balancer{}
 	for range s.fronts {
-		fronts = append(fronts, one(rng, members))
+		fronts = append(fronts, newBalancer(rng, members))
 	}
 	cells := slices.Repeat([]simulated{{}}, s.cells)
 	rate := s.load * float64(s.cells*s.workers) / s.service.Seconds()

@@ -36,6 +36,9 @@ type Front struct {
 	// LoadMemory is the time over which latencies, and what a cell reports to have
 	// in flight from others, are averaged.
 	LoadMemory time.Duration `policy:"load_memory" default:"4s" within:"[10ms,10m]"`
+	// ReportTrust is how many reports it takes for a cell's own to count half, and
+	// what is usual among cells the other half.
+	ReportTrust float64 `policy:"report_trust" default:"4" within:"[0,1000]"`
 	// ReportAge is after how long a cell's report of its load counts no more.
 	ReportAge time.Duration `policy:"report_age" default:"15s" within:"[100ms,10m]"`
 	// ReportUses is for how many choices one report may serve.
