@@ -109,11 +109,11 @@ func (s *settings) front(ctx context.Context, std stdio, o frontOptions) error {
 
 // listServices has the sidecar tell the application beside it which cells the
 // services of the policy have. The function returned ends that.
-func (n *node) listServices() (stop func()) {
+func (n *node) listServices(ctx context.Context) (stop func()) {
 	if n.local == nil {
 		return func() {}
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // the application may ask until it has ended
 	lists := front.NewLists(ctx, watchedCells(n.leading.policy, n.leading.fleet, n.leading.peers, n.leading.log))
 	n.local.Handle(front.ListPattern, lists)
 	return func() {
@@ -176,6 +176,6 @@ func serveMetrics(address string, registry *prometheus.Registry, log *slog.Logge
 	log.Info("metrics are shown", "listen", listener.Addr().String())
 	return func() {
 		_ = server.Close() // what is being read is of no more use
-		<-ended
+		_ = <-ended        // by being closed
 	}, nil
 }

@@ -104,7 +104,7 @@ func (f *Front) pass(w http.ResponseWriter, r *http.Request) {
 // rewrite makes of a client's request the one that a cell gets.
 func (f *Front) rewrite(p *httputil.ProxyRequest) {
 	p.Out.Host = p.In.Host
-	p.Out.URL.RawQuery = p.In.URL.RawQuery // byte by byte; what it means is the cell's to say
+	p.Out.URL.RawQuery = p.In.URL.RawQuery                   // byte by byte; what it means is the cell's to say
 	p.Out.URL.Scheme, p.Out.URL.Host = "http", f.cfg.Service // until a cell is chosen
 	if f.believes(p.In.RemoteAddr) {
 		p.Out.Header["X-Forwarded-For"] = p.In.Header["X-Forwarded-For"]

@@ -48,7 +48,7 @@ func TestPassesOn(t *testing.T) {
 	if known != *cell.report.Load() {
 		t.Errorf("of the cell's load is known %v", known)
 	}
-	if cookie := answer.Cookies(); len(cookie) != 1 || !cookie[0].HttpOnly || !cookie[0].Secure || strings.Contains(cookie[0].Value, "api") {
+	if cookie := answer.cookies; len(cookie) != 1 || !cookie[0].HttpOnly || !cookie[0].Secure || strings.Contains(cookie[0].Value, "api") {
 		t.Errorf("cookies %v", cookie)
 	}
 }
@@ -79,7 +79,7 @@ func TestSticky(t *testing.T) {
 						r.AddCookie(c)
 					}
 				})
-				if set := answer.Cookies(); len(set) > 0 {
+				if set := answer.cookies; len(set) > 0 {
 					cookies = set
 				}
 				return answer.Header.Get("Cell")
@@ -243,6 +243,7 @@ func TestUpgrades(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer answer.Body.Close()
 	both, ok := answer.Body.(io.ReadWriteCloser)
 	if answer.StatusCode != http.StatusSwitchingProtocols || !ok {
 		t.Fatal(answer.Status)

@@ -30,8 +30,8 @@ const firstWait = 2 * time.Second
 // Lists answers with the cells of services, best first. A service is watched from
 // the first time that somebody asks for it.
 type Lists struct {
-	// make makes what knows a service; nil for one that the policy doesn't have.
-	make func(service string) *Cells
+	// cellsOf makes what knows a service; nil for one that the policy doesn't have.
+	cellsOf func(service string) *Cells
 
 	mu    sync.Mutex
 	known map[string]*Cells
@@ -39,10 +39,11 @@ type Lists struct {
 	wg    sync.WaitGroup
 }
 
-// NewLists makes lists of the services that make knows; it returns nil for the
-// others. What is made is run until ctx ends; then Wait waits for its end.
-func NewLists(ctx context.Context, make func(service string) *Cells) *Lists {
-	return &Lists{make: make, known: map[string]*Cells{}, run: ctx}
+// NewLists makes lists of services by what cellsOf makes; that is nil for a
+// service that there isn't. What it makes is run until ctx ends, while it is
+// wanted; then Wait waits for its end.
+func NewLists(ctx context.Context, cellsOf func(service string) *Cells) *Lists {
+	return &Lists{cellsOf: cellsOf, known: map[string]*Cells{}, run: ctx}
 }
 
 // Add takes the cells of a service that somebody else runs.
@@ -61,7 +62,7 @@ func (l *Lists) cells(service string) *Cells {
 	if c := l.known[service]; c != nil {
 		return c
 	}
-	c := l.make(service)
+	c := l.cellsOf(service)
 	if c != nil && l.run.Err() == nil {
 		l.known[service] = c
 		l.wg.Go(func() { c.RunWhileWanted(l.run) })

@@ -177,8 +177,16 @@ func (s *served) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (s *served) does(answer http.HandlerFunc) { s.answer.Store(&answer) }
 
-// get asks the front, and returns the answer with its body read.
-func (h *house) get(path string, change ...func(*http.Request)) (*http.Response, string) {
+// reply is an answer whose body was read.
+type reply struct {
+	StatusCode int
+	Status     string
+	Header     http.Header
+	cookies    []*http.Cookie
+}
+
+// get asks the front, and returns the answer and its body.
+func (h *house) get(path string, change ...func(*http.Request)) (reply, string) {
 	h.t.Helper()
 	r, err := http.NewRequestWithContext(h.t.Context(), http.MethodGet, h.url+path, nil)
 	if err != nil {
@@ -187,7 +195,7 @@ func (h *house) get(path string, change ...func(*http.Request)) (*http.Response,
 	return h.do(r, change...)
 }
 
-func (h *house) do(r *http.Request, change ...func(*http.Request)) (*http.Response, string) {
+func (h *house) do(r *http.Request, change ...func(*http.Request)) (reply, string) {
 	h.t.Helper()
 	for _, c := range change {
 		c(r)
@@ -200,7 +208,7 @@ func (h *house) do(r *http.Request, change ...func(*http.Request)) (*http.Respon
 	if err := errors.Join(err, answer.Body.Close()); err != nil {
 		h.t.Fatal(err)
 	}
-	return answer, string(text)
+	return reply{answer.StatusCode, answer.Status, answer.Header, answer.Cookies()}, string(text)
 }
 
 func (h *house) await(what string, condition func() bool) {

@@ -27,8 +27,8 @@ func withVisit(ctx context.Context, v *visit) context.Context {
 	return context.WithValue(ctx, visitKey{}, v)
 }
 
-func visitOf(ctx context.Context) *visit {
-	v, _ := ctx.Value(visitKey{}).(*visit)
+func visitOf(r *http.Request) *visit {
+	v, _ := r.Context().Value(visitKey{}).(*visit)
 	return v
 }
 
@@ -99,7 +99,7 @@ func (c *Cells) tokenOf(id string) string {
 // remember sets the cookie on an answer of another cell than the client came
 // from. One that caches may share stays without.
 func (f *Front) remember(answer *http.Response) {
-	v := visitOf(answer.Request.Context())
+	v := visitOf(answer.Request)
 	if f.cfg.Rule.Sticky != policy.StickyCookie || v.went == v.home || shared(answer) {
 		return
 	}

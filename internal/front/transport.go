@@ -49,7 +49,7 @@ func (t *transport) close() {
 // RoundTrip implements http.RoundTripper.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	t.f.budget.deposit(t.f.cfg.Now())
-	v := visitOf(r.Context())
+	v := visitOf(r)
 	body := &unread{ReadCloser: r.Body}
 	for {
 		to, ok := t.f.pick(v)
