@@ -58,7 +58,7 @@ func (e *exitCodeError) Unwrap() error { return e.err }
 
 func commands() []command {
 	return []command{
-		runCommand, planCommand, applyCommand, statusCommand, varsCommand,
+		runCommand, frontCommand, planCommand, applyCommand, statusCommand, varsCommand,
 		pinCommand, unpinCommand, pauseCommand, resumeCommand, publishCommand, hostsCommand, validateCommand, versionCommand,
 		machineCommand, asCommand,
 	}

@@ -72,6 +72,9 @@ func (d *decoder) service(s *Service) {
 		d.inOrder(&s.Drain.Timeout, &s.Terraform.Timeout)
 	}
 	d.law(s)
+	if s.Front != nil {
+		d.front(s.Front)
+	}
 }
 
 // bounds checks the bounds of the count and of the busy share.

@@ -49,6 +49,7 @@ type Service struct {
 	Renew       Renew       `policy:"renew"`
 	Limits      Limits      `policy:"limits"`
 	Law         Law         `policy:"law"`
+	Front       *Front      `policy:"front"`
 }
 
 // The values of Service.Members, Terraform.OnForeignChange and

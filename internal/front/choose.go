@@ -1,0 +1,204 @@
+package front
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+)
+
+// Choose is the cell to send a new client to; none of those in not, which were
+// tried or are asked from. It is false when nobody is left.
+func (c *Chooser) Choose(now time.Time, rng *rand.Rand, not ...string) (string, bool) {
+	panicking := c.Panicking(now)
+	for _, among := range [][]*cell{c.good, c.spare, c.unsure(panicking)} {
+		if best := c.best(now, rng, among, panicking, not); best != nil {
+			return best.ID, true
+		}
+	}
+	return "", false
+}
+
+// unsure are those that Consul has lost sight of. It may be Consul that is sick.
+func (c *Chooser) unsure(panicking bool) []*cell {
+	if panicking {
+		return c.lost
+	}
+	return nil
+}
+
+// Panicking reports whether so few cells are healthy that the rest is tried, too.
+func (c *Chooser) Panicking(now time.Time) bool {
+	healthy := len(c.good) + len(c.spare)
+	for _, one := range c.ejected {
+		if one.Health != fleet.Critical && now.Before(one.until) {
+			healthy--
+		}
+	}
+	return float64(healthy) < c.rule.Panic*float64(len(c.cells))
+}
+
+// best draws some of them and weighs those.
+func (c *Chooser) best(now time.Time, rng *rand.Rand, among []*cell, panicking bool, not []string) *cell {
+	if len(among) == 0 {
+		return nil
+	}
+	usable := func(one *cell) bool {
+		return (panicking || !now.Before(one.until)) && !slices.Contains(not, one.ID)
+	}
+	var best view
+	drawn := make([]*cell, 0, 32)
+	for tries := 0; tries < 4*c.rule.Choices+8 && len(drawn) < c.rule.Choices; tries++ {
+		one := among[rng.IntN(len(among))]
+		if slices.Contains(drawn, one) || !usable(one) || rng.Float64() >= c.share(one, now) {
+			continue
+		}
+		drawn = append(drawn, one)
+		if v := c.look(one, now); best.cell == nil || c.better(v, best) {
+			best = v
+		}
+	}
+	if best.cell != nil {
+		return best.cell
+	}
+	// Few are left, or all are newcomers: then it is any of them.
+	first := rng.IntN(len(among))
+	for i := range among {
+		if one := among[(first+i)%len(among)]; usable(one) {
+			return one
+		}
+	}
+	return nil
+}
+
+// share is how likely a cell is looked at when it is drawn: all of it for one
+// that is grown, and less for a newcomer.
+func (c *Chooser) share(one *cell, now time.Time) float64 {
+	age := now.Sub(one.since)
+	if age >= c.rule.SlowStart {
+		return 1
+	}
+	return max(age.Seconds()/c.rule.SlowStart.Seconds(), c.rule.SlowStartMin)
+}
+
+// Keeps reports whether a client of this cell's stays there: it is healthy and
+// not warned, wasn't left alone, and isn't much fuller than the others.
+func (c *Chooser) Keeps(now time.Time, id string) bool {
+	one := c.cells[id]
+	if one == nil || one.Health != fleet.Passing || now.Before(one.until) {
+		return false
+	}
+	v := c.view(one, now)
+	// One more than the threshold: at rest it is none in flight.
+	most := c.rule.StickyExcess * (c.flight.quantile(c.rule.HotQuantile) + 1)
+	return v.heat != overfull && v.inFlight <= most
+}
+
+// Home is the cell of a client that is known only by a number made of its
+// address or of a header: rendezvous hashing (Thaler and Ravishankar, 1998), so
+// that members that come and go move few clients.
+func (c *Chooser) Home(client uint64) (string, bool) {
+	var home *cell
+	var most uint64
+	for _, one := range c.good {
+		if weight := mix(one.hash ^ client); home == nil || weight > most {
+			home, most = one, weight
+		}
+	}
+	if home == nil {
+		return "", false
+	}
+	return home.ID, true
+}
+
+// mix spreads a number's bits (the finaliser of SplitMix64).
+func mix(x uint64) uint64 {
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// hashOf is FNV-1a of a text, mixed.
+func hashOf(text string) uint64 {
+	h := uint64(14695981039346656037)
+	for i := range len(text) {
+		h = (h ^ uint64(text[i])) * 1099511628211
+	}
+	return mix(h)
+}
+
+// Standing is a cell in a list, with what is known of its load.
+type Standing struct {
+	ID string
+	// Room is the share of its limit that is free, 0 to 1; nil where the cell
+	// doesn't report.
+	Room *float64
+	// Hot says that it is over its bound; Warning that it is to be spared.
+	Hot, Warning bool
+	// Age is how old its report is; zero where there is none.
+	Age time.Duration
+}
+
+// Rank lists up to most cells, best first, by choosing again and again: so lists
+// differ, and not everybody goes to the one best cell.
+func (c *Chooser) Rank(now time.Time, rng *rand.Rand, most int) []Standing {
+	all := []Standing{}
+	var not []string
+	for len(all) < most {
+		id, ok := c.Choose(now, rng, not...)
+		if !ok {
+			break
+		}
+		not = append(not, id)
+		all = append(all, c.standing(c.cells[id], now))
+	}
+	slices.SortStableFunc(all, func(a, b Standing) int { return severity(a) - severity(b) })
+	return all
+}
+
+func severity(s Standing) int {
+	switch {
+	case s.Warning:
+		return 2
+	case s.Hot:
+		return 1
+	}
+	return 0
+}
+
+func (c *Chooser) standing(one *cell, now time.Time) Standing {
+	s := Standing{ID: one.ID, Warning: one.Health != fleet.Passing}
+	if !c.known(one, now) {
+		return s
+	}
+	room := math.Round(one.told().Room()*1000) / 1000
+	s.Room, s.Age, s.Hot = &room, now.Sub(one.last.at), one.full()
+	return s
+}
+
+// WithRoom is a cell that surely has room, by a report that is fresh enough: for
+// clients, or for crawlers. It is false where none is known to have.
+func (c *Chooser) WithRoom(now time.Time, rng *rand.Rand, crawlers bool, not string) (string, bool) {
+	has := func(one *cell) bool {
+		return one.ID != not && !now.Before(one.until) && c.known(one, now) && !one.full() &&
+			(!crawlers || one.last.Crawlers) && rng.Float64() < c.share(one, now)
+	}
+	var best view
+	drawn := 0
+	for i, first := 0, rng.IntN(max(len(c.good), 1)); i < len(c.good) && drawn < c.rule.Choices; i++ {
+		one := c.good[(first+i)%len(c.good)]
+		if !has(one) {
+			continue
+		}
+		drawn++
+		if v := c.look(one, now); best.cell == nil || c.better(v, best) {
+			best = v
+		}
+	}
+	if best.cell == nil {
+		return "", false
+	}
+	return best.ID, true
+}

@@ -1,0 +1,202 @@
+package front
+
+import (
+	"context"
+	"errors"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
+)
+
+// Config says what a front does.
+type Config struct {
+	// Service is the service whose cells get the clients, Rule its block front.
+	Service string
+	Rule    policy.Front
+	// Cells are that service's, Lists answers for the others of the policy, too.
+	Cells *Cells
+	Lists *Lists
+	// Registerer takes the metrics.
+	Registerer prometheus.Registerer
+	Log        *slog.Logger
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+}
+
+// Front is a reverse proxy before the cells of a service.
+type Front struct {
+	cfg       Config
+	cells     *Cells
+	proxy     *httputil.ReverseProxy
+	transport *transport
+	metrics   *metrics
+	budget    budget
+	cookie    string
+	trusted   []netip.Prefix
+	inHand    atomic.Int64
+	draining  atomic.Bool
+}
+
+// New makes a front. It connects to nothing; what Cells and Lists know is for
+// their own Run.
+func New(cfg Config) *Front {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	f := &Front{
+		cfg: cfg, cells: cfg.Cells, cookie: "homeostat_" + cfg.Service,
+		budget: budget{share: cfg.Rule.RetryShare, least: cfg.Rule.RetryMin},
+	}
+	for _, network := range cfg.Rule.Trusted {
+		if prefix, err := netip.ParsePrefix(network); err == nil { // The policy has checked them.
+			f.trusted = append(f.trusted, prefix)
+		}
+	}
+	f.transport = newTransport(f)
+	f.metrics = newMetrics(cfg.Registerer, f)
+	f.proxy = &httputil.ReverseProxy{
+		Rewrite: f.rewrite, Transport: f.transport, ErrorHandler: f.refuse, BufferPool: &buffers{},
+		ModifyResponse: func(answer *http.Response) error { f.remember(answer); return nil },
+		ErrorLog:       log.New(httpLog{cfg.Log}, "", 0),
+	}
+	return f
+}
+
+// Handler answers clients, and on its own paths for itself.
+func (f *Front) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch service, asked := f.listed(r); {
+		case asked:
+			f.cfg.Lists.serve(w, r, service)
+		case f.cfg.Rule.HealthPath != "" && r.URL.Path == f.cfg.Rule.HealthPath:
+			f.health(w)
+		default:
+			f.pass(w, r)
+		}
+	})
+}
+
+// pass sends a request on to a cell.
+func (f *Front) pass(w http.ResponseWriter, r *http.Request) {
+	defer f.inHand.Add(-1)
+	if f.inHand.Add(1) > int64(f.cfg.Rule.MaxInFlight) {
+		f.refuse(w, r, errFull)
+		return
+	}
+	v := &visit{home: f.home(r)}
+	w = &counting{ResponseWriter: w, metrics: f.metrics}
+	f.proxy.ServeHTTP(w, r.WithContext(withVisit(r.Context(), v)))
+}
+
+// rewrite makes of a client's request the one that a cell gets.
+func (f *Front) rewrite(p *httputil.ProxyRequest) {
+	p.Out.Host = p.In.Host
+	p.Out.URL.RawQuery = p.In.URL.RawQuery                   // byte by byte; what it means is the cell's to say
+	p.Out.URL.Scheme, p.Out.URL.Host = "http", f.cfg.Service // until a cell is chosen
+	if f.believes(p.In.RemoteAddr) {
+		p.Out.Header["X-Forwarded-For"] = p.In.Header["X-Forwarded-For"]
+	}
+	p.SetXForwarded()
+	if f.believes(p.In.RemoteAddr) {
+		for _, name := range []string{"X-Forwarded-Host", "X-Forwarded-Proto"} {
+			if value := p.In.Header.Get(name); value != "" {
+				p.Out.Header.Set(name, value)
+			}
+		}
+	}
+	withoutCookie(p.Out.Header, f.cookie)
+}
+
+// believes reports whether a peer is a proxy of ours.
+func (f *Front) believes(remote string) bool {
+	at, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return false
+	}
+	for _, network := range f.trusted {
+		if network.Contains(at.Addr().Unmap()) {
+			return true
+		}
+	}
+	return false
+}
+
+// health is 200 while this front takes clients and knows cells for them.
+func (f *Front) health(w http.ResponseWriter) {
+	_, told := f.cells.age()
+	switch {
+	case f.draining.Load():
+		http.Error(w, "draining", http.StatusServiceUnavailable)
+	case !told:
+		http.Error(w, "Consul has not yet said which cells there are", http.StatusServiceUnavailable)
+	default:
+		_, _ = w.Write([]byte("well\n")) // who asks may have gone away
+	}
+}
+
+// Serve answers on a listener until ctx ends, and then lets what is in hand come
+// to its end, for the drain time at most.
+func (f *Front) Serve(ctx context.Context, listener net.Listener) error {
+	rule := f.cfg.Rule
+	server := &http.Server{
+		Handler: f.Handler(), ReadHeaderTimeout: rule.HeaderTimeout, IdleTimeout: rule.IdleTimeout,
+		MaxHeaderBytes: rule.HeaderBytes, Protocols: new(http.Protocols), ErrorLog: log.New(httpLog{f.cfg.Log}, "", 0),
+	}
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetUnencryptedHTTP2(true)
+	defer f.transport.close()
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	f.draining.Store(true)
+	f.cfg.Log.Info("asked to end: letting requests in hand end first", "requests", f.inHand.Load(), "at_most", rule.DrainTime)
+	return f.drain(context.WithoutCancel(ctx), server)
+}
+
+// drain ends a server in order. Upgraded connections aren't the server's any more:
+// they are waited for here, and end with the process.
+func (f *Front) drain(ctx context.Context, server *http.Server) error {
+	ctx, cancel := context.WithTimeout(ctx, f.cfg.Rule.DrainTime)
+	defer cancel()
+	err := server.Shutdown(ctx)
+	for tick := time.NewTicker(20 * time.Millisecond); err == nil && f.inHand.Load() > 0; {
+		select {
+		case <-ctx.Done():
+			err = ctx.Err()
+		case <-tick.C:
+		}
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		f.cfg.Log.Warn("requests are cut off: they took longer than the drain time", "requests", f.inHand.Load())
+		return server.Close()
+	}
+	return err
+}
+
+// Run keeps the cells up to date and serves.
+func Run(ctx context.Context, f *Front, listener net.Listener) error {
+	// The cells are watched until the last request has ended.
+	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer stop()
+	wg.Go(func() { f.cells.Run(watching) })
+	return f.Serve(ctx, listener)
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/front"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/peer"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
+)
+
+var frontCommand = command{
+	name:    "front",
+	summary: "the front server: sends clients to the cells of a service that have room",
+	note: "Clients that go to a cell directly ask for the list: GET /v1/services/SERVICE.\n" +
+		"Beside a sidecar, as in homeostat run -service front -- homeostat front -service api, it listens where the sidecar tells it to.",
+	flags: func(fs *flag.FlagSet) func(context.Context, stdio, []string) error {
+		var s settings
+		s.define(fs)
+		var o frontOptions
+		fs.StringVar(&o.service, "service", "", "the `service` whose cells get the clients (default: the only one that has a block front)")
+		fs.StringVar(&o.listen, "listen", frontListen(), "`address` for clients (default $HOMEOSTAT_ADDRESS:$HOMEOSTAT_PORT beside a sidecar)")
+		fs.StringVar(&o.metrics, "metrics", "", "another `address` for /metrics; none by default")
+		return func(ctx context.Context, std stdio, args []string) error {
+			if len(args) > 0 {
+				return misused("give no arguments: %q", args)
+			}
+			return s.front(ctx, std, o)
+		}
+	},
+}
+
+// frontOptions are the flags of front.
+type frontOptions struct{ service, listen, metrics string }
+
+// frontListen is where a sidecar beside this front has registered it.
+func frontListen() string {
+	if port := os.Getenv("HOMEOSTAT_PORT"); port != "" && port != "0" {
+		return net.JoinHostPort(cmp.Or(os.Getenv("HOMEOSTAT_ADDRESS"), "127.0.0.1"), port)
+	}
+	return "127.0.0.1:8080"
+}
+
+func (s *settings) front(ctx context.Context, std stdio, o frontOptions) error {
+	p, err := s.load(std)
+	if err != nil {
+		return err
+	}
+	service, err := frontedService(p, o.service)
+	if err != nil {
+		return err
+	}
+	log, err := s.logger(std.Err)
+	if err != nil {
+		return err
+	}
+	dir, err := s.dir()
+	if err != nil {
+		return err
+	}
+	keys, err := peerKeys(p, dir, log)
+	if err != nil {
+		return err
+	}
+	c, err := connect(p, keys, log)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	listener, err := net.Listen("tcp", o.listen)
+	if err != nil {
+		return fmt.Errorf("listen for clients: %w", err)
+	}
+	registry := newRegistry()
+	stopMetrics, err := serveMetrics(o.metrics, registry, log)
+	if err != nil {
+		_ = listener.Close() // nobody was let in
+		return err
+	}
+	defer stopMetrics()
+	log.Info("front begins", "version", version, "service", service.Name, "listen", listener.Addr().String())
+
+	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
+	members := watchedCells(p, c, keys, log)
+	lists := front.NewLists(watching, members)
+	defer lists.Wait()
+	defer stop()
+	cells := members(service.Name)
+	lists.Add(service.Name, cells)
+	f := front.New(front.Config{
+		Service: service.Name, Rule: service.Fronted(), Cells: cells, Lists: lists,
+		Registerer: registry, Log: log, Now: time.Now,
+	})
+	err = front.Run(ctx, f, listener)
+	log.Info("front ends")
+	return err
+}
+
+// listServices has the sidecar tell the application beside it which cells the
+// services of the policy have. The function returned ends that.
+func (n *node) listServices(ctx context.Context) (stop func()) {
+	if n.local == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // the application may ask until it has ended
+	lists := front.NewLists(ctx, watchedCells(n.leading.policy, n.leading.fleet, n.leading.peers, n.leading.log))
+	n.local.Handle(front.ListPattern, lists)
+	return func() {
+		cancel()
+		lists.Wait()
+	}
+}
+
+// watchedCells makes what knows the cells of a service; nil for a service that
+// the policy doesn't have.
+func watchedCells(p *policy.Policy, c *fleet.Client, keys *peer.Keys, log *slog.Logger) func(service string) *front.Cells {
+	return func(service string) *front.Cells {
+		s := p.Service(service)
+		if s == nil {
+			return nil
+		}
+		cfg := front.CellsConfig{Service: s.Name, Rule: s.Fronted(), Catalog: c, Sign: keys.Transport, Log: log, Now: time.Now}
+		if keys != nil {
+			cfg.Code = keys.Sign
+		}
+		return front.NewCells(cfg)
+	}
+}
+
+// frontedService is the service that a front is for.
+func frontedService(p *policy.Policy, name string) (*policy.Service, error) {
+	if name != "" {
+		return oneService(p, name)
+	}
+	var found *policy.Service
+	for _, s := range p.Services {
+		switch {
+		case s.Front == nil:
+		case found != nil:
+			return nil, misused("services %q and %q have a block front: name the one that this front is for with -service", found.Name, s.Name)
+		default:
+			found = s
+		}
+	}
+	if found == nil {
+		return nil, misused("no service has a block front: name the one that this front is for with -service: %s", names(p))
+	}
+	return found, nil
+}
+
+// serveMetrics shows metrics at an address, where one is given.
+func serveMetrics(address string, registry *prometheus.Registry, log *slog.Logger) (stop func(), err error) {
+	if address == "" {
+		return func() {}, nil
+	}
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen for metrics: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	log.Info("metrics are shown", "listen", listener.Addr().String())
+	return func() {
+		_ = server.Close() // what is being read is of no more use
+		_ = <-ended        // by being closed
+	}, nil
+}
