@@ -71,6 +71,7 @@ func (d *decoder) service(s *Service) {
 		d.inOrder(&s.Drain.Timeout, &s.Terraform.Timeout)
 	}
 	d.law(s)
+	d.proxy(s)
 }
 
 // bounds checks the bounds of the count and of the busy share.
@@ -105,6 +106,10 @@ func (d *decoder) signals(s *Service) {
 		d.match(&r.Refused, metricName)
 	}
 	if l := s.Latency; l != nil {
+		if l.Histogram == "" && s.Proxy == nil {
+			d.add("Missing value", d.at(&l.Histogram, l), "There is no histogram in %s. Name the application's own, or add a block "+
+				"proxy to the service, which measures what its clients see.", d.names[l])
+		}
 		d.match(&l.Histogram, metricName)
 		d.keys(&l.Labels, l.Labels, labelName)
 		d.fallback(&l.OnUnknown, s)

@@ -163,7 +163,7 @@ func meaning(comment string) string {
 // from its source: Service, and Service.Min.
 func fieldComments(t *testing.T) map[string]string {
 	comments := map[string]string{}
-	for _, name := range []string{"policy.go", "service.go", "law.go"} {
+	for _, name := range []string{"policy.go", "service.go", "law.go", "proxy.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)
