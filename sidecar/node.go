@@ -33,6 +33,7 @@ type node struct {
 	listener net.Listener
 	cell     *loop.Cell       // nil for a leader alone
 	app      *application     // nil for a leader alone
+	proxy    *ownProxy          // nil where the policy has no proxy
 	machine  *install.Machine // that the cell was made of; nil for a process among others
 	ended    chan error       // the application can't be run at all, or the cell has left
 }
@@ -50,8 +51,10 @@ func (s *settings) newNode(std stdio, o runOptions) (*node, error) {
 	if o.cell == "" && len(o.command) > 0 {
 		return nil, fmt.Errorf("a command was given but no cell: name it with -cell or HOMEOSTAT_CELL")
 	}
-	if o.port < 0 || o.port > 65535 {
-		return nil, fmt.Errorf("-port %d is no port", o.port)
+	for name, port := range map[string]int{"port": o.port, "app-port": o.appPort} {
+		if port < 0 || port > 65535 {
+			return nil, fmt.Errorf("-%s %d is no port", name, port)
+		}
 	}
 	log, err := s.logger(std.Err)
 	if err != nil {
@@ -93,7 +96,12 @@ func (n *node) makeCell(std stdio, o runOptions) error {
 	if err != nil {
 		return err
 	}
-	if n.app, err = newApplication(n.service, &identity, o, std.Err, n.leading.log); err != nil {
+	if n.service.Proxy != nil {
+		if n.proxy, err = n.newProxy(&identity, o); err != nil {
+			return err
+		}
+	}
+	if n.app, err = newApplication(n.service, &identity, n.proxy, o, std.Err, n.leading.log); err != nil {
 		return err
 	}
 	n.leading.holder.Service, n.leading.holder.Cell = n.service.Name, identity.Name
@@ -116,6 +124,9 @@ func (n *node) makeCell(std stdio, o runOptions) error {
 	if n.machine != nil {
 		cfg.Leave = func(ctx context.Context, o fleet.LeaveOrder) error { return n.machine.Leave(ctx, o.ID(), o.Reuse) }
 		cfg.Reusable, cfg.Door = claim.Reuse && claim.Door != nil, n.door
+	}
+	if n.proxy != nil {
+		cfg.Proxy = n.proxy
 	}
 	n.cell = loop.NewCell(cfg)
 	return nil
@@ -236,4 +247,7 @@ func (n *node) verifier() *peer.Verifier {
 	return peer.NewVerifier(n.leading.peers, time.Now)
 }
 
-func (n *node) close() { n.leading.fleet.Close() }
+func (n *node) close() {
+	n.proxy.close()
+	n.leading.fleet.Close()
+}

@@ -26,23 +26,31 @@ type Traffic struct {
 // for concurrent use.
 type TrafficMeter struct {
 	window                   time.Duration
+	gauge                    bool // the application counts what it has in hand itself
 	latency                  history[Histogram]
 	offered, served, refused counter
 }
 
 // NewTrafficMeter returns a meter that takes the rate served over a window; 0 for 60 s.
-func NewTrafficMeter(window time.Duration) *TrafficMeter {
+// Gauge says that the application counts itself what it has in hand: it may have more
+// than what the proxy sees.
+func NewTrafficMeter(window time.Duration, gauge bool) *TrafficMeter {
 	if window <= 0 {
 		window = defaultCellWindow
 	}
-	return &TrafficMeter{window: window}
+	return &TrafficMeter{window: window, gauge: gauge}
 }
 
 // Observe puts what the proxy has seen in the place of what the application says of the
 // same. The busy share stays the application's own, where it has one.
 func (m *TrafficMeter) Observe(t Traffic, v *Vitals) {
 	v.At = t.At
-	v.InFlight = reading.Of(float64(t.InFlight), t.At)
+	switch {
+	case !m.gauge:
+		v.InFlight = reading.Of(float64(t.InFlight), t.At)
+	case v.InFlight.Known:
+		v.InFlight = reading.Of(max(float64(t.InFlight), v.InFlight.Value), t.At)
+	}
 	v.Offered = m.offered.rate(t.At, t.Offered, nil, 0)
 	v.Refused = m.refused.rate(t.At, t.Refused, nil, 0)
 	v.Served = m.served.rate(t.At, t.Served, nil, m.window)
