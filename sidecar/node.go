@@ -33,7 +33,7 @@ type node struct {
 	listener net.Listener
 	cell     *loop.Cell       // nil for a leader alone
 	app      *application     // nil for a leader alone
-	proxy    *ownProxy          // nil where the policy has no proxy
+	proxy    *ownProxy        // nil where the policy has no proxy
 	machine  *install.Machine // that the cell was made of; nil for a process among others
 	ended    chan error       // the application can't be run at all, or the cell has left
 }

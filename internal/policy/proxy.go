@@ -103,7 +103,7 @@ type ProxyWait struct {
 	// left of `latency.upper` beside the time that an answer takes.
 	Max time.Duration `policy:"max" default:"250ms" within:"[0s,1m]"`
 	// Standing is the longest while the queue is a standing one.
-	Standing time.Duration `policy:"standing" default:"50ms" within:"[0s,1m]"`
+	Standing time.Duration `policy:"standing" default:"100ms" within:"[0s,1m]"`
 	// Interval is after how long without having been empty a queue is a standing
 	// one. Then the newest client is served first.
 	Interval time.Duration `policy:"interval" default:"100ms" within:"[1ms,1m]"`

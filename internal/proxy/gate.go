@@ -120,7 +120,7 @@ func (g *gate) left(at time.Time) int {
 	limit := float64(g.room(at))
 	now := float64(g.inFlight[Client])
 	g.clients.hold(at, now, g.cfg.demand)
-	need := max(now, g.clients.value+math.Sqrt(g.clients.value))
+	need := max(now, g.clients.value+2*math.Sqrt(g.clients.value))
 	return int(limit - max(need, g.cfg.reserve*limit))
 }
 
@@ -186,7 +186,7 @@ func (g *gate) close(at time.Time) {
 	if !ready {
 		return
 	}
-	full := g.win.mean(at) >= nearlyAll*float64(g.limit.Found())
+	full := g.win.mean(at) >= nearlyAll*(1-min(g.cfg.reserve, 0.5))*float64(g.limit.Found())
 	if rate := g.win.rate(at); full && !g.limit.Probing() {
 		if g.capacity == 0 {
 			g.capacity = rate

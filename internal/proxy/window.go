@@ -6,8 +6,8 @@ import "time"
 // latency, though there are a few to clients.
 const patient = 10
 
-// nearlyAll is the share of the limit that has to be in flight, in the mean, for the
-// rate of answers to be all that the application can do.
+// nearlyAll is the share of the limit, less what crawlers leave free, that has to be in
+// flight, in the mean, for the rate of answers to be all that the application can do.
 const nearlyAll = 0.9
 
 // window gathers answers until they tell something.
