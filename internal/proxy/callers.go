@@ -14,6 +14,7 @@ type callers struct {
 
 	mu      sync.Mutex
 	open    int
+	opened  uint64 // since the start
 	of      map[netip.Addr]int
 	refused [2]uint64 // in all, of one address
 }
@@ -35,6 +36,7 @@ func (c *callers) take(from netip.Addr) bool {
 		return false
 	}
 	c.open++
+	c.opened++
 	c.of[from]++
 	return true
 }

@@ -13,7 +13,7 @@ import (
 
 // fault is why a request had no answer of the application.
 type fault struct {
-	status int // 0: nobody is there to tell
+	status int // 0: nobody is there to be told
 	cause  string
 	// away says that the application is not there at all.
 	away bool
@@ -32,10 +32,10 @@ func judge(ctx context.Context, err, body error) fault {
 		return fault{status: http.StatusRequestTimeout, cause: body.Error()}
 	case ctx.Err() != nil && errors.Is(context.Cause(ctx), errEnding):
 		return fault{status: http.StatusServiceUnavailable, cause: errEnding.Error()}
-	case ctx.Err() != nil:
-		return fault{}
 	case body != nil:
 		return fault{status: http.StatusBadRequest, cause: body.Error()}
+	case ctx.Err() != nil:
+		return fault{}
 	case errors.As(err, &dial) && dial.Op == "dial":
 		return fault{status: http.StatusServiceUnavailable, cause: "the application isn't there (yet, or any more): " + dial.Err.Error(), away: true}
 	case errors.As(err, &timeout) && timeout.Timeout():

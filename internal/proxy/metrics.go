@@ -25,13 +25,14 @@ var (
 	latencyDesc  = describe("latency_seconds", "From when a request came until its answer began.", "class")
 	waitedDesc   = describe("wait_seconds", "How long requests waited that had to.", "class")
 	connDesc     = describe("connections", "Connections of callers.")
+	openedDesc   = describe("connections_total", "Connections of callers since the start.")
 	upgradedDesc = describe("upgraded_connections", "Connections that speak another protocol, such as WebSockets.")
 	noConnDesc   = describe("connections_refused_total", "Connections over a bound.", "bound")
 	drainingDesc = describe("draining", "Whether callers are sent elsewhere.")
 	absentDesc   = describe("application_absent", "Whether the application was not there when it was last asked.")
 	allDescs     = []*prometheus.Desc{
 		offeredDesc, outcomeDesc, againDesc, inFlightDesc, waitingDesc, limitDesc, crawlersDesc, baseDesc, capacityDesc,
-		excessDesc, pressureDesc, latencyDesc, waitedDesc, connDesc, upgradedDesc, noConnDesc, drainingDesc, absentDesc,
+		excessDesc, pressureDesc, latencyDesc, waitedDesc, connDesc, openedDesc, upgradedDesc, noConnDesc, drainingDesc, absentDesc,
 	}
 )
 
@@ -90,6 +91,7 @@ func (c *callers) collect(gauge func(*prometheus.Desc, float64, ...string), coun
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	gauge(connDesc, float64(c.open))
+	counter(openedDesc, c.opened)
 	counter(noConnDesc, c.refused[0], "all")
 	counter(noConnDesc, c.refused[1], "address")
 }

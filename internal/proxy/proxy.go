@@ -163,6 +163,7 @@ func (x *exchange) serve(w http.ResponseWriter, r *http.Request) {
 		x.forward(w, r)
 	case gone:
 		s.gone.Add(1)
+		panic(http.ErrAbortHandler) // or the server would say 200
 	default:
 		x.refuse(w, v)
 	}
@@ -255,7 +256,7 @@ func (x *exchange) fail(w http.ResponseWriter, r *http.Request, err, body error)
 			s.latency.add(time.Since(x.began))
 			x.leave(took)
 		}
-		return
+		panic(http.ErrAbortHandler) // or the server would say 200
 	case f.away:
 		if !p.away.Swap(true) {
 			p.gate.down()
@@ -340,9 +341,8 @@ func (x *exchange) relay(w http.ResponseWriter, r *http.Request, scheme, host st
 }
 
 func (p *Proxy) relayFailed(w http.ResponseWriter, r *http.Request, host string, err error) {
-	f := judge(r.Context(), err, nil)
-	if f.status == 0 {
-		return
+	if r.Context().Err() != nil {
+		panic(http.ErrAbortHandler) // as in fail
 	}
 	p.cfg.Log.Warn("could not forward a request to a sibling", "address", host, "error", err)
 	p.refuse(w, http.StatusServiceUnavailable, "this cell is busy, and a sibling with room could not be reached")
