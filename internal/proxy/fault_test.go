@@ -105,12 +105,12 @@ func TestBodies(t *testing.T) {
 		w.Header().Set("Saw", strconv.FormatInt(n, 10))
 	}))
 	long := strings.Repeat("x", 1001)
-	head := "POST / HTTP/1.1\r\nHost: x\r\n"
+	head := "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
 	for name, c := range map[string]struct{ text, want string }{
 		"too long, as it says":     {head + "Content-Length: 1001\r\n\r\n" + long, "413"},
 		"too long, chunk by chunk": {head + "Transfer-Encoding: chunked\r\n\r\n3e9\r\n" + long + "\r\n0\r\n\r\n", "413"},
 	} {
-		if got, _, _ := strings.Cut(r.raw(t, c.text), "\r\n"); !strings.Contains(got, c.want) {
+		if got, _, _ := strings.Cut(r.raw(t, c.text, false), "\r\n"); !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q, want %s", name, got, c.want)
 		}
 	}
@@ -194,7 +194,7 @@ func TestHeaderBounds(t *testing.T) {
       header_bytes = 1024
       header_time  = "100ms"
     }`, echo)
-	if got := r.raw(t, "GET / HTTP/1.1\r\nHost: x\r\nX: "+strings.Repeat("x", 8000)+"\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 431") {
+	if got := r.raw(t, "GET / HTTP/1.1\r\nHost: x\r\nX: "+strings.Repeat("x", 8000)+"\r\n\r\n", false); !strings.HasPrefix(got, "HTTP/1.1 431") {
 		t.Errorf("long headers: %.40q", got)
 	}
 	c, err := net.Dial("tcp", r.at)

@@ -226,6 +226,7 @@ func TestGateProperties(t *testing.T) {
 				time.Sleep(time.Duration(rapid.IntRange(0, 50).Draw(rt, "pause")) * time.Millisecond)
 			}
 			time.Sleep(2 * time.Second)
+			synctest.Wait()
 			if g.total() != 0 || g.queue.n != 0 {
 				rt.Fatalf("in the end %v are in flight and %d wait", g.inFlight, g.queue.n)
 			}
