@@ -28,18 +28,26 @@ type application struct {
 
 // newApplication picks the application's port, where it has one, and fills it
 // into the cell's identity. The application finds its sidecar at the URL beside.
-func newApplication(s *policy.Service, identity *fleet.Cell, o runOptions, beside string, out io.Writer, log *slog.Logger) (*application, error) {
-	if needsPort(s) || o.port != 0 {
-		port, err := choosePort(o)
-		if err != nil {
+func newApplication(s *policy.Service, identity *fleet.Cell, proxy *ownProxy, o runOptions, beside string, out io.Writer, log *slog.Logger) (*application, error) {
+	host, port := identity.Address, 0
+	switch {
+	case proxy != nil:
+		host, port = loopback, proxy.appPort
+	case needsPort(s) || o.port != 0:
+		var err error
+		if port, err = choosePort(o); err != nil {
 			return nil, err
 		}
 		identity.Port = port
 	}
+	environment := environment(*identity, host, port, beside)
+	if proxy != nil {
+		environment = append(environment, "HOMEOSTAT_PUBLIC="+proxy.public)
+	}
 	h := s.Health
 	app, err := supervise.New(supervise.Config{
-		Command: o.command, Environment: environment(*identity, beside), Output: out,
-		Host: identity.Address, Port: identity.Port,
+		Command: o.command, Environment: environment, Output: out,
+		Host: host, Port: port,
 		Health: supervise.Health{HTTP: h.HTTP, TCP: h.TCP, Interval: h.Interval, Timeout: h.Timeout, Grace: h.Grace, Failures: h.Failures},
 		Log:    log,
 	})
@@ -47,13 +55,13 @@ func newApplication(s *policy.Service, identity *fleet.Cell, o runOptions, besid
 		return nil, err
 	}
 	a := &application{Application: app, client: &http.Client{Timeout: h.Timeout}}
-	base := "http://" + net.JoinHostPort(identity.Address, strconv.Itoa(identity.Port))
+	base := "http://" + net.JoinHostPort(host, strconv.Itoa(port))
 	if s.Drain.Path != "" {
 		a.drain = base + s.Drain.Path
 	}
 	if wantsMetrics(s) {
 		if s.Metrics.Port != 0 {
-			base = "http://" + net.JoinHostPort(identity.Address, strconv.Itoa(s.Metrics.Port))
+			base = "http://" + net.JoinHostPort(host, strconv.Itoa(s.Metrics.Port))
 		}
 		a.scraper, err = sense.NewScraper(sense.ScraperConfig{URL: base + s.Metrics.Path, Timeout: s.Metrics.Timeout})
 	}
@@ -67,7 +75,7 @@ func needsPort(s *policy.Service) bool {
 }
 
 func wantsMetrics(s *policy.Service) bool {
-	return s.Latency != nil || s.Requests != nil || s.Metrics.Busy != "" || s.Metrics.InFlight != ""
+	return s.Latency != nil && s.Latency.Histogram != "" || s.Requests != nil || s.Metrics.Busy != "" || s.Metrics.InFlight != ""
 }
 
 // choosePort takes the port that was asked for, or a free one. Beside an
@@ -82,13 +90,13 @@ func choosePort(o runOptions) (int, error) {
 	return o.port, nil
 }
 
-// environment is the sidecar's own, and what the application is told of itself
-// and of where its sidecar listens for it.
-func environment(c fleet.Cell, beside string) []string {
-	port := strconv.Itoa(c.Port)
+// environment is the sidecar's own, and what the application is told of itself: host
+// and number are where it is to listen, beside is where its sidecar listens for it.
+func environment(c fleet.Cell, host string, number int, beside string) []string {
+	port := strconv.Itoa(number)
 	return append(os.Environ(),
 		"HOMEOSTAT_SERVICE="+c.Service, "HOMEOSTAT_CELL="+c.Name, "HOMEOSTAT_INCARNATION="+c.Incarnation,
-		"HOMEOSTAT_CELL_ID="+c.ID(), "HOMEOSTAT_ADDRESS="+c.Address, "HOMEOSTAT_PORT="+port, "PORT="+port, "HOMEOSTAT_SIDECAR="+beside)
+		"HOMEOSTAT_CELL_ID="+c.ID(), "HOMEOSTAT_ADDRESS="+host, "HOMEOSTAT_PORT="+port, "PORT="+port, "HOMEOSTAT_SIDECAR="+beside)
 }
 
 // Well implements loop.Application.

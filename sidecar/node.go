@@ -38,6 +38,7 @@ type node struct {
 	local    *local.Listener  // for the application; nil for a leader alone
 	spool    *spool.Spool     // nil where the policy has none
 	queue    *spool.Kafka     // that it sends to
+	proxy    *ownProxy        // nil where the policy has no proxy
 	machine  *install.Machine // that the cell was made of; nil for a process among others
 	ended    chan error       // the application can't be run at all, or the cell has left
 }
@@ -55,8 +56,10 @@ func (s *settings) newNode(ctx context.Context, std stdio, o runOptions) (*node,
 	if o.cell == "" && len(o.command) > 0 {
 		return nil, fmt.Errorf("a command was given but no cell: name it with -cell or HOMEOSTAT_CELL")
 	}
-	if o.port < 0 || o.port > 65535 {
-		return nil, fmt.Errorf("-port %d is no port", o.port)
+	for name, port := range map[string]int{"port": o.port, "app-port": o.appPort} {
+		if port < 0 || port > 65535 {
+			return nil, fmt.Errorf("-%s %d is no port", name, port)
+		}
 	}
 	log, err := s.logger(std.Err)
 	if err != nil {
@@ -101,7 +104,12 @@ func (n *node) makeCell(ctx context.Context, std stdio, o runOptions) error {
 	if n.local, err = local.Listen(ctx, o.local); err != nil {
 		return err
 	}
-	if n.app, err = newApplication(n.service, &identity, o, n.local.URL(), std.Err, n.leading.log); err != nil {
+	if n.service.Proxy != nil {
+		if n.proxy, err = n.newProxy(&identity, o); err != nil {
+			return err
+		}
+	}
+	if n.app, err = newApplication(n.service, &identity, n.proxy, o, n.local.URL(), std.Err, n.leading.log); err != nil {
 		return err
 	}
 	n.leading.holder.Service, n.leading.holder.Cell = n.service.Name, identity.Name
@@ -124,6 +132,9 @@ func (n *node) makeCell(ctx context.Context, std stdio, o runOptions) error {
 	if n.machine != nil {
 		cfg.Leave = func(ctx context.Context, o fleet.LeaveOrder) error { return n.machine.Leave(ctx, o.ID(), o.Reuse) }
 		cfg.Reusable, cfg.Door = claim.Reuse && claim.Door != nil, n.door
+	}
+	if n.proxy != nil {
+		cfg.Proxy = n.proxy
 	}
 	n.cell = loop.NewCell(cfg)
 	return n.openSpool()
@@ -246,5 +257,6 @@ func (n *node) verifier() *peer.Verifier {
 
 func (n *node) close() {
 	n.closeSpool()
+	n.proxy.close()
 	n.leading.fleet.Close()
 }

@@ -35,6 +35,7 @@ var runCommand = command{
 		fs.StringVar(&o.cell, "cell", os.Getenv("HOMEOSTAT_CELL"), "the cell's `name` (default $HOMEOSTAT_CELL); without one it only leads")
 		fs.StringVar(&o.address, "address", cmp.Or(os.Getenv("HOMEOSTAT_ADDRESS"), "127.0.0.1"), "the `address` at which others reach the application")
 		fs.IntVar(&o.port, "port", envInt("HOMEOSTAT_PORT"), "the application's `port` (default $HOMEOSTAT_PORT; 0 picks a free one)")
+		fs.IntVar(&o.appPort, "app-port", envInt("HOMEOSTAT_APP_PORT"), "the application's own `port` behind the policy's proxy (default $HOMEOSTAT_APP_PORT; 0 picks a free one)")
 		fs.StringVar(&o.listen, "listen", cmp.Or(os.Getenv("HOMEOSTAT_LISTEN"), "127.0.0.1:0"), "`address` of the sidecar's own HTTP: vitals, drain, metrics")
 		fs.StringVar(&o.local, "local", cmp.Or(os.Getenv("HOMEOSTAT_LOCAL"), "127.0.0.1:0"), "`address` of loopback at which the application finds the sidecar; it is told by HOMEOSTAT_SIDECAR")
 		fs.StringVar(&o.version, "app-version", os.Getenv("HOMEOSTAT_APP_VERSION"), "the application's `version`: what is learned of it is kept by version")
@@ -48,7 +49,7 @@ var runCommand = command{
 // runOptions are the flags of run.
 type runOptions struct {
 	service, cell, address, listen, local, version string
-	port                                           int
+	port, appPort                                  int
 	command                                        []string
 }
 

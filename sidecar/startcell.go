@@ -55,7 +55,9 @@ func (n *node) startApp(ctx context.Context) (stop func() error) {
 			n.ended <- err
 		}
 	})
+	stopProxy := n.proxy.serve(func(err error) { n.ended <- err })
 	return func() error {
+		stopProxy()
 		cancel()
 		app.Wait()
 		return err

@@ -18,6 +18,7 @@ var identityVariables = map[string]bool{
 	Marker: true, "HOMEOSTAT_SERVICE": true, "HOMEOSTAT_CELL": true, "HOMEOSTAT_INCARNATION": true,
 	"HOMEOSTAT_PARENT": true, "HOMEOSTAT_GENERATION": true, "HOMEOSTAT_REASON": true, "HOMEOSTAT_BORN_AT": true,
 	"HOMEOSTAT_BUNDLE": true, "HOMEOSTAT_GENOME": true, "HOMEOSTAT_DATA_DIRECTORY": true, "HOMEOSTAT_PORT": true, "HOMEOSTAT_ADDRESS": true, "HOMEOSTAT_SIDECAR": true,
+	"HOMEOSTAT_APP_PORT": true, "HOMEOSTAT_PUBLIC": true,
 }
 
 // starterVariables belong to the starter alone: Terraform's settings, its

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/load"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/reading"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/sense"
@@ -37,6 +38,18 @@ type Spool interface {
 	Flush(context.Context) error
 }
 
+// Proxy is what stands before the application and measures what comes to it.
+type Proxy interface {
+	// Traffic is what it has seen since its start.
+	Traffic() sense.Traffic
+	// Report is the cell's load now.
+	Report() load.Report
+	// Drain begins to send callers elsewhere, or takes that back.
+	Drain(begin bool)
+	// Idle says whether nothing is in flight nor waits.
+	Idle() bool
+}
+
 // CellConfig is what a cell's sidecar works with.
 type CellConfig struct {
 	Service *policy.Service
@@ -60,6 +73,8 @@ type CellConfig struct {
 	// Door is what to say of the access by which the cell's birth got in; nil where
 	// nobody did.
 	Door func() string
+	// Proxy stands before the application; nil where nothing does.
+	Proxy Proxy
 	// Version names the application's version, for what is learned of it.
 	Version string
 	Log     *slog.Logger
@@ -70,7 +85,8 @@ type CellConfig struct {
 // health, measures its vitals and drains it when it is to leave.
 type Cell struct {
 	CellConfig
-	meter *sense.CellMeter
+	meter   *sense.CellMeter
+	traffic *sense.TrafficMeter
 
 	mu       sync.Mutex
 	vitals   sense.Vitals
@@ -105,6 +121,7 @@ func NewCell(cfg CellConfig) *Cell {
 	return &Cell{
 		CellConfig: cfg,
 		meter:      sense.NewCellMeter(meter),
+		traffic:    sense.NewTrafficMeter(s.Law.RateWindow, s.Metrics.InFlight != ""),
 		nudge:      make(chan struct{}, 1),
 		vitals:     sense.Vitals{InFlight: why, Busy: why, Offered: why, Served: why, Refused: why, SpoolDepth: why, LatencyReason: why.Reason},
 	}
@@ -278,6 +295,9 @@ func (c *Cell) measure(ctx context.Context) {
 		scrape, err := c.App.Scrape(limit)
 		cancel()
 		v := c.meter.Observe(c.Now(), scrape, err)
+		if c.Proxy != nil {
+			c.traffic.Observe(c.Proxy.Traffic(), &v)
+		}
 		c.mu.Lock()
 		c.vitals = v
 		c.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/load"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/sense"
 )
 
@@ -24,6 +25,9 @@ func Handler(cell *Cell, metrics http.Handler, guard func(http.Handler) http.Han
 		return mux
 	}
 	mux.Handle("GET "+sense.VitalsPath, guard(http.HandlerFunc(cell.showVitals)))
+	if cell.Proxy != nil {
+		mux.Handle("GET "+load.Path, guard(http.HandlerFunc(cell.showLoad)))
+	}
 	mux.Handle("PUT "+DrainPath, guard(cell.askedTo("asked for over HTTP")))
 	mux.Handle("DELETE "+DrainPath, guard(cell.askedTo("")))
 	return mux
@@ -33,6 +37,12 @@ func (c *Cell) showVitals(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	// A reader that has gone away is no concern of the cell's.
 	_ = json.NewEncoder(w).Encode(c.Vitals())
+}
+
+// showLoad answers a front's probe.
+func (c *Cell) showLoad(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = fmt.Fprintln(w, c.Proxy.Report()) // as above
 }
 
 // askedTo begins a drain for a reason, or takes it back without one.

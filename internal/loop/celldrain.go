@@ -53,6 +53,9 @@ func (c *Cell) drain(change func()) {
 	c.draining = cmp.Or(c.leaving, c.ordered, c.asked)
 	if begin := c.draining != ""; begin != (before != "") {
 		c.since = c.Now()
+		if c.Proxy != nil {
+			c.Proxy.Drain(begin)
+		}
 		c.Log.Info("drain", "begin", begin, "cell", c.Identity.Name)
 		if c.Spool != nil {
 			c.Spool.Hurry(begin)
@@ -139,22 +142,30 @@ func (c *Cell) EmptySpool(ctx context.Context) error {
 
 // AwaitIdle returns when the application has been told to drain and is known to
 // have nothing in hand, or when ctx ends. Where the policy names no gauge of
-// what is in flight that can't be known, and it returns once it is told. One
+// what is in flight, and there is no proxy, that can't be known, and it returns
+// once it is told. One
 // that can't be told within limit isn't waited for.
 func (c *Cell) AwaitIdle(ctx context.Context, limit, every time.Duration) {
 	for until := c.Now().Add(limit); !c.isTold() && c.Now().Before(until) && ctx.Err() == nil; {
 		_ = pause(ctx, every) // the loop's condition looks at ctx
 	}
-	if c.Service.Metrics.InFlight == "" {
-		return
-	}
-	for ctx.Err() == nil {
-		scrape, err := c.App.Scrape(ctx)
-		if err == nil {
-			if v, e := scrape.Value(c.Service.Metrics.InFlight, nil); e == nil && v == 0 {
-				return
-			}
-		}
+	for ctx.Err() == nil && !c.idle(ctx) {
 		_ = pause(ctx, every) // the loop's condition looks at ctx
 	}
+}
+
+// idle says whether nothing is known to be in hand.
+func (c *Cell) idle(ctx context.Context) bool {
+	if c.Proxy != nil && !c.Proxy.Idle() {
+		return false
+	}
+	if c.Service.Metrics.InFlight == "" {
+		return true
+	}
+	scrape, err := c.App.Scrape(ctx)
+	if err != nil {
+		return false
+	}
+	v, err := scrape.Value(c.Service.Metrics.InFlight, nil)
+	return err == nil && v == 0
 }

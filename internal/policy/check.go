@@ -75,6 +75,7 @@ func (d *decoder) service(s *Service) {
 	if s.Front != nil {
 		d.front(s.Front)
 	}
+	d.proxy(s)
 }
 
 // bounds checks the bounds of the count and of the busy share.
@@ -109,6 +110,10 @@ func (d *decoder) signals(s *Service) {
 		d.match(&r.Refused, metricName)
 	}
 	if l := s.Latency; l != nil {
+		if l.Histogram == "" && s.Proxy == nil {
+			d.add("Missing value", d.at(&l.Histogram, l), "There is no histogram in %s. Name the application's own, or add a block "+
+				"proxy to the service, which measures what its clients see.", d.names[l])
+		}
 		d.match(&l.Histogram, metricName)
 		d.keys(&l.Labels, l.Labels, labelName)
 		d.fallback(&l.OnUnknown, s)

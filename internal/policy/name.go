@@ -21,6 +21,7 @@ var (
 	environmentName = pattern{regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`), "letters, digits and '_', no digit first"}
 	identifier      = pattern{regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_-]*$`), "letters, digits, '_' and '-', a letter or '_' first"}
 	workspaceName   = pattern{regexp.MustCompile(`^[a-zA-Z0-9._~-]{1,90}$`), "letters, digits, '.', '_', '~' and '-'"}
+	headerName      = pattern{regexp.MustCompile(`^[a-zA-Z0-9-]+$`), "letters, digits and '-'"}
 	prefixName      = pattern{regexp.MustCompile(`^[a-zA-Z0-9._-]+(/[a-zA-Z0-9._-]+)*$`), "letters, digits, '.', '_' and '-', with single slashes between"}
 )
 

@@ -4,8 +4,8 @@ import "time"
 
 // Service is one kind of cell and the bounds within which it is kept.
 //
-// A service with neither kafka_lag nor requests nor latency is not scaled by
-// load: it is kept at its minimum, its dead cells are replaced, and a person
+// A service with neither kafka_lag nor requests nor latency nor proxy is not scaled
+// by load: it is kept at its minimum, its dead cells are replaced, and a person
 // or another service's needs may raise it.
 type Service struct {
 	// Name is the block's label: at most 48 of a-z, 0-9 and -, as cells,
@@ -50,6 +50,7 @@ type Service struct {
 	Limits      Limits      `policy:"limits"`
 	Law         Law         `policy:"law"`
 	Front       *Front      `policy:"front"`
+	Proxy       *Proxy      `policy:"proxy"`
 }
 
 // The values of Service.Members, Terraform.OnForeignChange and
@@ -137,8 +138,9 @@ type Requests struct {
 // may wait.
 type Latency struct {
 	// Histogram is the name of a Prometheus histogram in seconds, classic or
-	// native, on the application's own metrics page.
-	Histogram string `policy:"histogram,required"`
+	// native, on the application's own metrics page. Where there is a proxy it may
+	// be left out, and what clients saw at the proxy counts in any case.
+	Histogram string `policy:"histogram"`
 	// Labels picks some of the histogram's series; none: all of them, added up.
 	Labels map[string]string `policy:"labels"`
 	// Quantile is which part of the answers must be faster than `upper`.
@@ -282,7 +284,7 @@ type Limits struct {
 // AnswersRequests tells a service whose work comes as requests, which must not
 // queue, from one that reads a queue and from one that has no signal at all.
 func (s *Service) AnswersRequests() bool {
-	return s.KafkaLag == nil && (s.Requests != nil || s.Latency != nil)
+	return s.KafkaLag == nil && (s.Requests != nil || s.Latency != nil || s.Proxy != nil)
 }
 
 // WaitBound is how long a message or a request may wait: kafka_lag.upper, else

@@ -151,6 +151,74 @@ service "crawler" {
   }
 }
 
+# Behind a proxy, which measures it.
+service "front-api" {
+  min = 1
+  max = 9
+
+  terraform { dir = "front-api" }
+
+  latency { upper = "250ms" }
+
+  proxy {
+    listen       = "0.0.0.0"
+    redirect     = "proxy"
+    hot          = 0.8
+    slow_start   = "30s"
+    retry_after  = "5s"
+    retry_memory = "0s"
+    trusted      = ["10.0.0.0/8", "fd00::/8"]
+
+    crawlers {
+      header       = "X-Crawler"
+      value        = "yes"
+      paths        = ["/pages"]
+      port         = 8081
+      certificates = ["crawler.example"]
+    }
+
+    concurrency {
+      initial        = 50
+      min            = 10
+      max            = 500
+      tolerance      = 2
+      smoothing      = 0.1
+      window         = "50ms"
+      samples        = 10
+      probe          = "30s"
+      probe_share    = 0.5
+      client_reserve = 0.2
+      demand_window  = "2s"
+    }
+
+    wait {
+      max      = "500ms"
+      standing = "50ms"
+      interval = "200ms"
+      length   = 100
+    }
+
+    bounds {
+      header_bytes            = 16384
+      header_time             = "2s"
+      body_bytes              = 1048576
+      grace                   = "5s"
+      rate                    = 4096
+      answer                  = "10s"
+      idle                    = "1m"
+      keep_alive              = "2s"
+      connections             = 500
+      connections_per_address = 50
+    }
+
+    tls {
+      cert_file      = "api.pem"
+      key_file       = "api.key"
+      client_ca_file = "crawlers.pem"
+    }
+  }
+}
+
 # Only kept: no signal of load.
 service "db" {
   min        = 1

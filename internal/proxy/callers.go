@@ -1,0 +1,101 @@
+package proxy
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+)
+
+// callers bounds the connections of callers, in all and of one address.
+type callers struct {
+	most, each int
+	free       trust // whose connections are bounded in all only
+
+	mu      sync.Mutex
+	open    int
+	opened  uint64 // since the start
+	of      map[netip.Addr]int
+	refused [2]uint64 // in all, of one address
+}
+
+func newCallers(most, each int, free trust) *callers {
+	return &callers{most: most, each: each, free: free, of: map[netip.Addr]int{}}
+}
+
+// take counts a connection, if there may be one more.
+func (c *callers) take(from netip.Addr) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.open >= c.most:
+		c.refused[0]++
+		return false
+	case c.of[from] >= c.each && !c.free.holds(from):
+		c.refused[1]++
+		return false
+	}
+	c.open++
+	c.opened++
+	c.of[from]++
+	return true
+}
+
+func (c *callers) give(from netip.Addr) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open--
+	if c.of[from]--; c.of[from] == 0 {
+		delete(c.of, from)
+	}
+}
+
+// bounded is a listener whose connections are counted; those over a bound are closed
+// at once.
+type bounded struct {
+	*net.TCPListener
+	callers *callers
+}
+
+var errNotTCP = errors.New("the proxy listens on TCP only")
+
+func (c *callers) bound(l net.Listener) (net.Listener, error) {
+	tcp, ok := l.(*net.TCPListener)
+	if !ok {
+		return nil, errNotTCP
+	}
+	return &bounded{tcp, c}, nil
+}
+
+// Accept implements net.Listener.
+func (b *bounded) Accept() (net.Conn, error) {
+	for {
+		c, err := b.AcceptTCP()
+		if err != nil {
+			return nil, err
+		}
+		var from netip.Addr
+		if a, ok := c.RemoteAddr().(*net.TCPAddr); ok {
+			from = a.AddrPort().Addr().Unmap()
+		}
+		if b.callers.take(from) {
+			return &counted{TCPConn: c, from: from, callers: b.callers}, nil
+		}
+		_ = c.SetLinger(0) // or who is over the bound would leave a socket behind each time
+		_ = c.Close()      // it was never used
+	}
+}
+
+// counted is a connection that is no longer counted once it is closed.
+type counted struct {
+	*net.TCPConn
+	from    netip.Addr
+	callers *callers
+	once    sync.Once
+}
+
+// Close implements net.Conn.
+func (c *counted) Close() error {
+	c.once.Do(func() { c.callers.give(c.from) })
+	return c.TCPConn.Close()
+}

@@ -1,0 +1,136 @@
+package proxy
+
+import (
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+// outbound is a request on its way to the application, in one piece of memory. It is
+// not used again: a transport may look at it after it has answered.
+type outbound struct {
+	request http.Request
+	url     url.URL
+	body    body
+	hop     [3]string
+}
+
+// prepare makes the request that goes to the application, or to a sibling, of one that
+// came. Their headers are the same map: nobody looks at the first one any more.
+func (p *Proxy) prepare(w http.ResponseWriter, r *http.Request, scheme, host string) *outbound {
+	o := &outbound{request: *r, url: *r.URL}
+	o.url.Scheme, o.url.Host = scheme, host
+	o.request.URL, o.request.RequestURI, o.request.Close = &o.url, "", false
+	trailers := hasToken(r.Header["Te"], "trailers")
+	removeHopByHop(r.Header)
+	if trailers {
+		r.Header["Te"] = []string{"trailers"}
+	}
+	forwarded(r.Header, r, p.trust, &o.hop)
+	if _, named := r.Header["User-Agent"]; !named {
+		r.Header["User-Agent"] = nil // or the transport would name itself
+	}
+	if r.ContentLength == 0 {
+		o.request.Body = nil
+		return o
+	}
+	b := &p.policy.Bounds
+	o.body = body{
+		from: r.Body, control: http.NewResponseController(w), left: int64(b.BodyBytes),
+		grace: b.Grace, rate: b.Rate, now: time.Now,
+	}
+	o.request.Body = &o.body
+	return o
+}
+
+// bodyState is when the whole of the request's body was there, and what was wrong
+// with it.
+func (o *outbound) bodyState() (time.Time, error) {
+	if o == nil || o.request.Body == nil {
+		return time.Time{}, nil
+	}
+	return o.body.state()
+}
+
+// pieces are buffers for the bodies of answers.
+var pieces = sync.Pool{New: func() any { return new([32 << 10]byte) }}
+
+// pass gives an answer to the caller. An answer whose length isn't known beforehand
+// may be a stream: each piece goes on at once. It returns an error of an answer that
+// broke off.
+func (p *Proxy) pass(w http.ResponseWriter, res *http.Response) error {
+	removeHopByHop(res.Header)
+	h := w.Header()
+	for name, values := range res.Header {
+		h[name] = values
+	}
+	announced := len(res.Trailer)
+	for name := range res.Trailer {
+		h.Add("Trailer", name)
+	}
+	w.WriteHeader(res.StatusCode)
+	stream := res.ContentLength == -1 || announced > 0
+	if res.ContentLength != 0 {
+		if err := p.copy(w, res.Body, stream); err != nil {
+			return err
+		}
+	}
+	if err := res.Body.Close(); err != nil { // fills in the trailers
+		return err
+	}
+	for name, values := range res.Trailer {
+		if announced != len(res.Trailer) {
+			name = http.TrailerPrefix + name
+		}
+		h[name] = values
+	}
+	return nil
+}
+
+// copy gives a body to the caller, piece by piece. Each piece has a time of its own:
+// a stream may pause for as long as it likes, and only a reader that takes nothing is
+// cut.
+func (p *Proxy) copy(w http.ResponseWriter, from io.Reader, stream bool) error {
+	piece, _ := pieces.Get().(*[32 << 10]byte) // the pool holds nothing else
+	defer pieces.Put(piece)
+	control, b := http.NewResponseController(w), &p.policy.Bounds
+	for {
+		n, err := from.Read(piece[:])
+		if n > 0 {
+			limit := b.Grace + time.Duration(n)*time.Second/time.Duration(b.Rate)
+			_ = control.SetWriteDeadline(time.Now().Add(limit)) // a writer of a test may have none
+			if _, err := w.Write(piece[:n]); err != nil {
+				return err
+			}
+			if stream {
+				if err := control.Flush(); err != nil {
+					return err
+				}
+			}
+		}
+		if err == io.EOF { //nolint:errorlint // a reader's own end, never wrapped
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// isUpgrade says whether a request asks for another protocol, such as WebSocket.
+func isUpgrade(r *http.Request) bool {
+	return len(r.Header["Upgrade"]) > 0 && hasToken(r.Header["Connection"], "upgrade")
+}
+
+// address splits the base of a sibling into scheme and host; "" for one that is none.
+func address(base string) (scheme, host string) {
+	scheme, host, _ = strings.Cut(base, "://")
+	host = strings.TrimSuffix(host, "/")
+	if scheme != "http" && scheme != "https" || strings.ContainsAny(host, "/?#@") {
+		return "", ""
+	}
+	return scheme, host
+}

@@ -1,0 +1,58 @@
+package proxy
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/httputil"
+	"time"
+)
+
+// upgrade has the application answer a request for another protocol, such as
+// WebSocket. Once it has agreed, the connection is no request any more: it gives its
+// place back, and lives until either side ends it.
+func (x *exchange) upgrade(w http.ResponseWriter, r *http.Request) {
+	p, failed, agreed := x.p, false, false
+	p.upgradeTo(w, r, "http", p.cfg.Application, func(res *http.Response) {
+		at := x.answered(nil)
+		if agreed = res.StatusCode == http.StatusSwitchingProtocols; agreed {
+			x.leave(at.Sub(x.entered))
+			p.upgraded.Add(1)
+		}
+	}, func(err error) {
+		failed = true
+		x.fail(w, r, err, nil)
+	})
+	if agreed {
+		p.upgraded.Add(-1)
+	}
+	if !failed {
+		p.stats[x.class].served.Add(1)
+		x.leave(time.Since(x.entered))
+	}
+}
+
+// upgradeTo passes a request for another protocol on, and then what is said in it.
+func (p *Proxy) upgradeTo(w http.ResponseWriter, r *http.Request, scheme, host string, answered func(*http.Response), failed func(error)) {
+	query := r.URL.RawQuery
+	proxy := httputil.ReverseProxy{
+		Transport: p.transport,
+		ErrorLog:  slog.NewLogLogger(p.cfg.Log.Handler(), slog.LevelDebug),
+		Rewrite: func(pr *httputil.ProxyRequest) {
+			pr.Out.URL.Scheme, pr.Out.URL.Host, pr.Out.URL.RawQuery = scheme, host, query
+			for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded"} {
+				if v, ok := pr.In.Header[name]; ok {
+					pr.Out.Header[name] = v
+				}
+			}
+			forwarded(pr.Out.Header, pr.In, p.trust, new([3]string))
+		},
+		ModifyResponse: func(res *http.Response) error {
+			if answered != nil {
+				answered(res)
+			}
+			return nil
+		},
+		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, err error) { failed(err) },
+	}
+	proxy.ServeHTTP(w, r)
+}
