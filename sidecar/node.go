@@ -23,6 +23,7 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/loop"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/peer"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/sense"
 )
 
 // node is one running sidecar.
@@ -33,6 +34,7 @@ type node struct {
 	listener net.Listener
 	cell     *loop.Cell       // nil for a leader alone
 	app      *application     // nil for a leader alone
+	database *sense.Postgres  // that the cell is; nil for one that is none
 	machine  *install.Machine // that the cell was made of; nil for a process among others
 	ended    chan error       // the application can't be run at all, or the cell has left
 }
@@ -112,6 +114,12 @@ func (n *node) makeCell(std stdio, o runOptions) error {
 	cfg := loop.CellConfig{
 		Service: n.service, Identity: identity, Fleet: n.leading.fleet, App: n.app,
 		Version: o.version, Log: n.leading.log, Now: time.Now,
+	}
+	if n.database, err = database(n.service, identity); err != nil {
+		return err
+	}
+	if n.database != nil {
+		cfg.Database = n.database.Look
 	}
 	if n.machine != nil {
 		cfg.Leave = func(ctx context.Context, o fleet.LeaveOrder) error { return n.machine.Leave(ctx, o.ID(), o.Reuse) }
@@ -236,4 +244,7 @@ func (n *node) verifier() *peer.Verifier {
 	return peer.NewVerifier(n.leading.peers, time.Now)
 }
 
-func (n *node) close() { n.leading.fleet.Close() }
+func (n *node) close() {
+	n.closeDatabase()
+	n.leading.fleet.Close()
+}

@@ -45,6 +45,8 @@ type CellConfig struct {
 	// Reusable says that Leave has the machine let births in again, if the order
 	// wants that.
 	Reusable bool
+	// Database looks at the database that the cell is; nil for one that is none.
+	Database func(context.Context) sense.Database
 	// Door is what to say of the access by which the cell's birth got in; nil where
 	// nobody did.
 	Door func() string
@@ -62,7 +64,9 @@ type Cell struct {
 
 	mu       sync.Mutex
 	vitals   sense.Vitals
-	draining string // why, or nothing
+	database *sense.Database // as last looked at
+	looked   time.Time       // when that was
+	draining string          // why, or nothing
 	since    time.Time
 	// ordered is set while the leader's mark stands, asked while somebody
 	// asked this sidecar itself to drain, leaving once the cell leaves by order.
@@ -106,6 +110,7 @@ func (c *Cell) Run(ctx context.Context) error {
 	var g errgroup.Group
 	g.Go(func() error { c.pushHealth(running); return nil })
 	g.Go(func() error { c.measure(running); return nil })
+	g.Go(func() error { c.watchDatabase(running); return nil })
 	g.Go(func() error { c.watchMark(running); return nil })
 	g.Go(func() error { c.tellDrain(running); return nil })
 	g.Go(func() error { c.remember(running); return nil })
@@ -287,6 +292,7 @@ func (c *Cell) Vitals() sense.Vitals {
 	// application knows of it for that end.
 	v.Draining = c.draining != "" && c.told && !c.unsure && v.At.After(c.toldAt)
 	v.Well, v.Ready = ok, ok && c.draining == ""
+	v.Database = c.databaseNow()
 	if !v.At.IsZero() {
 		v.Age = c.Now().Sub(v.At)
 	}

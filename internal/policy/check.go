@@ -70,6 +70,7 @@ func (d *decoder) service(s *Service) {
 	if s.Drain.Path != "" {
 		d.inOrder(&s.Drain.Timeout, &s.Terraform.Timeout)
 	}
+	d.postgres(s)
 	d.law(s)
 }
 

@@ -39,6 +39,7 @@ type Service struct {
 	KafkaLag    *KafkaLag   `policy:"kafka_lag"`
 	Requests    *Requests   `policy:"requests"`
 	Latency     *Latency    `policy:"latency"`
+	Postgres    *Postgres   `policy:"postgres"`
 	Utilization Utilization `policy:"utilization"`
 	Metrics     Metrics     `policy:"metrics"`
 	Health      Health      `policy:"health"`

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/reading"
@@ -47,6 +48,8 @@ type Vitals struct {
 	LatencyReason string    `json:"latency_reason,omitempty"`
 	// SpoolDepth is how many accepted messages wait in the cell's spool.
 	SpoolDepth reading.Reading `json:"spool_depth"`
+	// Database is how the cell's database fares; nil where the cell is none.
+	Database *Database `json:"database,omitempty"`
 }
 
 // Idle says whether the cell is known to have nothing in hand: an unknown
@@ -57,17 +60,14 @@ func (v Vitals) Idle() bool {
 }
 
 // check says what is wrong with vitals that came from elsewhere.
-func (v Vitals) check() error {
+func (v *Vitals) check() error {
 	if v.Cell == "" || v.Incarnation == "" {
 		return errors.New("vitals name no cell")
 	}
 	if v.Age < 0 {
 		return fmt.Errorf("vitals are %v old", v.Age)
 	}
-	for what, r := range map[string]reading.Reading{
-		"in flight": v.InFlight, "busy share": v.Busy, "offered rate": v.Offered,
-		"served rate": v.Served, "refused rate": v.Refused, "spool depth": v.SpoolDepth,
-	} {
+	for what, r := range v.readings() {
 		if r.Known && r.Value < 0 {
 			return fmt.Errorf("vitals give a %s of %g", what, r.Value)
 		}
@@ -75,10 +75,25 @@ func (v Vitals) check() error {
 	if v.Busy.Known && v.Busy.Value > 1 {
 		return fmt.Errorf("vitals give a busy share of %g", v.Busy.Value)
 	}
+	if v.Database != nil && v.Database.Room.Known && v.Database.Room.Value > 1 {
+		return fmt.Errorf("vitals give a database's room of %g", v.Database.Room.Value)
+	}
 	if v.Latency != nil {
 		return v.Latency.check()
 	}
 	return nil
+}
+
+// readings are all of the vitals, by what they are called.
+func (v *Vitals) readings() map[string]*reading.Reading {
+	all := map[string]*reading.Reading{
+		"in flight": &v.InFlight, "busy share": &v.Busy, "offered rate": &v.Offered,
+		"served rate": &v.Served, "refused rate": &v.Refused, "spool depth": &v.SpoolDepth,
+	}
+	if v.Database != nil {
+		maps.Copy(all, v.Database.readings())
+	}
+	return all
 }
 
 // DecodeVitals reads the vitals of a cell and checks that they can be true.
@@ -96,7 +111,7 @@ func DecodeVitals(r io.Reader, now time.Time) (Vitals, error) {
 		return Vitals{}, fmt.Errorf("check vitals: %w", err)
 	}
 	v.At = now.Add(-v.Age)
-	for _, r := range []*reading.Reading{&v.InFlight, &v.Busy, &v.Offered, &v.Served, &v.Refused, &v.SpoolDepth} {
+	for _, r := range v.readings() {
 		r.At = v.At
 	}
 	return v, nil
