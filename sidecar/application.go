@@ -27,8 +27,8 @@ type application struct {
 }
 
 // newApplication picks the application's port, where it has one, and fills it
-// into the cell's identity.
-func newApplication(s *policy.Service, identity *fleet.Cell, o runOptions, out io.Writer, log *slog.Logger) (*application, error) {
+// into the cell's identity. The application finds its sidecar at the URL beside.
+func newApplication(s *policy.Service, identity *fleet.Cell, o runOptions, beside string, out io.Writer, log *slog.Logger) (*application, error) {
 	if needsPort(s) || o.port != 0 {
 		port, err := choosePort(o)
 		if err != nil {
@@ -38,7 +38,7 @@ func newApplication(s *policy.Service, identity *fleet.Cell, o runOptions, out i
 	}
 	h := s.Health
 	app, err := supervise.New(supervise.Config{
-		Command: o.command, Environment: environment(*identity), Output: out,
+		Command: o.command, Environment: environment(*identity, beside), Output: out,
 		Host: identity.Address, Port: identity.Port,
 		Health: supervise.Health{HTTP: h.HTTP, TCP: h.TCP, Interval: h.Interval, Timeout: h.Timeout, Grace: h.Grace, Failures: h.Failures},
 		Log:    log,
@@ -82,12 +82,13 @@ func choosePort(o runOptions) (int, error) {
 	return o.port, nil
 }
 
-// environment is the sidecar's own, and what the application is told of itself.
-func environment(c fleet.Cell) []string {
+// environment is the sidecar's own, and what the application is told of itself
+// and of where its sidecar listens for it.
+func environment(c fleet.Cell, beside string) []string {
 	port := strconv.Itoa(c.Port)
 	return append(os.Environ(),
 		"HOMEOSTAT_SERVICE="+c.Service, "HOMEOSTAT_CELL="+c.Name, "HOMEOSTAT_INCARNATION="+c.Incarnation,
-		"HOMEOSTAT_CELL_ID="+c.ID(), "HOMEOSTAT_ADDRESS="+c.Address, "HOMEOSTAT_PORT="+port, "PORT="+port, "HOMEOSTAT_SIDECAR="+c.Vitals)
+		"HOMEOSTAT_CELL_ID="+c.ID(), "HOMEOSTAT_ADDRESS="+c.Address, "HOMEOSTAT_PORT="+port, "PORT="+port, "HOMEOSTAT_SIDECAR="+beside)
 }
 
 // Well implements loop.Application.

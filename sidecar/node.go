@@ -20,6 +20,7 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/door"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/install"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/local"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/loop"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/peer"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
@@ -35,12 +36,13 @@ type node struct {
 	cell     *loop.Cell       // nil for a leader alone
 	app      *application     // nil for a leader alone
 	database *sense.Postgres  // that the cell is; nil for one that is none
+	local    *local.Listener  // for the application; nil for a leader alone
 	machine  *install.Machine // that the cell was made of; nil for a process among others
 	ended    chan error       // the application can't be run at all, or the cell has left
 }
 
 // newNode checks everything that can be checked before anything is started.
-func (s *settings) newNode(std stdio, o runOptions) (*node, error) {
+func (s *settings) newNode(ctx context.Context, std stdio, o runOptions) (*node, error) {
 	p, err := s.load(std)
 	if err != nil {
 		return nil, err
@@ -86,16 +88,19 @@ func (s *settings) newNode(std stdio, o runOptions) (*node, error) {
 	if o.cell == "" {
 		return n, nil
 	}
-	return n, n.makeCell(std, o)
+	return n, n.makeCell(ctx, std, o)
 }
 
 // makeCell wires the cell and the application beside this sidecar.
-func (n *node) makeCell(std stdio, o runOptions) error {
+func (n *node) makeCell(ctx context.Context, std stdio, o runOptions) error {
 	identity, err := n.identity(o)
 	if err != nil {
 		return err
 	}
-	if n.app, err = newApplication(n.service, &identity, o, std.Err, n.leading.log); err != nil {
+	if n.local, err = local.Listen(ctx, o.local); err != nil {
+		return err
+	}
+	if n.app, err = newApplication(n.service, &identity, o, n.local.URL(), std.Err, n.leading.log); err != nil {
 		return err
 	}
 	n.leading.holder.Service, n.leading.holder.Cell = n.service.Name, identity.Name

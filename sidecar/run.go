@@ -36,6 +36,7 @@ var runCommand = command{
 		fs.StringVar(&o.address, "address", cmp.Or(os.Getenv("HOMEOSTAT_ADDRESS"), "127.0.0.1"), "the `address` at which others reach the application")
 		fs.IntVar(&o.port, "port", envInt("HOMEOSTAT_PORT"), "the application's `port` (default $HOMEOSTAT_PORT; 0 picks a free one)")
 		fs.StringVar(&o.listen, "listen", cmp.Or(os.Getenv("HOMEOSTAT_LISTEN"), "127.0.0.1:0"), "`address` of the sidecar's own HTTP: vitals, drain, metrics")
+		fs.StringVar(&o.local, "local", cmp.Or(os.Getenv("HOMEOSTAT_LOCAL"), "127.0.0.1:0"), "`address` of loopback at which the application finds the sidecar; it is told by HOMEOSTAT_SIDECAR")
 		fs.StringVar(&o.version, "app-version", os.Getenv("HOMEOSTAT_APP_VERSION"), "the application's `version`: what is learned of it is kept by version")
 		return func(ctx context.Context, std stdio, args []string) error {
 			o.command = args
@@ -46,9 +47,9 @@ var runCommand = command{
 
 // runOptions are the flags of run.
 type runOptions struct {
-	service, cell, address, listen, version string
-	port                                    int
-	command                                 []string
+	service, cell, address, listen, local, version string
+	port                                           int
+	command                                        []string
 }
 
 func envInt(name string) int {
@@ -63,7 +64,7 @@ func (s *settings) run(ctx context.Context, std stdio, o runOptions) error {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
-	n, err := s.newNode(std, o)
+	n, err := s.newNode(ctx, std, o)
 	if err != nil {
 		return err
 	}
@@ -73,12 +74,14 @@ func (s *settings) run(ctx context.Context, std stdio, o runOptions) error {
 	go n.keepShutting(minding)
 	n.leading.log.Info("sidecar begins", "version", version, "service", n.service.Name, "cell", o.cell, "listen", n.listener.Addr().String())
 
+	handler := loop.Handler(n.cell, promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{}), n.verifier().Wrap)
 	server := &http.Server{
-		Handler:           loop.Handler(n.cell, promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{}), n.verifier().Wrap),
+		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, IdleTimeout: time.Minute,
 	}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(n.listener) }()
+	served := make(chan error, 2)
+	go func() { served <- fmt.Errorf("serve vitals on %s: %w", n.listener.Addr(), server.Serve(n.listener)) }()
+	defer n.serveLocal(handler, served)()
 	defer func() {
 		if err := server.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			n.leading.log.Debug("close the sidecar's own server", "error", err)
@@ -91,7 +94,6 @@ func (s *settings) run(ctx context.Context, std stdio, o runOptions) error {
 	case <-ctx.Done():
 		n.leading.log.Info("asked to end: letting what runs end first")
 	case err = <-served:
-		err = fmt.Errorf("serve vitals on %s: %w", n.listener.Addr(), err)
 	case err = <-n.ended:
 		if errors.Is(err, loop.ErrLeft) {
 			err = n.released(ctx)
