@@ -21,6 +21,8 @@ const (
 	keyLeft       = "left"
 	keyPublished  = "published"
 	keyBirths     = "births"
+	keyRequests   = "requests"
+	keyAnswers    = "answers"
 )
 
 var (
