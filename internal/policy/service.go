@@ -23,6 +23,15 @@ type Service struct {
 	HoldsData bool `policy:"holds_data"`
 	// Needs names the services behind this one. Its leader asks them for room.
 	Needs []string `policy:"needs"`
+	// RequestTTL is how long such a request counts when the leader that asks
+	// doesn't renew it, as it does thrice in that time.
+	RequestTTL time.Duration `policy:"request_ttl" default:"1m" within:"[1s,1h]"`
+	// Pair is the one of `needs` of which each new cell is given one cell for
+	// life: the one with the most room when it is born. The application is told
+	// which one by HOMEOSTAT_PARTNER_ and the service's name, as host:port.
+	Pair string `policy:"pair"`
+	// PairWait is how long more cells wait for one there that has room.
+	PairWait time.Duration `policy:"pair_wait" default:"10m" within:"[1s,24h]"`
 	// Lead names the services which this one's sidecars may lead when none of
 	// their own is alive; not written: all, `[]`: none but its own.
 	Lead []string `policy:"lead"`

@@ -38,6 +38,7 @@ service "api" {
   max   = 20
   beat  = "2s"
   needs = ["db"]
+  pair  = "db"
   lead  = ["crawler", "db"]
 
   terraform {
