@@ -46,6 +46,7 @@ func (l *Leader) beat(ctx context.Context) error {
 	if trouble == "" && l.busy == "" {
 		trouble, err = l.actOn(ctx, v)
 	}
+	l.exchange(ctx, v, trouble)
 	l.tell(ctx, v, obs, trouble)
 	return err
 }

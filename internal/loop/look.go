@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/balance"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/sense"
 )
@@ -46,8 +47,10 @@ type view struct {
 	leaving    map[string]fleet.Leaving
 	tombstones []fleet.Tombstone
 	published  *fleet.Published
-	consulErr  error // pins, marks and tombstones are as of the last beat
-	proven     bool  // the leader's own session was proven
+	requests   []fleet.Request  // what other services ask of this one
+	behind     []balance.Behind // the services that this one needs
+	consulErr  error            // pins, marks and tombstones are as of the last beat
+	proven     bool             // the leader's own session was proven
 }
 
 // look gathers everything at the same time, within the given limit, so that
@@ -56,7 +59,7 @@ func (l *Leader) look(ctx context.Context) view {
 	s := l.Service
 	v := view{
 		at: l.Now(), byCell: map[string]sense.Vitals{},
-		pin: l.seen.pin, paused: l.seen.paused, leaving: l.seen.leaving, tombstones: l.seen.tombstones, published: l.seen.published,
+		pin: l.seen.pin, paused: l.seen.paused, leaving: l.seen.leaving, tombstones: l.seen.tombstones, published: l.seen.published, requests: l.seen.requests,
 	}
 	defer func() { l.seen = v }()
 	ctx, cancel := context.WithTimeout(ctx, max(s.Beat, time.Second)*4/5)
@@ -87,6 +90,10 @@ func (l *Leader) look(ctx context.Context) view {
 	})
 	g.Go(func() error {
 		v.consulErr = v.readMarks(ctx, l.Fleet, s.Name)
+		return nil
+	})
+	g.Go(func() error {
+		v.behind = l.lookBehind(ctx, v.at)
 		return nil
 	})
 	_ = g.Wait() // the functions above keep their errors in the view
@@ -139,6 +146,11 @@ func (v *view) readMarks(ctx context.Context, c *fleet.Client, service string) e
 	if err != nil {
 		return err
 	}
+	requests, err := c.Requests(ctx, service)
+	if err != nil {
+		return err
+	}
+	v.requests = requests
 	v.pin, v.paused, v.tombstones, v.published = pin, paused, tombstones, published
 	v.leaving = make(map[string]fleet.Leaving, len(marks))
 	for _, m := range marks {
