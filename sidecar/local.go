@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/pairing"
 )
 
 // serveLocal serves the application beside this sidecar. What nobody has added a
@@ -15,6 +17,9 @@ func (n *node) serveLocal(own http.Handler, failed chan<- error) (stop func()) {
 		return func() {}
 	}
 	n.local.Handle("/", own)
+	if n.partner != nil {
+		n.local.Handle("GET "+pairing.Path, n.partner)
+	}
 	go func() { failed <- fmt.Errorf("serve the application on %s: %w", n.local.URL(), n.local.Serve()) }()
 	return func() {
 		if err := n.local.Close(); err != nil && !errors.Is(err, net.ErrClosed) {

@@ -22,6 +22,7 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/install"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/local"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/loop"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/pairing"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/peer"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/sense"
@@ -36,9 +37,12 @@ type node struct {
 	cell     *loop.Cell       // nil for a leader alone
 	app      *application     // nil for a leader alone
 	database *sense.Postgres  // that the cell is; nil for one that is none
+	partner  *pairing.Partner // of the cell; nil for one that is paired with none
 	local    *local.Listener  // for the application; nil for a leader alone
 	machine  *install.Machine // that the cell was made of; nil for a process among others
-	ended    chan error       // the application can't be run at all, or the cell has left
+	// closePartner lets go of connections to partners.
+	closePartner func()
+	ended        chan error // the application can't be run at all, or the cell has left
 }
 
 // newNode checks everything that can be checked before anything is started.
@@ -120,6 +124,7 @@ func (n *node) makeCell(ctx context.Context, std stdio, o runOptions) error {
 		Service: n.service, Identity: identity, Fleet: n.leading.fleet, App: n.app,
 		Version: o.version, Log: n.leading.log, Now: time.Now,
 	}
+	n.partner, n.closePartner = newPartner(n.service, identity, n.leading)
 	if n.database, err = database(n.service, identity); err != nil {
 		return err
 	}
@@ -251,5 +256,8 @@ func (n *node) verifier() *peer.Verifier {
 
 func (n *node) close() {
 	n.closeDatabase()
+	if n.closePartner != nil {
+		n.closePartner()
+	}
 	n.leading.fleet.Close()
 }

@@ -23,6 +23,8 @@ const (
 	keyBirths     = "births"
 	keyRequests   = "requests"
 	keyAnswers    = "answers"
+	keyPairs      = "pairs"
+	keyPairing    = "pairing"
 )
 
 var (
