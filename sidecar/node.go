@@ -131,6 +131,9 @@ func (n *node) makeCell(ctx context.Context, std stdio, o runOptions) error {
 	if n.database != nil {
 		cfg.Database = n.database.Look
 	}
+	if command := n.service.Drain.Command; len(command) > 0 {
+		cfg.Move = func(ctx context.Context) error { return runMove(ctx, command, n.app.Environment, n.leading.log) }
+	}
 	if n.machine != nil {
 		cfg.Leave = func(ctx context.Context, o fleet.LeaveOrder) error { return n.machine.Leave(ctx, o.ID(), o.Reuse) }
 		cfg.Reusable, cfg.Door = claim.Reuse && claim.Door != nil, n.door

@@ -270,12 +270,12 @@ func (l *Leader) wish(ctx context.Context, v view) (wish, string) {
 	for _, name := range l.cells() {
 		if _, ok := v.leaving[name]; ok {
 			w.Leaving = append(w.Leaving, name)
-			if v.drained(name) || slices.Contains(dead.Dead, name) {
+			if l.mayGo(name, v, dead) {
 				w.Drained = append(w.Drained, name)
 			}
 		}
 	}
-	if l.Service.HoldsData && l.Service.Drain.Path == "" {
+	if l.Service.HoldsData && l.Service.Drain.Path == "" && !l.movesData() {
 		// Cells that hold data are never removed for load alone.
 		w.Desired = max(w.Desired, len(l.cells())-len(w.Leaving))
 	}
@@ -294,6 +294,19 @@ func (l *Leader) wish(ctx context.Context, v view) (wish, string) {
 	}
 	return w, reason
 }
+
+// mayGo reports whether a cell that is marked to leave may be taken away: one
+// that has drained, one that is past its time, and a dead one, from which there
+// is nothing to drain. Where a command moves what the cell holds, only that.
+func (l *Leader) mayGo(name string, v view, dead verdict) bool {
+	if l.movesData() {
+		return v.moved(name)
+	}
+	return v.drained(name) || slices.Contains(dead.Dead, name)
+}
+
+// movesData reports whether a cell that leaves has its data moved by a command.
+func (l *Leader) movesData() bool { return len(l.Service.Drain.Command) > 0 }
 
 // judge asks the death watch, unless health can't be known.
 func (l *Leader) judge(ctx context.Context, v view) verdict {

@@ -50,6 +50,9 @@ type CellConfig struct {
 	// Door is what to say of the access by which the cell's birth got in; nil where
 	// nobody did.
 	Door func() string
+	// Move moves what the cell holds to others of its service; nil where the policy
+	// has no command for that.
+	Move func(context.Context) error
 	// Version names the application's version, for what is learned of it.
 	Version string
 	Log     *slog.Logger
@@ -78,6 +81,13 @@ type Cell struct {
 	told, unsure bool
 	toldAt       time.Time
 	nudge        chan struct{} // wakes who tells it
+	// moved is whether what the cell holds has been moved for the leader's mark
+	// that stands, moving how that fares, stopMoving stops it, and move wakes who
+	// does it.
+	moved      bool
+	moving     string
+	stopMoving context.CancelFunc
+	move       chan struct{}
 }
 
 // NewCell returns a cell that hasn't registered yet.
@@ -98,6 +108,7 @@ func NewCell(cfg CellConfig) *Cell {
 		CellConfig: cfg,
 		meter:      sense.NewCellMeter(meter),
 		nudge:      make(chan struct{}, 1),
+		move:       make(chan struct{}, 1),
 		vitals:     sense.Vitals{InFlight: why, Busy: why, Offered: why, Served: why, Refused: why, SpoolDepth: why, LatencyReason: why.Reason},
 	}
 }
@@ -113,6 +124,7 @@ func (c *Cell) Run(ctx context.Context) error {
 	g.Go(func() error { c.watchDatabase(running); return nil })
 	g.Go(func() error { c.watchMark(running); return nil })
 	g.Go(func() error { c.tellDrain(running); return nil })
+	g.Go(func() error { c.moveData(running); return nil })
 	g.Go(func() error { c.remember(running); return nil })
 	left := c.followOrders(running)
 	stop()
@@ -236,7 +248,7 @@ func (c *Cell) health() (fleet.Health, string) {
 		return fleet.Critical, why
 	}
 	if why := c.Draining(); why != "" {
-		return fleet.Warning, "draining: " + why
+		return fleet.Warning, "draining: " + why + c.movingNow()
 	}
 	return fleet.Passing, c.wellBut()
 }
@@ -291,6 +303,7 @@ func (c *Cell) Vitals() sense.Vitals {
 	// Who waits for the end of a drain must not take idleness before the
 	// application knows of it for that end.
 	v.Draining = c.draining != "" && c.told && !c.unsure && v.At.After(c.toldAt)
+	v.Moved = c.moved
 	v.Well, v.Ready = ok, ok && c.draining == ""
 	v.Database = c.databaseNow()
 	if !v.At.IsZero() {

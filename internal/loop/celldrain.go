@@ -29,6 +29,7 @@ func (c *Cell) watchMark(ctx context.Context) {
 			}
 		}
 		c.drain(func() { c.ordered = why })
+		c.toMove(why != "")
 	})
 	if err != nil && ctx.Err() == nil {
 		c.Log.Error("no longer following whether this cell is to leave", "error", err)
@@ -51,9 +52,14 @@ func (c *Cell) drain(change func()) {
 		c.since = c.Now()
 		c.Log.Info("drain", "begin", begin, "cell", c.Identity.Name)
 	}
+	wake(c.nudge)
+}
+
+// wake wakes who waits for the channel, or has it look again when it is awake.
+func wake(c chan struct{}) {
 	select {
-	case c.nudge <- struct{}{}:
-	default: // it is awake, and looks again
+	case c <- struct{}{}:
+	default:
 	}
 }
 
@@ -79,6 +85,7 @@ func (c *Cell) tellDrain(ctx context.Context) {
 		c.mu.Lock()
 		if err == nil {
 			c.unsure, c.told, c.toldAt = false, want, c.Now()
+			wake(c.move)
 		}
 		c.mu.Unlock()
 		if err == nil {

@@ -208,6 +208,13 @@ func (v *view) ready(name string) bool {
 	return ok && !v.leaves(name) && m.Health != fleet.Critical
 }
 
+// moved reports whether what a leaving cell holds is known to have been moved,
+// and the cell is idle or past its time.
+func (v *view) moved(name string) bool {
+	vitals, known := v.byCell[name]
+	return known && vitals.Moved && vitals.Draining && (vitals.Idle() || v.at.After(v.leaving[name].Until))
+}
+
 // drained reports whether a leaving cell may go: it is known to be idle, it is
 // past its time, or nothing of it is heard any more.
 func (v *view) drained(name string) bool {

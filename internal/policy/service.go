@@ -19,7 +19,8 @@ type Service struct {
 	Beat time.Duration `policy:"beat" default:"5s" within:"[100ms,5m]"`
 	// HoldsData says that a cell's data directory is worth more than the cell:
 	// a dead cell is started again over its own data, never replaced by an
-	// empty one, and never removed for load without `drain.path`.
+	// empty one, and never removed for load without `drain.path` or
+	// `drain.command`.
 	HoldsData bool `policy:"holds_data"`
 	// Needs names the services behind this one. Its leader asks them for room.
 	Needs []string `policy:"needs"`
@@ -238,6 +239,14 @@ type Drain struct {
 	Path string `policy:"path"`
 	// Timeout is after how long a cell leaves though it isn't idle.
 	Timeout time.Duration `policy:"timeout" default:"1m" within:"[0s,24h]"`
+	// Command is run on a cell that the leader wants to leave, once it drains; the
+	// cell stays until it has ended with 0, which says that what the cell holds is
+	// elsewhere. It is run again after it failed, and stopped when the cell is
+	// taken back, so it must do no harm by being begun anew. It has the environment
+	// of the application.
+	Command []string `policy:"command"`
+	// CommandTimeout is how long it may run.
+	CommandTimeout time.Duration `policy:"command_timeout" default:"1h" within:"[1s,168h]"`
 }
 
 // Birth says how long a cell takes to come to be, and what happens when it

@@ -32,6 +32,9 @@ type Vitals struct {
 	Well     bool `json:"well"`
 	Ready    bool `json:"ready"`
 	Draining bool `json:"draining"`
+	// Moved says that the policy's command has moved what the cell holds, so that
+	// it may leave.
+	Moved bool `json:"moved,omitempty"`
 	// InFlight is how many requests or messages the cell is working on.
 	InFlight reading.Reading `json:"in_flight"`
 	// Busy is the share of its time the cell works, 0 to 1, and BusySource
