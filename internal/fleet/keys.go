@@ -25,6 +25,7 @@ const (
 	keyAnswers    = "answers"
 	keyPairs      = "pairs"
 	keyPairing    = "pairing"
+	keySlow       = "slow"
 )
 
 var (

@@ -41,6 +41,7 @@ func (l *Leader) beat(ctx context.Context) error {
 	if err := l.yield(v); err != nil {
 		return err
 	}
+	l.tellSlow(l.watchSlow(ctx, v))
 	trouble := l.mayAct(v)
 	var err error
 	if trouble == "" && l.busy == "" {
@@ -286,6 +287,9 @@ func (l *Leader) wish(ctx context.Context, v view) (wish, string) {
 	reason := l.last.Reason
 	if w.Surge > 0 && w.Desired <= len(l.cells())-len(w.Leaving) {
 		reason = fmt.Sprintf("%d of %d cells are of another genome than the one published", len(l.mutants(v)), len(l.cells()))
+	}
+	if slow := l.slowDue(v); w.Surge > 0 && len(slow) > 0 {
+		reason = fmt.Sprintf("%s stays slow and is replaced: %s", strings.Join(slow, ", "), l.memory.Slow.Cells[slow[0]].Reason)
 	}
 	if len(dead.Dead) > 0 {
 		reason = fmt.Sprintf("%s: %s", strings.Join(dead.Dead, ", "), dead.Why[dead.Dead[0]])

@@ -74,6 +74,7 @@ type Cell struct {
 	// ordered is set while the leader's mark stands, asked while somebody
 	// asked this sidecar itself to drain, leaving once the cell leaves by order.
 	ordered, asked, leaving string
+	slow                    string            // why the leader calls it slow, or nothing
 	order                   *fleet.LeaveOrder // that is carried out
 	unready                 map[string]string // why it can't lead, by service
 	// told is whether the application was told to drain, since toldAt. During a
@@ -125,6 +126,7 @@ func (c *Cell) Run(ctx context.Context) error {
 	g.Go(func() error { c.watchMark(running); return nil })
 	g.Go(func() error { c.tellDrain(running); return nil })
 	g.Go(func() error { c.moveData(running); return nil })
+	g.Go(func() error { c.watchSlow(running); return nil })
 	g.Go(func() error { c.remember(running); return nil })
 	left := c.followOrders(running)
 	stop()
@@ -242,13 +244,16 @@ func (c *Cell) tellLost(lost *bool, err error) {
 }
 
 // health is what the cell says of itself: critical while the application isn't
-// well, warning while it drains, so that it is spared new work.
+// well, warning while it drains or is slow, so that it is spared new work.
 func (c *Cell) health() (fleet.Health, string) {
 	if ok, why := c.App.Well(); !ok {
 		return fleet.Critical, why
 	}
 	if why := c.Draining(); why != "" {
 		return fleet.Warning, "draining: " + why + c.movingNow()
+	}
+	if why := c.isSlow(); why != "" {
+		return fleet.Warning, "slow: " + why
 	}
 	return fleet.Passing, c.wellBut()
 }

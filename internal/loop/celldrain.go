@@ -36,6 +36,27 @@ func (c *Cell) watchMark(ctx context.Context) {
 	}
 }
 
+// watchSlow follows the leader's mark that this cell is slow.
+func (c *Cell) watchSlow(ctx context.Context) {
+	err := c.Fleet.WatchSlow(ctx, c.Identity.Service, c.Identity.Name, func(mark *fleet.Slow) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.slow = ""
+		if mark != nil && (mark.Incarnation == "" || mark.Incarnation == c.Identity.Incarnation) {
+			c.slow = cmp.Or(mark.Reason, "the leader marked this cell as slow")
+		}
+	})
+	if err != nil && ctx.Err() == nil {
+		c.Log.Error("no longer following whether this cell is slow", "error", err)
+	}
+}
+
+func (c *Cell) isSlow() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.slow
+}
+
 // Ask begins or takes back a drain that somebody asked this sidecar for, such
 // as the provider before a delete.
 func (c *Cell) Ask(why string) { c.drain(func() { c.asked = why }) }

@@ -56,8 +56,10 @@ type Leader struct {
 	deaths  deathWatch
 	mourned []string // the dead that were told of
 	mail    mail
-	last    balance.Decision
-	told    report
+	// slowHeld is why slow cells are not judged, or nothing.
+	slowHeld string
+	last     balance.Decision
+	told     report
 
 	busy     string                 // what the worker does, or nothing
 	results  chan result            // of the worker

@@ -47,7 +47,8 @@ type view struct {
 	leaving    map[string]fleet.Leaving
 	tombstones []fleet.Tombstone
 	published  *fleet.Published
-	requests   []fleet.Request  // what other services ask of this one
+	requests   []fleet.Request // what other services ask of this one
+	slow       map[string]fleet.Slow
 	behind     []balance.Behind // the services that this one needs
 	consulErr  error            // pins, marks and tombstones are as of the last beat
 	proven     bool             // the leader's own session was proven
@@ -59,7 +60,7 @@ func (l *Leader) look(ctx context.Context) view {
 	s := l.Service
 	v := view{
 		at: l.Now(), byCell: map[string]sense.Vitals{},
-		pin: l.seen.pin, paused: l.seen.paused, leaving: l.seen.leaving, tombstones: l.seen.tombstones, published: l.seen.published, requests: l.seen.requests,
+		pin: l.seen.pin, paused: l.seen.paused, leaving: l.seen.leaving, tombstones: l.seen.tombstones, published: l.seen.published, requests: l.seen.requests, slow: l.seen.slow,
 	}
 	defer func() { l.seen = v }()
 	ctx, cancel := context.WithTimeout(ctx, max(s.Beat, time.Second)*4/5)
@@ -150,7 +151,11 @@ func (v *view) readMarks(ctx context.Context, c *fleet.Client, service string) e
 	if err != nil {
 		return err
 	}
-	v.requests = requests
+	slow, err := c.Slow(ctx, service)
+	if err != nil {
+		return err
+	}
+	v.requests, v.slow = requests, slow
 	v.pin, v.paused, v.tombstones, v.published = pin, paused, tombstones, published
 	v.leaving = make(map[string]fleet.Leaving, len(marks))
 	for _, m := range marks {
