@@ -71,7 +71,7 @@ func newApplication(s *policy.Service, identity *fleet.Cell, proxy *ownProxy, o 
 // needsPort reports whether the policy reaches for the application over the
 // network.
 func needsPort(s *policy.Service) bool {
-	return s.Health.HTTP != "" || s.Health.TCP || s.Drain.Path != "" || wantsMetrics(s)
+	return s.Health.HTTP != "" || s.Health.TCP || s.Drain.Path != "" || wantsMetrics(s) || s.Postgres != nil && s.Postgres.Port == 0
 }
 
 func wantsMetrics(s *policy.Service) bool {

@@ -24,15 +24,36 @@ func lineage(ctx context.Context, w io.Writer, c *fleet.Client, services []*poli
 		}
 		births, err := c.Births(ctx, s.Name)
 		members, err2 := c.Members(ctx, s.Name)
-		if err := errors.Join(err, err2); err != nil {
+		pairs, err3 := partners(ctx, c, s)
+		if err := errors.Join(err, err2, err3); err != nil {
 			fmt.Fprintf(&page, "%s: unknown: %v\n", s.Name, err)
 			unread = errors.New("the lineage could not be read")
 			continue
 		}
-		newTree(births, members, now).write(&page, s.Name)
+		t := newTree(births, members, now)
+		t.partners = pairs
+		t.write(&page, s.Name)
 	}
 	_, err := io.WriteString(w, page.String())
 	return cmp.Or(err, unread)
+}
+
+// partners are the partners of a service's cells, by the cell's id.
+func partners(ctx context.Context, c *fleet.Client, s *policy.Service) (map[string]string, error) {
+	if s.Pair == "" {
+		return nil, nil
+	}
+	pairs, err := c.Pairs(ctx, s.Pair)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]string{}
+	for _, p := range pairs {
+		if p.Service == s.Name {
+			all[fleet.Cell{Name: p.Cell, Incarnation: p.Incarnation}.ID()] = p.Partner
+		}
+	}
+	return all, nil
 }
 
 // tree is the lineage of one service.
@@ -40,6 +61,7 @@ type tree struct {
 	births   []fleet.Birth
 	health   map[string]fleet.Health // by id, of those registered
 	children map[string][]fleet.Birth
+	partners map[string]string // by id
 	now      time.Time
 }
 
@@ -87,6 +109,9 @@ func (t tree) line(b fleet.Birth) string {
 	parts := []string{b.Cell, fmt.Sprintf("generation %d", b.Generation), "born " + span(t.now.Sub(b.BornAt)) + " ago"}
 	if b.Genome != "" {
 		parts = append(parts, "genome "+short(b.Genome))
+	}
+	if partner := t.partners[b.ID()]; partner != "" {
+		parts = append(parts, "paired with "+partner)
 	}
 	if health, alive := t.health[b.ID()]; alive {
 		parts = append(parts, string(health))

@@ -24,14 +24,16 @@ func TestLineage(t *testing.T) {
 		{Cell: fleet.Cell{Name: "api-9", Incarnation: "f"}, Health: fleet.Warning},
 	}
 	var b strings.Builder
-	newTree(births, members, now).write(&b, "api")
+	lineage := newTree(births, members, now)
+	lineage.partners = map[string]string{"api-9.f": "db-2"}
+	lineage.write(&b, "api")
 	want := `api: 6 births remembered, 2 cells alive
   ├─ api-1, generation 0, born 5h0m ago, gone: a person applied
   │  ├─ api-2, generation 1, born 3h20m ago, gone: load
   │  │  └─ api-1, generation 2, born 1h30m ago, gone: api-1: silent
   │  │     └─ api-4, generation 3, born 1h20m ago, genome abababababab, passing: renewed
   │  └─ api-3, generation 1, born 1h40m ago, gone: load
-  └─ api-9, generation 7, born 1h0m ago, warning: by api-8, of which no earlier birth is remembered: load
+  └─ api-9, generation 7, born 1h0m ago, paired with db-2, warning: by api-8, of which no earlier birth is remembered: load
 `
 	if b.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)

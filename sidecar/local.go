@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/pairing"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/spool"
 )
 
@@ -19,6 +20,9 @@ func (n *node) serveLocal(own http.Handler, failed chan<- error) (stop func()) {
 	n.local.Handle("/", own)
 	if n.spool != nil {
 		n.local.Handle(spool.Path, n.spool.Handler())
+	}
+	if n.partner != nil {
+		n.local.Handle("GET "+pairing.Path, n.partner)
 	}
 	go func() { failed <- fmt.Errorf("serve the application on %s: %w", n.local.URL(), n.local.Serve()) }()
 	return func() {

@@ -22,8 +22,10 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/install"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/local"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/loop"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/pairing"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/peer"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/sense"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/spool"
 )
 
@@ -35,12 +37,16 @@ type node struct {
 	listener net.Listener
 	cell     *loop.Cell       // nil for a leader alone
 	app      *application     // nil for a leader alone
+	database *sense.Postgres  // that the cell is; nil for one that is none
+	partner  *pairing.Partner // of the cell; nil for one that is paired with none
 	local    *local.Listener  // for the application; nil for a leader alone
 	spool    *spool.Spool     // nil where the policy has none
 	queue    *spool.Kafka     // that it sends to
 	proxy    *ownProxy        // nil where the policy has no proxy
 	machine  *install.Machine // that the cell was made of; nil for a process among others
-	ended    chan error       // the application can't be run at all, or the cell has left
+	// closePartner lets go of connections to partners.
+	closePartner func()
+	ended        chan error // the application can't be run at all, or the cell has left
 }
 
 // newNode checks everything that can be checked before anything is started.
@@ -128,6 +134,16 @@ func (n *node) makeCell(ctx context.Context, std stdio, o runOptions) error {
 	cfg := loop.CellConfig{
 		Service: n.service, Identity: identity, Fleet: n.leading.fleet, App: n.app,
 		Version: o.version, Log: n.leading.log, Now: time.Now,
+	}
+	n.partner, n.closePartner = newPartner(n.service, identity, n.leading)
+	if n.database, err = database(n.service, identity); err != nil {
+		return err
+	}
+	if n.database != nil {
+		cfg.Database = n.database.Look
+	}
+	if command := n.service.Drain.Command; len(command) > 0 {
+		cfg.Move = func(ctx context.Context) error { return runMove(ctx, command, n.app.Environment, n.leading.log) }
 	}
 	if n.machine != nil {
 		cfg.Leave = func(ctx context.Context, o fleet.LeaveOrder) error { return n.machine.Leave(ctx, o.ID(), o.Reuse) }
@@ -258,5 +274,9 @@ func (n *node) verifier() *peer.Verifier {
 func (n *node) close() {
 	n.closeSpool()
 	n.proxy.close()
+	n.closeDatabase()
+	if n.closePartner != nil {
+		n.closePartner()
+	}
 	n.leading.fleet.Close()
 }

@@ -51,6 +51,12 @@ func (n *node) startApp(ctx context.Context) (stop func() error) {
 	var app sync.WaitGroup
 	var err error
 	app.Go(func() {
+		if err := n.findPartner(ctx); err != nil {
+			if ctx.Err() == nil {
+				n.ended <- err
+			}
+			return
+		}
 		if err = n.app.Run(ctx); err != nil && ctx.Err() == nil {
 			n.ended <- err
 		}

@@ -35,6 +35,7 @@ func printStatus(w io.Writer, services []*policy.Service, all []loop.Status, ter
 			p.line("order", "%s, expected %s: %s", describe(o), p.when(o.Expected), o.Reason)
 		}
 		p.last(s, terms)
+		p.requests(s)
 		for _, u := range s.Unknown {
 			p.line("unknown", "%s", u)
 		}
@@ -113,6 +114,25 @@ func (p *statusPage) last(s loop.Status, terms bool) {
 	}
 	if terms {
 		printTerms(&p.Builder, d.Terms)
+	}
+}
+
+// requests is what this service asks of others, and others of it.
+func (p *statusPage) requests(s loop.Status) {
+	if s.Last != nil {
+		for _, a := range s.Last.Decision.Asks {
+			p.line("asks", "%s for %s: %s", a.Service, plural(a.Floor, "cell"), a.Reason)
+		}
+	}
+	for _, r := range s.Requests {
+		if !r.Expires.After(p.now) {
+			p.line("asked", "by %s for %s, until %s", r.From, plural(r.Floor, "cell"), p.when(r.Expires))
+			continue
+		}
+		p.line("asked", "by %s for %s: %s", r.From, plural(r.Floor, "cell"), r.Reason)
+		if a, ok := s.Answers[r.From]; ok {
+			p.line("answer", "%d of them: %s", a.Granted, a.Reason)
+		}
 	}
 }
 

@@ -14,8 +14,8 @@
 //
 // What the package leaves out: measuring (package sense), ordering and births
 // (package act), clocks, networks, randomness, logs. Of the law itself it
-// leaves out the test whether more cells help, warm spares, and the load that
-// a rebalance itself adds to the backlog.
+// leaves out warm spares, and the load that a rebalance itself adds to the
+// backlog.
 //
 // The ideas come from
 //
@@ -70,6 +70,10 @@ type Config struct {
 	// Upward orders pass, and so does the one that brings a count above Max
 	// back to it.
 	FlapBudget int
+	// Pair names the service that each new cell is paired with for life. While it
+	// has no room, a rise waits for it up to PairWait; 10 min.
+	Pair     string
+	PairWait time.Duration
 	// LagFallback and LatencyFallback say what to do once the signal has been
 	// away for Law.SignalAway.
 	LagFallback, LatencyFallback Fallback
@@ -133,6 +137,10 @@ type Observation struct {
 	// Pin is the count a person has asked for; nil if none. It is cut to 0 and
 	// Max; Min, partitions and the flap budget do not bind it.
 	Pin *int
+	// Requests are what other services ask of this one, Behind what is known of
+	// the services that it needs.
+	Requests []Request
+	Behind   []Behind
 	// Version names the version of the application that runs.
 	Version string
 }
@@ -156,6 +164,10 @@ type Decision struct {
 	Terms []Term
 	// Unknown lists the readings that are missing, each with its reason.
 	Unknown []string
+	// Asks are the requests to services behind this one, Answers what becomes of
+	// others' requests to this one.
+	Asks    []Ask
+	Answers []Answer
 	// CappedBy names the bound that cut the count: "min", "max", "partitions",
 	// or is empty.
 	CappedBy string

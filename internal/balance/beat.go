@@ -30,6 +30,7 @@ func (m *memory) advance(c *Config, o *Observation, t timing) (l load, fresh boo
 		m.countAway(c, o, missed+1)
 		m.guardLatency(c, o)
 		m.countIdle(c, o)
+		m.testEffect(c, o)
 	}
 	return m.loadNow(c, o, t, fresh), fresh
 }

@@ -8,6 +8,7 @@ package balance
 //	fallback           rises        a signal stays away and the policy names a number
 //	release            falls        less has been enough for a while
 //	bounds             either       it was outside the policy's min and max
+//	requested          rises        a service that needs this one asks for more
 //	pinned             either       a person has set it
 //	steady             stays        as many are needed as are ordered
 //	bounds-only        stays        no signal of load is configured
@@ -16,6 +17,9 @@ package balance
 //	warming-up         stays        fewer would do, but the law has run too shortly
 //	settling           stays        fewer would do, but not for long enough
 //	dead-band          stays        fewer would do, but too few to be worth an order
+//	no-effect          stays        more are needed, but the last ones did not help
+//	behind-full        stays        more are needed, but a service behind has no room
+//	unpaired           stays        more are needed, and wait for a partner with room
 //	flap-budget        stays        fewer would do, but the hour's changes are used up
 //	capped-max         stays        more are needed than the policy's max
 //	capped-partitions  stays        more are needed than partitions can occupy
@@ -29,6 +33,10 @@ package balance
 const (
 	CodeGrow             = "grow"
 	CodeLatencyGuard     = "latency-guard"
+	CodeRequested        = "requested"
+	CodeNoEffect         = "no-effect"
+	CodeBehindFull       = "behind-full"
+	CodeUnpaired         = "unpaired"
 	CodeFallback         = "fallback"
 	CodeRelease          = "release"
 	CodeBounds           = "bounds"

@@ -24,6 +24,7 @@ func (c Config) filled() Config {
 	c.Beat = max(or(c.Beat, 5*time.Second), shortestBeat)
 	c.WaitBound = or(c.WaitBound, 30*time.Second)
 	c.BirthTime = or(c.BirthTime, time.Minute)
+	c.PairWait = or(c.PairWait, 10*time.Minute)
 	c.Min = clamp(c.Min, 0, mostCells)
 	c.Max = clamp(c.Max, c.Min, mostCells)
 	c.ConsumersPerCell = max(c.ConsumersPerCell, 1)

@@ -1,5 +1,7 @@
 package balance
 
+import "fmt"
+
 // Decide takes one beat: it returns the state to keep and what to do. It is
 // pure: neither st nor obs is changed, and the same arguments give the same
 // result. It may be called more often than once a beat; calls less than half a
@@ -20,6 +22,10 @@ func Decide(cfg Config, st State, obs Observation) (State, Decision) {
 		m.keepWanted(&c, v.wanted)
 	}
 	v.judge()
+	v.pair(fresh)
+	if fresh {
+		m.ask(&c, &o, v.reasons())
+	}
 	return State{mem: *m}, v.decision()
 }
 
@@ -37,6 +43,13 @@ type verdict struct {
 	code     string
 	capped   string
 	fallback string
+	// held is the code of what keeps the law from wanting more than is ordered,
+	// needed what it would want, and requested the request that raised it.
+	held      string
+	needed    int
+	requested *Request
+	// short is how many cells wait to be paired.
+	short int
 }
 
 // judge goes from what is wanted to what is ordered.
@@ -65,9 +78,13 @@ func (v *verdict) bound() {
 	if v.gone.any() {
 		wanted = max(wanted, v.mem.lastWanted())
 	}
+	wanted = v.hold(wanted)
 	wanted, v.fallback = v.mem.fallback(v.cfg, v.obs, wanted)
 	if v.cfg.BoundsOnly {
 		wanted = v.obs.Ordered
+	}
+	if r := v.obs.floor(); r != nil && r.Floor > wanted {
+		wanted, v.requested = min(r.Floor, mostCells), r
 	}
 	most, by := v.mem.most(v.cfg)
 	switch {
@@ -79,9 +96,67 @@ func (v *verdict) bound() {
 	v.wanted = wanted
 }
 
+// hold keeps the law from wanting more where more would not help: where latency
+// or lag are out of bound because a service behind is, or where the last orders
+// brought next to nothing. What a person, min, a fallback or another service asks
+// for is not held.
+func (v *verdict) hold(wanted int) int {
+	v.needed = wanted
+	if wanted <= v.obs.Ordered {
+		return wanted
+	}
+	out, _ := v.mem.strain(v.cfg, v.obs)
+	switch {
+	case out && v.obs.firstFull() != nil:
+		v.held = CodeBehindFull
+	case v.mem.Effect.holds(v.obs):
+		v.held = CodeNoEffect
+	default:
+		return wanted
+	}
+	return v.obs.Ordered
+}
+
+// pair lets a rise wait while the service that new cells are paired with has no
+// room, up to Config.PairWait. Bounds and pins don't wait.
+func (v *verdict) pair(fresh bool) {
+	b := v.cfg.paired(v.obs)
+	waits := b != nil && b.full() && v.desired > max(v.obs.Ordered, v.cfg.Min) && v.code != CodeBounds && v.code != CodePinned
+	if !waits {
+		v.mem.Unpaired = 0
+		return
+	}
+	kept := max(v.obs.Ordered, v.cfg.Min)
+	v.short = v.desired - kept
+	if fresh {
+		v.mem.Unpaired = min(v.mem.Unpaired+1, mostBeats)
+	}
+	if v.mem.Unpaired <= v.cfg.beats(v.cfg.PairWait) {
+		v.desired, v.code = kept, CodeUnpaired
+	}
+}
+
+// reasons says which services behind are to grow, and why.
+func (v *verdict) reasons() map[string]string {
+	reasons := map[string]string{}
+	if out, _ := v.mem.strain(v.cfg, v.obs); out {
+		for i := range v.obs.Behind {
+			if b := &v.obs.Behind[i]; b.full() {
+				reasons[b.Service] = v.strained() + " and " + b.say()
+			}
+		}
+	}
+	if b := v.cfg.paired(v.obs); v.short > 0 {
+		reasons[b.Service] = fmt.Sprintf("%s to be paired, and %s", wait(v.short), b.say())
+	}
+	return reasons
+}
+
 // growCode tells a rise for load from one that latency or a fallback asks for.
 func (v *verdict) growCode() string {
 	switch {
+	case v.requested != nil:
+		return CodeRequested
 	case v.fallback != "":
 		return CodeFallback
 	case v.sum.trust < v.cfg.Upper && roundUp(v.cfg, v.sum.exact*v.sum.trust/v.cfg.Upper) <= v.obs.Ordered:
@@ -96,6 +171,8 @@ func (v *verdict) steadyCode() string {
 	switch {
 	case v.cfg.BoundsOnly:
 		return CodeBoundsOnly
+	case v.held != "":
+		return v.held
 	case v.gone.any():
 		return v.gone.code()
 	case !v.sum.rateKnown:
@@ -130,6 +207,7 @@ func (v *verdict) decision() Decision {
 		d.Unknown = append(d.Unknown, "state: "+v.started+"; starting afresh")
 	}
 	d.Terms = v.terms()
+	d.Asks, d.Answers = v.mem.asks(), v.answers()
 	d.Reason = v.reason()
 	return d
 }

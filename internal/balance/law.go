@@ -91,6 +91,14 @@ type Law struct {
 	GuardTime                        time.Duration
 	GuardFactor, GuardMin, GuardRise float64
 
+	// EffectTime is how long an upward order that has landed is given before it is
+	// judged; 60 s. EffectGain is the part of what it could have brought below
+	// which it was futile; 0.1. After EffectOrders such in a row no more are
+	// placed; 2. EffectRetry is after how long one is tried nevertheless; 30 min.
+	EffectTime               time.Duration
+	EffectGain, EffectOrders float64
+	EffectRetry              time.Duration
+
 	// IdleTime is how long the busy share must be below Config.Lower before
 	// the decision names what keeps the cells. 1 h.
 	IdleTime time.Duration
@@ -146,6 +154,10 @@ func DefaultLaw() Law {
 		GuardFactor:        0.95,
 		GuardMin:           0.5,
 		GuardRise:          0.005,
+		EffectTime:         time.Minute,
+		EffectGain:         0.1,
+		EffectOrders:       2,
+		EffectRetry:        30 * time.Minute,
 		IdleTime:           time.Hour,
 		SignalAway:         time.Minute,
 		GapMax:             time.Hour,

@@ -3,6 +3,7 @@ package balance
 import (
 	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/reading"
 )
@@ -21,6 +22,15 @@ func (o Observation) checked() Observation {
 	o.BirthMedian = within(o.BirthMedian, mostSeconds)
 	o.Partitions = within(o.Partitions, mostCells)
 	o.BusyMax = within(o.BusyMax, mostRate)
+	o.Requests = slices.Clone(o.Requests)
+	for i := range o.Requests {
+		o.Requests[i].Floor = clamp(o.Requests[i].Floor, 0, mostCells)
+	}
+	o.Behind = slices.Clone(o.Behind)
+	for i := range o.Behind {
+		b := &o.Behind[i]
+		b.Count, b.Room, b.Ready = within(b.Count, mostCells), within(b.Room, 1), clamp(b.Ready, 0, mostCells)
+	}
 	// A busy share just above 1 is a matter of when the two clocks were read.
 	o.BusyMax.Value = min(o.BusyMax.Value, 1)
 	return o

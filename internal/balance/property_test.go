@@ -41,10 +41,12 @@ func anyConfig() *rapid.Generator[Config] {
 			LatencyUpper:     time.Duration(rapid.IntRange(0, 2).Draw(t, "latency")) * time.Second,
 			ConsumersPerCell: rapid.IntRange(-1, 4).Draw(t, "consumers"),
 			FlapBudget:       rapid.IntRange(-1, 12).Draw(t, "budget"),
-			LagFallback:      fallback.Draw(t, "lag fallback"),
-			LatencyFallback:  fallback.Draw(t, "latency fallback"),
+			Pair:             rapid.SampledFrom([]string{"", "db"}).Draw(t, "pair"), PairWait: 20 * time.Second,
+			LagFallback:     fallback.Draw(t, "lag fallback"),
+			LatencyFallback: fallback.Draw(t, "latency fallback"),
 			// Short enough that releases are seen within a short run.
-			Law: Law{ReleaseAfter: 10 * time.Second, ReleaseWindow: 10 * time.Second, RateWindow: 10 * time.Second, SignalAway: 20 * time.Second},
+			Law: Law{ReleaseAfter: 10 * time.Second, ReleaseWindow: 10 * time.Second, RateWindow: 10 * time.Second, SignalAway: 20 * time.Second,
+				EffectTime: 10 * time.Second, EffectOrders: 1, EffectRetry: time.Minute},
 		}
 	})
 }
@@ -64,6 +66,16 @@ func anyObservation(t *rapid.T, at time.Time) Observation {
 	for range rapid.IntRange(0, 3).Draw(t, "orders") {
 		due := time.Duration(rapid.IntRange(-500, 500).Draw(t, "due")) * time.Second
 		obs.InFlight = append(obs.InFlight, Order{rapid.IntRange(-5, 5).Draw(t, "delta"), at, at.Add(due)})
+	}
+	if rapid.Bool().Draw(t, "needs") {
+		obs.Behind = []Behind{{
+			Service: "db", Count: anyReading(5).Draw(t, "behind"), Ready: rapid.IntRange(-1, 5).Draw(t, "behind ready"),
+			Room: rapid.SampledFrom([]reading.Reading{reading.Of(0, at), reading.Of(0.5, at), reading.Of(-1, at), reading.Unknown("away")}).Draw(t, "room"),
+		}}
+	}
+	for range rapid.IntRange(0, 2).Draw(t, "requests") {
+		until := time.Duration(rapid.IntRange(-60, 60).Draw(t, "until")) * time.Second
+		obs.Requests = append(obs.Requests, Request{"front", rapid.IntRange(-5, 90).Draw(t, "floor"), "a launch", at.Add(until)})
 	}
 	if rapid.IntRange(0, 9).Draw(t, "pinned") == 0 {
 		pin := rapid.IntRange(-3, 80).Draw(t, "pin")
@@ -118,6 +130,29 @@ func promises(t *rapid.T, c Config, obs Observation, d Decision) {
 		t.Fatal("lowered with an upward order in flight")
 	case obs.Pin != nil && d.Desired != clamp(*obs.Pin, 0, c.Max):
 		t.Fatalf("pinned to %d, desired %d", *obs.Pin, d.Desired)
+	}
+	floor := 0
+	for _, r := range obs.Requests {
+		if r.Expires.After(obs.At) {
+			floor = max(floor, r.Floor)
+		}
+	}
+	if floor = min(floor, c.Max); d.Desired < floor && obs.Pin == nil && d.Code != CodeUnpaired && d.CappedBy == "" {
+		t.Fatalf("desired %d though %d are asked for: %s", d.Desired, floor, d.Code)
+	}
+	held := d.Code == CodeNoEffect || d.Code == CodeBehindFull || d.Code == CodeUnpaired
+	if held && d.Desired != max(o.Ordered, c.Min) {
+		t.Fatalf("held back at %d, and %d are ordered", d.Desired, o.Ordered)
+	}
+	for _, a := range d.Asks {
+		if a.Floor < 1 || a.Reason == "" || a.Service != "db" {
+			t.Fatalf("asks %+v of %+v", a, obs.Behind)
+		}
+	}
+	for _, a := range d.Answers {
+		if a.Granted > d.Desired || a.Reason == "" {
+			t.Fatalf("answers %+v with %d desired", a, d.Desired)
+		}
 	}
 	for _, term := range d.Terms {
 		if math.IsNaN(term.Value) || math.IsInf(term.Value, 0) || term.Value < 0 {

@@ -13,7 +13,16 @@ func (v *verdict) reason() string {
 	o := v.obs
 	switch v.code {
 	case CodeGrow, CodeLatencyGuard, CodeFallback, CodeCappedMax, CodeCappedPartitions:
-		return v.cause() + ": " + v.needed() + v.limit()
+		return v.cause() + ": " + v.needs() + v.limit()
+	case CodeRequested:
+		return fmt.Sprintf("%s asks for %s: %s: %s%s", v.requested.From, cells(v.requested.Floor), v.requested.Reason, v.needs(), v.limit())
+	case CodeBehindFull:
+		return fmt.Sprintf("%s, but %s: more cells would not help, the %s ordered are kept", v.strained(), v.obs.firstFull().say(), cells(o.Ordered))
+	case CodeNoEffect:
+		return v.noEffect()
+	case CodeUnpaired:
+		return fmt.Sprintf("%s to be paired, and %s: one more is asked for, and waited for up to %s", wait(v.short),
+			v.cfg.paired(o).say(), span(v.cfg.PairWait.Seconds()))
 	case CodeRelease:
 		return fmt.Sprintf("%s enough for %s with %s: %d are ordered, %d go", wereCells(v.mem.enough(v.wanted)),
 			span(v.cfg.Law.ReleaseWindow.Seconds()), v.loadNow(), o.Ordered, o.Ordered-v.desired)
@@ -32,6 +41,25 @@ func (v *verdict) reason() string {
 	default:
 		return fmt.Sprintf("%s would do, %d are ordered: kept, since %s", cells(v.wanted), o.Ordered, v.holds())
 	}
+}
+
+// noEffect says that the last orders did not help, and what may be behind it.
+func (v *verdict) noEffect() string {
+	e := v.mem.Effect
+	if e.Trial {
+		return fmt.Sprintf("one order is being tried, since those before it did not help: the %s ordered are kept until it is judged", cells(v.obs.Ordered))
+	}
+	return fmt.Sprintf("%s, and the last %s brought %.0f %% of what they could: the bottleneck is %s, the %s ordered are kept",
+		v.strained(), orders(e.Futile), 100*e.Gain, v.obs.behindNames(), cells(v.obs.Ordered))
+}
+
+// strained says what is out of bound.
+func (v *verdict) strained() string {
+	o, c := v.obs, v.cfg
+	if c.LatencyUpper > 0 && o.Latency.Known && o.Latency.Value > c.LatencyUpper.Seconds() {
+		return fmt.Sprintf("latency is %s, over %s", span(o.Latency.Value), span(c.LatencyUpper.Seconds()))
+	}
+	return fmt.Sprintf("a lag of %s messages takes longer than %s to work off", count(valueOr(o.Lag, v.sum.lag)), span(c.WaitBound.Seconds()))
 }
 
 // holds says what keeps a count that could fall.
@@ -87,8 +115,8 @@ func (v *verdict) lagCause() string {
 	return fmt.Sprintf("lag of %s messages takes %s to work off, over %s", count(s.lag), span(wait), span(bound))
 }
 
-// needed compares what the sum asks for with what is ordered.
-func (v *verdict) needed() string {
+// needs compares what the sum asks for with what is ordered.
+func (v *verdict) needs() string {
 	n := v.wanted
 	if v.capped != "" {
 		n = max(n, v.sum.wanted)
@@ -129,6 +157,20 @@ func cells(n int) string {
 		return "1 cell"
 	}
 	return strconv.Itoa(n) + " cells"
+}
+
+func orders(n int) string {
+	if n == 1 {
+		return "order"
+	}
+	return strconv.Itoa(n) + " orders"
+}
+
+func wait(n int) string {
+	if n == 1 {
+		return "1 cell waits"
+	}
+	return strconv.Itoa(n) + " cells wait"
 }
 
 func are(n int) string {

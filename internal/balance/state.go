@@ -60,6 +60,12 @@ type memory struct {
 	Hot   int     `json:"hot"`
 	// Idle counts the beats with a busy share below the lower bound.
 	Idle int `json:"idle"`
+	// Effect is the test whether more cells help, Asked what is asked of services
+	// behind, and Unpaired counts the beats for which a rise has waited for one of
+	// them to have room.
+	Effect   effect  `json:"effect"`
+	Asked    []asked `json:"asked,omitempty"`
+	Unpaired int     `json:"unpaired,omitempty"`
 	// LagAway and LatencyAway count the beats without the reading.
 	LagAway     int `json:"lag_away"`
 	LatencyAway int `json:"latency_away"`
@@ -80,6 +86,8 @@ func (m memory) clone() *memory {
 	m.Wanted = slices.Clone(m.Wanted)
 	m.Rates = slices.Clone(m.Rates)
 	m.Samples = slices.Clone(m.Samples)
+	m.Effect.Counts = slices.Clone(m.Effect.Counts)
+	m.Asked = slices.Clone(m.Asked)
 	return &m
 }
 
@@ -131,7 +139,7 @@ var errImpossible = errors.New("a value is out of its range")
 
 // check refuses what no run of the law can have written.
 func (m *memory) check() error {
-	counts := []int64{m.Count, m.Run, m.Relearn, int64(m.Hot), int64(m.Idle), int64(m.LagAway), int64(m.LatencyAway), int64(m.Beat)}
+	counts := []int64{m.Count, m.Run, m.Relearn, int64(m.Hot), int64(m.Idle), int64(m.LagAway), int64(m.LatencyAway), int64(m.Unpaired), int64(m.Beat)}
 	if slices.Min(counts) < 0 || m.Count < int64(len(m.Offered)) || m.Relearn > m.Count {
 		return errImpossible
 	}
@@ -146,12 +154,20 @@ func (m *memory) check() error {
 	if len(m.Looks) > mostLooks || len(m.Rates) > mostVersions || len(m.Samples) > mostBeats || len(m.Wanted) > mostBeats {
 		return errImpossible
 	}
+	if err := m.Effect.check(); err != nil {
+		return err
+	}
 	return m.checkParts()
 }
 
 func (m *memory) checkParts() error {
 	for i := range m.Looks {
 		if l := &m.Looks[i]; l.Back <= 0 || !(l.Correction > 0 && l.Correction < 100) || !(l.Loss >= 0) || l.Ratios.scale < 1 {
+			return errImpossible
+		}
+	}
+	for _, a := range m.Asked {
+		if a.Service == "" || a.Floor < 1 || a.Floor > mostCells || a.Met < 0 || a.Idle < 0 {
 			return errImpossible
 		}
 	}

@@ -1,6 +1,9 @@
 package balance
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // terms lists the steps of the sum in the order in which they are taken, so
 // that a person can follow it with a pencil.
@@ -28,6 +31,17 @@ func (v *verdict) terms() []Term {
 		add("busy cells", s.floor, "cells", "need and drain over the rate of a cell")
 		add("exact count", s.exact, "cells", "the larger of busy cells and forecast, over the planned busy share")
 	}
+	for _, r := range v.obs.Requests {
+		if r.Expires.After(v.obs.At) {
+			add("requested", float64(r.Floor), "cells", "by "+r.From+": "+r.Reason)
+		}
+	}
+	for _, b := range v.obs.Behind {
+		add("room of "+b.Service, valueOr(b.Room, 0), "", roomNote(&b))
+	}
+	if e := m.Effect; e.Stopped || e.Trial || e.Futile > 0 {
+		add("gain", e.Gain, "", fmt.Sprintf("of the last order, of what it could have brought; %d in a row below %.0f %%", e.Futile, 100*c.Law.EffectGain))
+	}
 	add("wanted", float64(v.wanted), "cells", v.wantedNote())
 	most, by := m.most(c)
 	add("most", float64(most), "cells", "set by "+by)
@@ -37,6 +51,13 @@ func (v *verdict) terms() []Term {
 		add("idle", v.obs.BusyMax.Value, "", "busy below the lower bound for long; "+v.keeper()+" keeps the cells")
 	}
 	return list
+}
+
+func roomNote(b *Behind) string {
+	if !b.Room.Known {
+		return "not known: " + cmp.Or(b.Room.Reason, "its cells don't measure it")
+	}
+	return b.Cause
 }
 
 func (v *verdict) offeredNote() string {
@@ -100,6 +121,10 @@ func (v *verdict) wantedNote() string {
 		return "fallback for " + v.fallback
 	case v.capped != "":
 		return "cut by " + v.capped
+	case v.requested != nil:
+		return "raised by the request of " + v.requested.From
+	case v.held != "":
+		return fmt.Sprintf("%d would be, held back: %s", v.needed, v.held)
 	case !v.sum.rateKnown || !v.sum.known:
 		return "what is ordered, until load and rate are known"
 	default:

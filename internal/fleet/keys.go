@@ -21,6 +21,11 @@ const (
 	keyLeft       = "left"
 	keyPublished  = "published"
 	keyBirths     = "births"
+	keyRequests   = "requests"
+	keyAnswers    = "answers"
+	keyPairs      = "pairs"
+	keyPairing    = "pairing"
+	keySlow       = "slow"
 )
 
 var (

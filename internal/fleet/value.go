@@ -82,11 +82,7 @@ func list[T any](ctx context.Context, c *Client, folder string) ([]T, error) {
 	if err := checkKey(folder); err != nil {
 		return nil, err
 	}
-	var pairs api.KVPairs
-	err := c.call(ctx, &c.anywhere, "list "+folder, c.cfg.Timeout, func(ctx context.Context, consul *api.Client) (err error) {
-		pairs, _, err = consul.KV().List(folder+"/", query(ctx))
-		return err
-	})
+	pairs, err := c.pairs(ctx, folder)
 	if err != nil {
 		return nil, err
 	}
@@ -99,6 +95,15 @@ func list[T any](ctx context.Context, c *Client, folder string) ([]T, error) {
 		all = append(all, v)
 	}
 	return all, nil
+}
+
+// pairs reads all keys in a folder.
+func (c *Client) pairs(ctx context.Context, folder string) (pairs api.KVPairs, err error) {
+	err = c.call(ctx, &c.anywhere, "list "+folder, c.cfg.Timeout, func(ctx context.Context, consul *api.Client) (err error) {
+		pairs, _, err = consul.KV().List(folder+"/", query(ctx))
+		return err
+	})
+	return pairs, err
 }
 
 // put writes a key that needs no lock.

@@ -41,11 +41,13 @@ func (l *Leader) beat(ctx context.Context) error {
 	if err := l.yield(v); err != nil {
 		return err
 	}
+	l.tellSlow(l.watchSlow(ctx, v))
 	trouble := l.mayAct(v)
 	var err error
 	if trouble == "" && l.busy == "" {
 		trouble, err = l.actOn(ctx, v)
 	}
+	l.exchange(ctx, v, trouble)
 	l.tell(ctx, v, obs, trouble)
 	return err
 }
@@ -269,12 +271,12 @@ func (l *Leader) wish(ctx context.Context, v view) (wish, string) {
 	for _, name := range l.cells() {
 		if _, ok := v.leaving[name]; ok {
 			w.Leaving = append(w.Leaving, name)
-			if v.drained(name) || slices.Contains(dead.Dead, name) {
+			if l.mayGo(name, v, dead) {
 				w.Drained = append(w.Drained, name)
 			}
 		}
 	}
-	if l.Service.HoldsData && l.Service.Drain.Path == "" {
+	if l.Service.HoldsData && l.Service.Drain.Path == "" && !l.movesData() {
 		// Cells that hold data are never removed for load alone.
 		w.Desired = max(w.Desired, len(l.cells())-len(w.Leaving))
 	}
@@ -286,6 +288,9 @@ func (l *Leader) wish(ctx context.Context, v view) (wish, string) {
 	if w.Surge > 0 && w.Desired <= len(l.cells())-len(w.Leaving) {
 		reason = fmt.Sprintf("%d of %d cells are of another genome than the one published", len(l.mutants(v)), len(l.cells()))
 	}
+	if slow := l.slowDue(v); w.Surge > 0 && len(slow) > 0 {
+		reason = fmt.Sprintf("%s stays slow and is replaced: %s", strings.Join(slow, ", "), l.memory.Slow.Cells[slow[0]].Reason)
+	}
 	if len(dead.Dead) > 0 {
 		reason = fmt.Sprintf("%s: %s", strings.Join(dead.Dead, ", "), dead.Why[dead.Dead[0]])
 	} else if len(l.failed) > 0 {
@@ -293,6 +298,19 @@ func (l *Leader) wish(ctx context.Context, v view) (wish, string) {
 	}
 	return w, reason
 }
+
+// mayGo reports whether a cell that is marked to leave may be taken away: one
+// that has drained, one that is past its time, and a dead one, from which there
+// is nothing to drain. Where a command moves what the cell holds, only that.
+func (l *Leader) mayGo(name string, v view, dead verdict) bool {
+	if l.movesData() {
+		return v.moved(name)
+	}
+	return v.drained(name) || slices.Contains(dead.Dead, name)
+}
+
+// movesData reports whether a cell that leaves has its data moved by a command.
+func (l *Leader) movesData() bool { return len(l.Service.Drain.Command) > 0 }
 
 // judge asks the death watch, unless health can't be known.
 func (l *Leader) judge(ctx context.Context, v view) verdict {

@@ -70,11 +70,16 @@ type CellConfig struct {
 	// Reusable says that Leave has the machine let births in again, if the order
 	// wants that.
 	Reusable bool
+	// Database looks at the database that the cell is; nil for one that is none.
+	Database func(context.Context) sense.Database
 	// Door is what to say of the access by which the cell's birth got in; nil where
 	// nobody did.
 	Door func() string
 	// Proxy stands before the application; nil where nothing does.
 	Proxy Proxy
+	// Move moves what the cell holds to others of its service; nil where the policy
+	// has no command for that.
+	Move func(context.Context) error
 	// Version names the application's version, for what is learned of it.
 	Version string
 	Log     *slog.Logger
@@ -90,11 +95,14 @@ type Cell struct {
 
 	mu       sync.Mutex
 	vitals   sense.Vitals
-	draining string // why, or nothing
+	database *sense.Database // as last looked at
+	looked   time.Time       // when that was
+	draining string          // why, or nothing
 	since    time.Time
 	// ordered is set while the leader's mark stands, asked while somebody
 	// asked this sidecar itself to drain, leaving once the cell leaves by order.
 	ordered, asked, leaving string
+	slow                    string            // why the leader calls it slow, or nothing
 	order                   *fleet.LeaveOrder // that is carried out
 	unready                 map[string]string // why it can't lead, by service
 	// told is whether the application was told to drain, since toldAt. During a
@@ -102,6 +110,13 @@ type Cell struct {
 	told, unsure bool
 	toldAt       time.Time
 	nudge        chan struct{} // wakes who tells it
+	// moved is whether what the cell holds has been moved for the leader's mark
+	// that stands, moving how that fares, stopMoving stops it, and move wakes who
+	// does it.
+	moved      bool
+	moving     string
+	stopMoving context.CancelFunc
+	move       chan struct{}
 }
 
 // NewCell returns a cell that hasn't registered yet.
@@ -123,6 +138,7 @@ func NewCell(cfg CellConfig) *Cell {
 		meter:      sense.NewCellMeter(meter),
 		traffic:    sense.NewTrafficMeter(s.Law.RateWindow, s.Metrics.InFlight != ""),
 		nudge:      make(chan struct{}, 1),
+		move:       make(chan struct{}, 1),
 		vitals:     sense.Vitals{InFlight: why, Busy: why, Offered: why, Served: why, Refused: why, SpoolDepth: why, LatencyReason: why.Reason},
 	}
 }
@@ -135,8 +151,11 @@ func (c *Cell) Run(ctx context.Context) error {
 	var g errgroup.Group
 	g.Go(func() error { c.pushHealth(running); return nil })
 	g.Go(func() error { c.measure(running); return nil })
+	g.Go(func() error { c.watchDatabase(running); return nil })
 	g.Go(func() error { c.watchMark(running); return nil })
 	g.Go(func() error { c.tellDrain(running); return nil })
+	g.Go(func() error { c.moveData(running); return nil })
+	g.Go(func() error { c.watchSlow(running); return nil })
 	g.Go(func() error { c.remember(running); return nil })
 	left := c.followOrders(running)
 	stop()
@@ -254,13 +273,16 @@ func (c *Cell) tellLost(lost *bool, err error) {
 }
 
 // health is what the cell says of itself: critical while the application isn't
-// well, warning while it drains, so that it is spared new work.
+// well, warning while it drains or is slow, so that it is spared new work.
 func (c *Cell) health() (fleet.Health, string) {
 	if ok, why := c.App.Well(); !ok {
 		return fleet.Critical, why
 	}
 	if why := c.Draining(); why != "" {
-		return fleet.Warning, "draining: " + why
+		return fleet.Warning, "draining: " + why + c.movingNow()
+	}
+	if why := c.isSlow(); why != "" {
+		return fleet.Warning, "slow: " + why
 	}
 	return fleet.Passing, c.wellBut()
 }
@@ -318,7 +340,9 @@ func (c *Cell) Vitals() sense.Vitals {
 	// Who waits for the end of a drain must not take idleness before the
 	// application knows of it for that end.
 	v.Draining = c.draining != "" && c.told && !c.unsure && v.At.After(c.toldAt)
+	v.Moved = c.moved
 	v.Well, v.Ready = ok, ok && c.draining == ""
+	v.Database = c.databaseNow()
 	if !v.At.IsZero() {
 		v.Age = c.Now().Sub(v.At)
 	}

@@ -33,10 +33,32 @@ func (c *Cell) watchMark(ctx context.Context) {
 			}
 		}
 		c.drain(func() { c.ordered = why })
+		c.toMove(why != "")
 	})
 	if err != nil && ctx.Err() == nil {
 		c.Log.Error("no longer following whether this cell is to leave", "error", err)
 	}
+}
+
+// watchSlow follows the leader's mark that this cell is slow.
+func (c *Cell) watchSlow(ctx context.Context) {
+	err := c.Fleet.WatchSlow(ctx, c.Identity.Service, c.Identity.Name, func(mark *fleet.Slow) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.slow = ""
+		if mark != nil && (mark.Incarnation == "" || mark.Incarnation == c.Identity.Incarnation) {
+			c.slow = cmp.Or(mark.Reason, "the leader marked this cell as slow")
+		}
+	})
+	if err != nil && ctx.Err() == nil {
+		c.Log.Error("no longer following whether this cell is slow", "error", err)
+	}
+}
+
+func (c *Cell) isSlow() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.slow
 }
 
 // Ask begins or takes back a drain that somebody asked this sidecar for, such
@@ -61,9 +83,14 @@ func (c *Cell) drain(change func()) {
 			c.Spool.Hurry(begin)
 		}
 	}
+	wake(c.nudge)
+}
+
+// wake wakes who waits for the channel, or has it look again when it is awake.
+func wake(c chan struct{}) {
 	select {
-	case c.nudge <- struct{}{}:
-	default: // it is awake, and looks again
+	case c <- struct{}{}:
+	default:
 	}
 }
 
@@ -89,6 +116,7 @@ func (c *Cell) tellDrain(ctx context.Context) {
 		c.mu.Lock()
 		if err == nil {
 			c.unsure, c.told, c.toldAt = false, want, c.Now()
+			wake(c.move)
 		}
 		c.mu.Unlock()
 		if err == nil {

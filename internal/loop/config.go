@@ -19,6 +19,8 @@ func lawConfig(s *policy.Service) balance.Config {
 		// one apply run at a time.
 		Serial:     true,
 		BirthTime:  s.Birth.Time,
+		Pair:       s.Pair,
+		PairWait:   s.PairWait,
 		FlapBudget: s.Limits.ChangesPerHour,
 		Law:        balance.Law(s.Law),
 	}

@@ -30,6 +30,9 @@ func (l *Leader) mark(ctx context.Context, s step, v view) error {
 		reason := l.last.Reason
 		if i < s.Retire {
 			reason = forRenewal
+			if _, slow := v.slow[name]; slow {
+				reason = forSlowness
+			}
 		}
 		marks = append(marks, fleet.Leaving{
 			Cell: name, Incarnation: m.Incarnation, Since: v.at, Until: v.at.Add(l.Service.Drain.Timeout), Reason: reason,
@@ -43,11 +46,14 @@ func (l *Leader) mark(ctx context.Context, s step, v view) error {
 }
 
 // leaverOrder sorts the cells that may leave, best first: mutants, unless the
-// genome in their place is the one that fails; then those not ready, then the
+// genome in their place is the one that fails, and those that stay slow; then those not ready, then the
 // youngest. The leader's own comes last of its kind.
 func (l *Leader) leaverOrder(names []string, v view) []string {
 	out, mutants, halted := slices.Clone(names), l.mutants(v), l.halted()
-	stays := func(name string) bool { return slices.Contains(mutants, name) == halted }
+	slow := l.slowDue(v)
+	stays := func(name string) bool {
+		return slices.Contains(mutants, name) == halted && !slices.Contains(slow, name)
+	}
 	slices.SortStableFunc(out, func(a, b string) int {
 		return cmp.Or(
 			compareBool(stays(a), stays(b)),

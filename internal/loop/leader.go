@@ -55,8 +55,11 @@ type Leader struct {
 	memory  memory
 	deaths  deathWatch
 	mourned []string // the dead that were told of
-	last    balance.Decision
-	told    report
+	mail    mail
+	// slowHeld is why slow cells are not judged, or nothing.
+	slowHeld string
+	last     balance.Decision
+	told     report
 
 	busy     string                 // what the worker does, or nothing
 	results  chan result            // of the worker
@@ -85,6 +88,8 @@ type LeaderConfig struct {
 	Open   func() (*act.Root, error)
 	Fleet  *fleet.Client
 	Holder fleet.Holder
+	// Behind are the services that this one needs.
+	Behind []*policy.Service
 	// Bundle is what the service is led from: the one published when the leader
 	// began, empty where nothing was. Another one ends it.
 	Bundle string
@@ -129,6 +134,7 @@ func NewLeader(cfg LeaderConfig, lease *fleet.Lease) *Leader {
 		strange:      map[strangeChange]bool{},
 		eyes:         newEyes(cfg.Service),
 		deaths:       deathWatch{After: cfg.Service.Replace.After, MassHold: cfg.Service.Replace.MassHold},
+		mail:         mail{asked: map[string]sent{}},
 		results:      make(chan result, 1),
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/balance"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/sense"
 )
@@ -49,8 +50,11 @@ type view struct {
 	leaving    map[string]fleet.Leaving
 	tombstones []fleet.Tombstone
 	published  *fleet.Published
-	consulErr  error // pins, marks and tombstones are as of the last beat
-	proven     bool  // the leader's own session was proven
+	requests   []fleet.Request // what other services ask of this one
+	slow       map[string]fleet.Slow
+	behind     []balance.Behind // the services that this one needs
+	consulErr  error            // pins, marks and tombstones are as of the last beat
+	proven     bool             // the leader's own session was proven
 }
 
 // look gathers everything at the same time, within the given limit, so that
@@ -59,7 +63,7 @@ func (l *Leader) look(ctx context.Context) view {
 	s := l.Service
 	v := view{
 		at: l.Now(), byCell: map[string]sense.Vitals{},
-		pin: l.seen.pin, paused: l.seen.paused, leaving: l.seen.leaving, tombstones: l.seen.tombstones, published: l.seen.published,
+		pin: l.seen.pin, paused: l.seen.paused, leaving: l.seen.leaving, tombstones: l.seen.tombstones, published: l.seen.published, requests: l.seen.requests, slow: l.seen.slow,
 	}
 	defer func() { l.seen = v }()
 	ctx, cancel := context.WithTimeout(ctx, max(s.Beat, time.Second)*4/5)
@@ -96,6 +100,10 @@ func (l *Leader) look(ctx context.Context) view {
 	})
 	g.Go(func() error {
 		v.consulErr = v.readMarks(ctx, l.Fleet, s.Name)
+		return nil
+	})
+	g.Go(func() error {
+		v.behind = l.lookBehind(ctx, v.at)
 		return nil
 	})
 	_ = g.Wait() // the functions above keep their errors in the view
@@ -172,6 +180,15 @@ func (v *view) readMarks(ctx context.Context, c *fleet.Client, service string) e
 	if err != nil {
 		return err
 	}
+	requests, err := c.Requests(ctx, service)
+	if err != nil {
+		return err
+	}
+	slow, err := c.Slow(ctx, service)
+	if err != nil {
+		return err
+	}
+	v.requests, v.slow = requests, slow
 	v.pin, v.paused, v.tombstones, v.published = pin, paused, tombstones, published
 	v.leaving = make(map[string]fleet.Leaving, len(marks))
 	for _, m := range marks {
@@ -227,6 +244,13 @@ func (v *view) leaves(name string) bool {
 func (v *view) ready(name string) bool {
 	m, ok := v.member(name)
 	return ok && !v.leaves(name) && m.Health != fleet.Critical
+}
+
+// moved reports whether what a leaving cell holds is known to have been moved,
+// and the cell is idle or past its time.
+func (v *view) moved(name string) bool {
+	vitals, known := v.byCell[name]
+	return known && vitals.Moved && vitals.Draining && (vitals.Idle() || v.at.After(v.leaving[name].Until))
 }
 
 // drained reports whether a leaving cell may go: it is known to be idle, it is

@@ -18,6 +18,7 @@ type memory struct {
 	Law     balance.State `json:"law"`
 	Book    act.Book      `json:"book"`
 	Changes []change      `json:"changes"`
+	Slow    slowWatch     `json:"slow"`
 
 	savedAt time.Time
 }

@@ -51,6 +51,8 @@ func (e *eyes) observe(v view, b books, m *memory) balance.Observation {
 		BusySource: v.vitals.BusySource,
 		Version:    v.vitals.Version,
 		Latency:    v.vitals.Latency.Value,
+		Requests:   requestsOf(v.requests),
+		Behind:     v.behind,
 	}
 	if v.pin != nil {
 		obs.Pin = &v.pin.Count

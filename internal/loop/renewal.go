@@ -8,7 +8,7 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 )
 
-// Renewal makes mutants into cells of the published genome, some at a time, and
+// Renewal makes mutants, and likewise cells that stay slow, into cells of the published genome, some at a time, and
 // never fewer than there should be:
 //
 //	newcomers are ordered beside the cells desired
@@ -24,6 +24,9 @@ import (
 
 // forRenewal is the reason in the mark of a cell that leaves to be renewed.
 const forRenewal = "renewed: it is of another genome than the one published"
+
+// forSlowness is the reason in the mark of one that leaves because it is slow.
+const forSlowness = "renewed: it stays slower than its siblings"
 
 // takePublished writes into the record what was published since, so that all
 // leaders after this one go by it.
@@ -65,13 +68,24 @@ func (l *Leader) mutants(v view) []string {
 	return all
 }
 
+// outgoing are the cells to be renewed, mutants and those that stay slow, with
+// how many are renewed side by side. While a renewal is stopped, or there is none,
+// only the slow ones go.
+func (l *Leader) outgoing(v view) (names []string, pace int) {
+	mutants, slow, pace := l.mutants(v), l.slowDue(v), l.Service.Renew.AtOnce
+	if len(slow) > 0 && (len(mutants) == 0 || pace == 0 || l.halted()) {
+		return slow, len(slow)
+	}
+	return append(mutants, without(slow, mutants)...), pace
+}
+
 // surge is how many more cells there are than the law wants, because others are
 // renewed; below zero where one had to go first. The mark of a cell that is being
 // taken away is still there, and counts no more: the order for it has paid it off.
 func (l *Leader) surge(v view) int {
 	n := l.record.Surge
 	for name, mark := range v.leaving {
-		if mark.Reason == forRenewal && slices.Contains(l.cells(), name) {
+		if (mark.Reason == forRenewal || mark.Reason == forSlowness) && slices.Contains(l.cells(), name) {
 			n--
 		}
 	}
@@ -81,16 +95,16 @@ func (l *Leader) surge(v view) int {
 // renew adds to the wish what renews mutants. It returns what is in the way of
 // that, if anything is.
 func (l *Leader) renew(w *wish, v view) string {
-	mutants, pace := l.mutants(v), l.Service.Renew.AtOnce
+	mutants, pace := l.outgoing(v)
 	w.Retire = max(0, l.surge(v)) // also where nothing more is renewed
 	if len(mutants) == 0 || pace == 0 {
 		return ""
 	}
-	if l.roster().keepsNames() {
+	if l.roster().keepsNames() { // then only mutants are among them
 		return fmt.Sprintf("%d cells are of another genome and keep their names: renew each by hand with terraform apply -replace", len(mutants))
 	}
 	w.Renew = min(pace, len(mutants))
-	if l.halted() {
+	if l.halted() && len(l.slowDue(v)) == 0 {
 		return fmt.Sprintf("the renewal is stopped: %s; publish another genome, or the one before%s", l.record.Halt.Reason, l.wayBack(v))
 	}
 	staying := without(l.cells(), w.Leaving)
@@ -112,16 +126,18 @@ func (l *Leader) renew(w *wish, v view) string {
 		w.Desired--
 		w.Retire = 1
 	default:
-		return fmt.Sprintf("%d cells are of another genome, and max = %d leaves no room for a newcomer while min = %d allows none fewer", len(mutants), w.Max, l.Service.Min)
+		return fmt.Sprintf("%d cells are to be renewed, and max = %d leaves no room for a newcomer while min = %d allows none fewer", len(mutants), w.Max, l.Service.Min)
 	}
 	return ""
 }
 
-// passing reports whether cells are all known to take work.
+// passing reports whether cells are all known to take work. One that is spared
+// only because it is slow does.
 func (l *Leader) passing(v view, names []string) bool {
 	return !slices.ContainsFunc(names, func(name string) bool {
 		m, known := v.member(name)
-		return !known || m.Health != fleet.Passing
+		_, slow := v.slow[name]
+		return !known || m.Health != fleet.Passing && !(slow && m.Health == fleet.Warning)
 	})
 }
 

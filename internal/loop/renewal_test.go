@@ -21,6 +21,7 @@ type renewing struct {
 	members map[string]fleet.Health
 	genomes map[string]string
 	leaving map[string]fleet.Leaving
+	slow    map[string]fleet.Slow
 	placed  fleet.Order // the last order
 }
 
@@ -42,7 +43,7 @@ func newRenewing(n, least, most, pace int) *renewing {
 }
 
 func (r *renewing) view() view {
-	v := view{leaving: r.leaving}
+	v := view{at: time.Now(), leaving: r.leaving, slow: r.slow}
 	for name, health := range r.members {
 		v.members = append(v.members, fleet.Member{Cell: fleet.Cell{Name: name, Genome: r.genomes[name]}, Health: health})
 	}

@@ -28,6 +28,10 @@ type Status struct {
 	Orders  []fleet.Order   `json:"orders,omitempty"`
 	Leaving []fleet.Leaving `json:"leaving,omitempty"`
 	Members []fleet.Member  `json:"members,omitempty"`
+	// Requests are what other services ask of this one, Answers what its leader
+	// says to them, by who asks.
+	Requests []fleet.Request         `json:"requests,omitempty"`
+	Answers  map[string]fleet.Answer `json:"answers,omitempty"`
 	// Last is the leader's last word: the decision with every term, and what
 	// keeps it from acting, if anything does.
 	Last    *Word    `json:"last,omitempty"`
@@ -70,6 +74,10 @@ func ReadStatus(ctx context.Context, c *fleet.Client, service string) Status {
 	s.missing("who leaves", err)
 	s.Pin, err = c.Pinned(ctx, service)
 	s.missing("the pin", err)
+	s.Requests, err = c.Requests(ctx, service)
+	s.missing("what others ask", err)
+	s.Answers, err = c.Answers(ctx, service)
+	s.missing("what others are answered", err)
 	s.Paused, err = pausedBy(ctx, c, service)
 	s.missing("the pause", err)
 	var word Word

@@ -15,7 +15,7 @@ const sweepEvery = time.Hour
 // sweep takes away what no longer means anything in Consul: registrations of
 // earlier lives, those of silent cells that the record no longer has,
 // tombstones and orders to leave that nobody can ask for any more, births of long
-// ago, and machines held for such. A cell that is heard but that the record doesn't have is somebody's:
+// ago, partners of cells that are no more, and machines held for such. A cell that is heard but that the record doesn't have is somebody's:
 // it is told of and left alone.
 func (l *Leader) sweep(ctx context.Context, v view) {
 	l.forgetTheGone(v)
@@ -44,6 +44,15 @@ func (l *Leader) sweep(ctx context.Context, v view) {
 	}
 	if _, err := l.lease.SweepBirths(ctx, l.cells()); err != nil {
 		l.Log.Warn("could not forget old births", "error", err)
+	}
+	if l.Service.Pair != "" && v.membersErr == nil {
+		living := slices.Clone(l.cells())
+		for _, m := range v.members {
+			living = append(living, m.Name)
+		}
+		if err := l.lease.SweepPairs(ctx, l.Service.Pair, living); err != nil {
+			l.Log.Warn("could not forget the partners of cells that are no more", "error", err)
+		}
 	}
 	if err := l.giveUpHosts(ctx, v); err != nil {
 		l.Log.Warn("could not give up machines that are held for births of long ago", "error", err)

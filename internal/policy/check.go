@@ -66,16 +66,25 @@ func (d *decoder) service(s *Service) {
 	d.metrics(&s.Metrics)
 	d.health(&s.Health)
 	d.path(&s.Drain.Path)
+	d.drainCommand(&s.Drain)
 	d.inOrder(&s.Birth.Time, &s.Birth.Timeout)
 	d.inOrder(&s.Birth.BackoffMin, &s.Birth.BackoffMax)
 	if s.Drain.Path != "" {
 		d.inOrder(&s.Drain.Timeout, &s.Terraform.Timeout)
 	}
+	d.postgres(s)
 	d.law(s)
 	if s.Front != nil {
 		d.front(s.Front)
 	}
 	d.proxy(s)
+}
+
+// drainCommand checks what is run before a cell leaves.
+func (d *decoder) drainCommand(drain *Drain) {
+	if d.written(&drain.Command) && (len(drain.Command) == 0 || drain.Command[0] == "") {
+		d.refuse("Empty value", &drain.Command, `must name a program, as in ["move-rows", "--all"]. Leave the line out for none.`)
+	}
 }
 
 // bounds checks the bounds of the count and of the busy share.
@@ -88,9 +97,9 @@ func (d *decoder) bounds(s *Service) {
 		d.add("Bounds the wrong way round", d.at(&u.Lower, &u.Upper), "%s is %g and must be below upper, which is %g%s.",
 			d.names[&u.Lower], u.Lower, u.Upper, d.unsaid(&u.Upper))
 	}
-	if s.HoldsData && d.sound(&s.Min, &s.Max, &s.Drain.Path) && s.Max > s.Min && s.Drain.Path == "" {
+	if s.HoldsData && d.sound(&s.Min, &s.Max, &s.Drain.Path) && s.Max > s.Min && s.Drain.Path == "" && len(s.Drain.Command) == 0 {
 		d.add("Data without a drain", d.at(&s.HoldsData), "service %q holds data and may have %d to %d cells, but no cell "+
-			"that holds data is removed for load before it has been drained. Write drain { path = \"/drain\" }, or make max equal min.",
+			"that holds data is removed for load before it has been drained. Write drain { command = [\"move-rows\"] } or drain { path = \"/drain\" }, or make max equal min.",
 			s.Name, s.Min, s.Max)
 	}
 }

@@ -13,6 +13,9 @@ func (d *decoder) graph(p *Policy) {
 	for _, s := range p.Services {
 		d.others(p, &s.Needs)
 		d.others(p, &s.Lead)
+		if s.Pair != "" && !slices.Contains(s.Needs, s.Pair) {
+			d.refuse("Paired with nobody it needs", &s.Pair, "is %q, which isn't in needs. Write needs = [%q] too: its leader must ask for room there.", s.Pair, s.Pair)
+		}
 		if slices.Contains(s.Needs, s.Name) {
 			d.refuse("A service needs itself", &s.Needs, "names %q itself. Remove it.", s.Name)
 		}

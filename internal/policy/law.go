@@ -120,6 +120,18 @@ type Law struct {
 	// GuardRise is how much of it is given back in a minute within the bound.
 	GuardRise float64 `policy:"guard_rise" default:"0.005" within:"(0,1]"`
 
+	// EffectTime is how long an upward order that has landed is given before it
+	// is judged whether it helped, if latency or lag are still out of bound.
+	EffectTime time.Duration `policy:"effect_time" default:"1m" within:"[1s,24h]"`
+	// EffectGain is the part of what such an order could have brought below which
+	// it didn't help.
+	EffectGain float64 `policy:"effect_gain" default:"0.1" within:"(0,1)"`
+	// EffectOrders is how many such orders in a row stop further ones, until the
+	// bound is kept again or a service behind has changed its count.
+	EffectOrders float64 `policy:"effect_orders" default:"2" within:"[1,100]"`
+	// EffectRetry is after how long one more order is tried nevertheless.
+	EffectRetry time.Duration `policy:"effect_retry" default:"30m" within:"[1s,168h]"`
+
 	// IdleTime is how long the busy share must be below utilization.lower
 	// before the decision names what keeps the cells.
 	IdleTime time.Duration `policy:"idle_time" default:"1h" within:"[1s,720h]"`

@@ -19,10 +19,20 @@ type Service struct {
 	Beat time.Duration `policy:"beat" default:"5s" within:"[100ms,5m]"`
 	// HoldsData says that a cell's data directory is worth more than the cell:
 	// a dead cell is started again over its own data, never replaced by an
-	// empty one, and never removed for load without `drain.path`.
+	// empty one, and never removed for load without `drain.path` or
+	// `drain.command`.
 	HoldsData bool `policy:"holds_data"`
 	// Needs names the services behind this one. Its leader asks them for room.
 	Needs []string `policy:"needs"`
+	// RequestTTL is how long such a request counts when the leader that asks
+	// doesn't renew it, as it does thrice in that time.
+	RequestTTL time.Duration `policy:"request_ttl" default:"1m" within:"[1s,1h]"`
+	// Pair is the one of `needs` of which each new cell is given one cell for
+	// life: the one with the most room when it is born. The application is told
+	// which one by HOMEOSTAT_PARTNER_ and the service's name, as host:port.
+	Pair string `policy:"pair"`
+	// PairWait is how long more cells wait for one there that has room.
+	PairWait time.Duration `policy:"pair_wait" default:"10m" within:"[1s,24h]"`
 	// Lead names the services which this one's sidecars may lead when none of
 	// their own is alive; not written: all, `[]`: none but its own.
 	Lead []string `policy:"lead"`
@@ -40,6 +50,7 @@ type Service struct {
 	Requests    *Requests   `policy:"requests"`
 	Latency     *Latency    `policy:"latency"`
 	Spool       *Spool      `policy:"spool"`
+	Postgres    *Postgres   `policy:"postgres"`
 	Utilization Utilization `policy:"utilization"`
 	Metrics     Metrics     `policy:"metrics"`
 	Health      Health      `policy:"health"`
@@ -53,13 +64,15 @@ type Service struct {
 	Proxy       *Proxy      `policy:"proxy"`
 }
 
-// The values of Service.Members, Terraform.OnForeignChange and
-// KafkaLag.WithoutCommit.
+// The values of Service.Members, Terraform.OnForeignChange,
+// KafkaLag.WithoutCommit and Replace.Slow that others go by.
 const (
 	CommitEarliest = "earliest"
 	CommitLatest   = "latest"
 	MembersConsul  = "consul"
 	MembersState   = "state"
+	SlowOff        = "off"
+	SlowReplace    = "replace"
 	ForeignTarget  = "target"
 	ForeignHold    = "hold"
 )
@@ -232,6 +245,14 @@ type Drain struct {
 	Path string `policy:"path"`
 	// Timeout is after how long a cell leaves though it isn't idle.
 	Timeout time.Duration `policy:"timeout" default:"1m" within:"[0s,24h]"`
+	// Command is run on a cell that the leader wants to leave, once it drains; the
+	// cell stays until it has ended with 0, which says that what the cell holds is
+	// elsewhere. It is run again after it failed, and stopped when the cell is
+	// taken back, so it must do no harm by being begun anew. It has the environment
+	// of the application.
+	Command []string `policy:"command"`
+	// CommandTimeout is how long it may run.
+	CommandTimeout time.Duration `policy:"command_timeout" default:"1h" within:"[1s,168h]"`
 }
 
 // Birth says how long a cell takes to come to be, and what happens when it
@@ -252,13 +273,42 @@ type Birth struct {
 	TrialAfter int `policy:"trial_after" default:"3" within:"[1,1000]"`
 }
 
-// Replace says when a silent cell is taken for dead.
+// Replace says when a silent cell is taken for dead, and when a slow one is
+// replaced: one whose own latency stays well above its siblings' at the same
+// load. It needs `latency`.
 type Replace struct {
 	// After is how long it must have been silent or critical.
 	After time.Duration `policy:"after" default:"30s" within:"[1s,24h]"`
 	// MassHold is how long no cell is replaced after three or more, and over a
 	// third, went silent together: then it is more likely the network.
 	MassHold time.Duration `policy:"mass_hold" default:"2m" within:"[0s,24h]"`
+	// Slow says what becomes of a slow cell: `warn` only spares it new clients,
+	// `replace` has another one born in its place, unless it holds data or the
+	// root module takes a bare count.
+	Slow string `policy:"slow" default:"replace" one:"off|warn|replace"`
+	// SlowQuantile is the quantile of a cell's own latency that is compared.
+	SlowQuantile float64 `policy:"slow_quantile" default:"0.5" within:"(0,1)"`
+	// SlowScore is the modified z-score among its siblings from which on a cell
+	// is an outlier.
+	SlowScore float64 `policy:"slow_score" default:"3.5" within:"[1,1000]"`
+	// SlowRatio is how many times as slow as their median it must also be.
+	SlowRatio float64 `policy:"slow_ratio" default:"2" within:"[1,1000]"`
+	// SlowLoad is how much of the siblings' median load a cell may have to be
+	// compared with them.
+	SlowLoad float64 `policy:"slow_load" default:"1.25" within:"[1,1000]"`
+	// SlowSiblings is the fewest other cells that a cell is compared with.
+	SlowSiblings int `policy:"slow_siblings" default:"4" within:"[2,10000]"`
+	// SlowRequests is the fewest requests, or messages, that a cell must have
+	// done in a quarter of a minute to be compared.
+	SlowRequests float64 `policy:"slow_requests" default:"20" within:"[1,1000000]"`
+	// SlowShare is the share of the cells above which so many slow at once are
+	// not the cells' fault, and none is judged.
+	SlowShare float64 `policy:"slow_share" default:"0.25" within:"(0,1]"`
+	// SlowAfter is how long a cell must be slow before it is marked, and even
+	// before the mark is taken back.
+	SlowAfter time.Duration `policy:"slow_after" default:"2m" within:"[1s,24h]"`
+	// SlowReplaceAfter is how long it must stay slow then before it is replaced.
+	SlowReplaceAfter time.Duration `policy:"slow_replace_after" default:"5m" within:"[0s,24h]"`
 }
 
 // Renew says how cells of another genome than the published one are replaced.

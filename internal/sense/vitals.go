@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/reading"
@@ -31,6 +32,9 @@ type Vitals struct {
 	Well     bool `json:"well"`
 	Ready    bool `json:"ready"`
 	Draining bool `json:"draining"`
+	// Moved says that the policy's command has moved what the cell holds, so that
+	// it may leave.
+	Moved bool `json:"moved,omitempty"`
 	// InFlight is how many requests or messages the cell is working on.
 	InFlight reading.Reading `json:"in_flight"`
 	// Busy is the share of its time the cell works, 0 to 1, and BusySource
@@ -49,6 +53,8 @@ type Vitals struct {
 	SpoolDepth reading.Reading `json:"spool_depth"`
 	// Spools is that by topic; nil where the cell has no spool.
 	Spools map[string]int `json:"spools,omitempty"`
+	// Database is how the cell's database fares; nil where the cell is none.
+	Database *Database `json:"database,omitempty"`
 }
 
 // SpoolTotal is how many messages wait in the cell's spool, for all topics.
@@ -68,17 +74,14 @@ func (v Vitals) Idle() bool {
 }
 
 // check says what is wrong with vitals that came from elsewhere.
-func (v Vitals) check() error {
+func (v *Vitals) check() error {
 	if v.Cell == "" || v.Incarnation == "" {
 		return errors.New("vitals name no cell")
 	}
 	if v.Age < 0 {
 		return fmt.Errorf("vitals are %v old", v.Age)
 	}
-	for what, r := range map[string]reading.Reading{
-		"in flight": v.InFlight, "busy share": v.Busy, "offered rate": v.Offered,
-		"served rate": v.Served, "refused rate": v.Refused, "spool depth": v.SpoolDepth,
-	} {
+	for what, r := range v.readings() {
 		if r.Known && r.Value < 0 {
 			return fmt.Errorf("vitals give a %s of %g", what, r.Value)
 		}
@@ -91,10 +94,25 @@ func (v Vitals) check() error {
 	if v.Busy.Known && v.Busy.Value > 1 {
 		return fmt.Errorf("vitals give a busy share of %g", v.Busy.Value)
 	}
+	if v.Database != nil && v.Database.Room.Known && v.Database.Room.Value > 1 {
+		return fmt.Errorf("vitals give a database's room of %g", v.Database.Room.Value)
+	}
 	if v.Latency != nil {
 		return v.Latency.check()
 	}
 	return nil
+}
+
+// readings are all of the vitals, by what they are called.
+func (v *Vitals) readings() map[string]*reading.Reading {
+	all := map[string]*reading.Reading{
+		"in flight": &v.InFlight, "busy share": &v.Busy, "offered rate": &v.Offered,
+		"served rate": &v.Served, "refused rate": &v.Refused, "spool depth": &v.SpoolDepth,
+	}
+	if v.Database != nil {
+		maps.Copy(all, v.Database.readings())
+	}
+	return all
 }
 
 // DecodeVitals reads the vitals of a cell and checks that they can be true.
@@ -112,7 +130,7 @@ func DecodeVitals(r io.Reader, now time.Time) (Vitals, error) {
 		return Vitals{}, fmt.Errorf("check vitals: %w", err)
 	}
 	v.At = now.Add(-v.Age)
-	for _, r := range []*reading.Reading{&v.InFlight, &v.Busy, &v.Offered, &v.Served, &v.Refused, &v.SpoolDepth} {
+	for _, r := range v.readings() {
 		r.At = v.At
 	}
 	return v, nil

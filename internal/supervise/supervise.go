@@ -106,6 +106,11 @@ type Application struct {
 	process *os.Process
 }
 
+// Tell adds a variable to the application's environment. It is for before Run.
+func (a *Application) Tell(name, value string) {
+	a.Environment = append(a.Environment[:len(a.Environment):len(a.Environment)], name+"="+value)
+}
+
 // New checks the configuration. A command that can't be found is an error here
 // rather than a restart every half minute.
 func New(cfg Config) (*Application, error) {

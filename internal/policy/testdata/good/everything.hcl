@@ -38,6 +38,7 @@ service "api" {
   max   = 20
   beat  = "2s"
   needs = ["db"]
+  pair  = "db"
   lead  = ["crawler", "db"]
 
   terraform {
@@ -229,4 +230,18 @@ service "db" {
 
   terraform { dir = "db" }
   health { tcp = true }
+
+  postgres {
+    host              = "127.0.0.1"
+    port              = 5432
+    database          = "search"
+    user              = "watcher"
+    password_file     = "/etc/homeostat/db"
+    sslmode           = "verify-full"
+    ca_file           = "ca.pem"
+    timeout           = "1s"
+    fresh             = "30s"
+    connections_upper = 0.7
+    probe_upper       = "20ms"
+  }
 }

@@ -1,0 +1,75 @@
+package loop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/reading"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/sense"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
+)
+
+// The leader's mark makes a slow cell's own sidecar call it `warning`, and its
+// taking back makes it passing again.
+func TestSlowCellIsSparedAndTakenBack(t *testing.T) {
+	l := newLeaver(t)
+	lease, err := l.fleet.TryStand(t.Context(), "api", fleet.Holder{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = lease.Release(context.WithoutCancel(t.Context())) })
+	leader := NewLeader(LeaderConfig{
+		Service: &policy.Service{Name: "api", Beat: 5 * time.Second, Replace: byDefault}, Fleet: l.fleet, Log: l.Log, Now: time.Now,
+	}, lease)
+	leader.record.Names, leader.record.Count = []string{"api-1", "api-2", "api-3", "api-4", "api-5"}, 5
+	leader.held = map[string]heldCell{}
+	at := slowNoon
+	look := func(latency float64) {
+		t.Helper()
+		members, err := l.fleet.Members(t.Context(), "api")
+		if err != nil {
+			t.Fatal(err)
+		}
+		marks, err := l.fleet.Slow(t.Context(), "api")
+		if err != nil {
+			t.Fatal(err)
+		}
+		at = at.Add(2 * time.Minute)
+		v := view{at: at, members: members, slow: marks, proven: true, byCell: map[string]sense.Vitals{}}
+		for i, name := range leader.cells() {
+			mean := 0.1 + float64(i)/1000
+			if name == "api-1" {
+				mean = latency
+			}
+			v.byCell[name] = sense.Vitals{Well: true, Served: reading.Of(50, at), Latency: &sense.Increase{
+				Bounds: []float64{mean}, Counts: []float64{100, 0}, Span: 15 * time.Second,
+			}}
+		}
+		leader.tellSlow(leader.watchSlow(t.Context(), v))
+	}
+	is := func(want fleet.Health) {
+		t.Helper()
+		testkit.Await(t, time.Minute, func(ctx context.Context) error {
+			members, err := l.fleet.Members(ctx, "api")
+			if err != nil || len(members) != 1 {
+				return errors.Join(err, fmt.Errorf("%d members", len(members)))
+			}
+			if members[0].Health != want {
+				return fmt.Errorf("%s: %s", members[0].Health, members[0].Output)
+			}
+			return nil
+		})
+	}
+	is(fleet.Passing)
+	look(5)
+	look(5)
+	is(fleet.Warning)
+	look(0.1)
+	look(0.1)
+	is(fleet.Passing)
+}
