@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -107,6 +108,29 @@ func (s *settings) front(ctx context.Context, std stdio, o frontOptions) error {
 	return err
 }
 
+// siblingsOf are the other cells of a cell's service. They are looked at only while
+// somebody asks for one.
+func (n *node) siblingsOf(cell fleet.Cell) *front.Cells {
+	cfg := cellsConfig(n.service, n.leading.fleet, n.leading.peers, n.leading.log)
+	cfg.Self = cell.ID()
+	return front.NewCells(cfg)
+}
+
+// watchSiblings runs what the proxy and the spool know of siblings. The function
+// returned ends that.
+func (n *node) watchSiblings(ctx context.Context) (stop func()) {
+	if n.siblings == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // callers come until the proxy has ended
+	var watching sync.WaitGroup
+	watching.Go(func() { n.siblings.RunWhileWanted(ctx) })
+	return func() {
+		cancel()
+		watching.Wait()
+	}
+}
+
 // listServices has the sidecar tell the application beside it which cells the
 // services of the policy have. The function returned ends that.
 func (n *node) listServices(ctx context.Context) (stop func()) {
@@ -130,12 +154,16 @@ func watchedCells(p *policy.Policy, c *fleet.Client, keys *peer.Keys, log *slog.
 		if s == nil {
 			return nil
 		}
-		cfg := front.CellsConfig{Service: s.Name, Rule: s.Fronted(), Catalog: c, Sign: keys.Transport, Log: log, Now: time.Now}
-		if keys != nil {
-			cfg.Code = keys.Sign
-		}
-		return front.NewCells(cfg)
+		return front.NewCells(cellsConfig(s, c, keys, log))
 	}
+}
+
+func cellsConfig(s *policy.Service, c *fleet.Client, keys *peer.Keys, log *slog.Logger) front.CellsConfig {
+	cfg := front.CellsConfig{Service: s.Name, Rule: s.Fronted(), Catalog: c, Sign: keys.Transport, Scheme: scheme(s.Proxy), Log: log, Now: time.Now}
+	if keys != nil {
+		cfg.Code = keys.Sign
+	}
+	return cfg
 }
 
 // frontedService is the service that a front is for.

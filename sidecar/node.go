@@ -19,6 +19,7 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/door"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/front"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/install"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/local"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/loop"
@@ -43,6 +44,7 @@ type node struct {
 	spool    *spool.Spool     // nil where the policy has none
 	queue    *spool.Kafka     // that it sends to
 	proxy    *ownProxy        // nil where the policy has no proxy
+	siblings *front.Cells     // of the cell; nil where it has no proxy
 	machine  *install.Machine // that the cell was made of; nil for a process among others
 	// closePartner lets go of connections to partners.
 	closePartner func()
@@ -111,6 +113,7 @@ func (n *node) makeCell(ctx context.Context, std stdio, o runOptions) error {
 		return err
 	}
 	if n.service.Proxy != nil {
+		n.siblings = n.siblingsOf(identity)
 		if n.proxy, err = n.newProxy(&identity, o); err != nil {
 			return err
 		}

@@ -61,7 +61,7 @@ func (n *node) newProxy(identity *fleet.Cell, o runOptions) (*ownProxy, error) {
 	identity.Port = address.Port
 	b.public = scheme(p) + "://" + net.JoinHostPort(identity.Address, strconv.Itoa(identity.Port))
 	cfg := proxy.Config{
-		Policy: p, Application: net.JoinHostPort(loopback, strconv.Itoa(b.appPort)), Dir: n.leading.dir, Log: n.leading.log,
+		Policy: p, Siblings: n.siblings, Application: net.JoinHostPort(loopback, strconv.Itoa(b.appPort)), Dir: n.leading.dir, Log: n.leading.log,
 	}
 	if s.Latency != nil {
 		cfg.Upper, cfg.Quantile = s.Latency.Upper, s.Latency.Quantile
@@ -74,7 +74,7 @@ func (n *node) newProxy(identity *fleet.Cell, o runOptions) (*ownProxy, error) {
 }
 
 func scheme(p *policy.Proxy) string {
-	if p.TLS != nil {
+	if p != nil && p.TLS != nil {
 		return "https"
 	}
 	return "http"

@@ -82,6 +82,7 @@ func (s *settings) run(ctx context.Context, std stdio, o runOptions) error {
 	}
 	served := make(chan error, 2)
 	go func() { served <- fmt.Errorf("serve vitals on %s: %w", n.listener.Addr(), server.Serve(n.listener)) }()
+	defer n.watchSiblings(ctx)()
 	defer n.listServices(ctx)()
 	defer n.serveLocal(handler, served)()
 	defer func() {

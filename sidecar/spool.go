@@ -28,7 +28,7 @@ func (n *node) openSpool() error {
 		MaxBytes: int64(p.MaxBytes), MaxAge: p.MaxAge, SegmentBytes: int64(p.SegmentBytes),
 		MaxMessageBytes: p.MaxMessageBytes, MaxBatch: p.MaxBatch, MaxRequestBytes: int64(p.MaxRequestBytes),
 		Broker: kafka, Timeout: n.leading.policy.Kafka.Timeout,
-		Pressure: n.cell, Log: n.leading.log,
+		Pressure: n.pressure(), Header: n.replyTo, Log: n.leading.log,
 	})
 	if err != nil {
 		return err

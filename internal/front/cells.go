@@ -1,6 +1,7 @@
 package front
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -34,6 +35,8 @@ type CellsConfig struct {
 	// Code makes of a text what stands for a cell in a cookie, the same at all fronts;
 	// nil: a digest, by which who knows a cell's id can have itself sent there.
 	Code func(text []byte) string
+	// Scheme is that of the cells' public addresses; http if empty.
+	Scheme string
 	// Self is the id of the cell beside, which is never probed or chosen as a
 	// sibling; empty for none.
 	Self string
@@ -243,10 +246,13 @@ func (c *Cells) WithRoom(crawlers bool) (string, bool) {
 		return "", false
 	}
 	c.chooser.Handed(id)
-	return baseURL(c.members[id]), true
+	return c.baseURL(c.members[id]), true
 }
 
 // hostPort is where a cell's application is reached.
 func hostPort(m fleet.Member) string { return net.JoinHostPort(m.Address, strconv.Itoa(m.Port)) }
 
-func baseURL(m fleet.Member) string { return "http://" + hostPort(m) }
+// baseURL is a cell's public address.
+func (c *Cells) baseURL(m fleet.Member) string {
+	return cmp.Or(c.cfg.Scheme, "http") + "://" + hostPort(m)
+}

@@ -176,7 +176,7 @@ func (c *Cells) list(most int) List {
 			c.chooser.Handed(s.ID)
 		}
 		m := c.members[s.ID]
-		one := ListCell{Cell: m.Name, Incarnation: m.Incarnation, URL: baseURL(m), Health: m.Health, Room: s.Room, Hot: s.Hot}
+		one := ListCell{Cell: m.Name, Incarnation: m.Incarnation, URL: c.baseURL(m), Health: m.Health, Room: s.Room, Hot: s.Hot}
 		if s.Room != nil {
 			age := seconds(s.Age)
 			one.AgeSeconds = &age

@@ -128,7 +128,7 @@ func defaultColumn(f field) string {
 		return "`false`"
 	case f.def == "":
 		return "none"
-	case f.typ != durationType && (k == reflect.Int || k == reflect.Float64):
+	case f.typ != durationType && (k == reflect.Int || k == reflect.Float64 || k == reflect.Bool):
 		return "`" + f.def + "`"
 	case k == reflect.Slice:
 		return "`[\"" + strings.ReplaceAll(f.def, ",", `", "`) + "\"]`"

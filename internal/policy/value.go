@@ -234,6 +234,9 @@ func readDefault(text string, t reflect.Type) (reflect.Value, error) {
 		return reflect.ValueOf(Fallback{Kind: text}), nil
 	case t.Kind() == reflect.String:
 		return reflect.ValueOf(text), nil
+	case t.Kind() == reflect.Bool:
+		b, err := strconv.ParseBool(text)
+		return reflect.ValueOf(b), err
 	case t.Kind() == reflect.Int:
 		n, err := strconv.Atoi(text)
 		return reflect.ValueOf(n), err

@@ -3,6 +3,8 @@ package spool
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -35,6 +37,15 @@ func (m Message) Size() int {
 		n += len(h.Name) + len(h.Value)
 	}
 	return n
+}
+
+// with is the message with a header, where it has none of that name.
+func (m Message) with(header Header) Message {
+	if len(header.Value) == 0 || slices.ContainsFunc(m.Headers, func(h Header) bool { return strings.EqualFold(h.Name, header.Name) }) {
+		return m
+	}
+	m.Headers = append(slices.Clip(m.Headers), header)
+	return m
 }
 
 var errPayload = errors.New("decode a message: it is cut or of another format")

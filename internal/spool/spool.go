@@ -44,6 +44,9 @@ type Config struct {
 	Timeout time.Duration
 	// Pressure is asked while messages wait; nil: nothing is held back.
 	Pressure Pressure
+	// Header is given to each message that has none of its name, with what it is
+	// asked for then; nil or an empty value: none is given.
+	Header func() Header
 	// Log is slog.Default if nil, and Now time.Now.
 	Log *slog.Logger
 	Now func() time.Time
@@ -136,8 +139,13 @@ func (s *Spool) Add(ctx context.Context, topic string, messages []Message) ([]st
 		return nil, &Refusal{Reason: RefusedTopic, Err: fmt.Errorf("topic %q is none of this spool's", topic)}
 	}
 	now := s.cfg.Now()
+	var header Header
+	if s.cfg.Header != nil {
+		header = s.cfg.Header()
+	}
 	ids, payloads := make([]string, len(messages)), make([][]byte, len(messages))
 	for i, m := range messages {
+		m = m.with(header)
 		if n := m.Size(); n > s.cfg.MaxMessageBytes {
 			return nil, t.refuse(RefusedSize, 0, fmt.Errorf("a message of %d bytes: at most %d are taken", n, s.cfg.MaxMessageBytes))
 		}
