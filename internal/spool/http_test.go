@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -211,4 +212,23 @@ func TestMetrics(t *testing.T) {
 	if got["homeostat_spool_bytes"] == 0 {
 		t.Error("the spool takes no bytes")
 	}
+}
+
+func FuzzBatch(f *testing.F) {
+	f.Add(LinesType, `{"id":"1","key":"k","body":"b"}`+"\n"+`{"body_base64":"/w=="}`)
+	f.Add(ListType, `[{"headers":{"a":"b"}},{}]`)
+	s := &Spool{cfg: Config{MaxBatch: 3, MaxRequestBytes: 1000}}
+	f.Fuzz(func(t *testing.T, kind, body string) {
+		r := httptest.NewRequest(http.MethodPost, "/", nil)
+		r.Header.Set("Content-Type", kind)
+		all, err := s.messages(strings.NewReader(body), r)
+		if err == nil && (len(all) == 0 || len(all) > 3) {
+			t.Errorf("%d messages are read of %q", len(all), body)
+		}
+		for _, m := range all {
+			if again, err := decode(m.encode()); err == nil && !bytes.Equal(again.Body, m.Body) {
+				t.Errorf("%q is read again as %q", m.Body, again.Body)
+			}
+		}
+	})
 }
