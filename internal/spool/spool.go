@@ -70,8 +70,9 @@ type topic struct {
 	failing bool // the log was told that the disk fails
 }
 
-// Open opens a spool, and begins to send what it holds from before.
-func Open(cfg Config) (*Spool, error) {
+// Open opens a spool, and begins to send what it holds from before. It goes on until
+// Close, also when ctx has ended.
+func Open(ctx context.Context, cfg Config) (*Spool, error) {
 	cfg.Log = cmp.Or(cfg.Log, slog.Default())
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -85,7 +86,7 @@ func Open(cfg Config) (*Spool, error) {
 			return nil, errors.Join(err, s.closeLogs())
 		}
 	}
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
 	for _, t := range s.topics {
 		s.ended.Go(func() { t.sender.run(ctx) })
