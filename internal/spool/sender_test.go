@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -305,5 +307,20 @@ func TestFlushThatFails(t *testing.T) {
 		"Bring the queue back and start the cell over this folder: context deadline exceeded", cfg.Dir)
 	if err == nil || err.Error() != want {
 		t.Errorf("a flush that fails says %v", err)
+	}
+}
+
+// TestTopicGivenUp tells of what waits for a topic that isn't the spool's any more.
+func TestTopicGivenUp(t *testing.T) {
+	leaks(t)
+	cfg := config(t.TempDir(), newFakeQueue(1, isAway))
+	s := start(t, cfg)
+	add(t, s, 0)
+	end(t, s)
+	var log bytes.Buffer
+	cfg.Topics, cfg.Log = []string{"others"}, slog.New(slog.NewTextHandler(&log, nil))
+	end(t, start(t, cfg))
+	if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), "topic=pages") {
+		t.Errorf("the log says %s", log.String())
 	}
 }

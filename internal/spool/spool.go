@@ -8,11 +8,14 @@ import (
 	"fmt"
 	"log/slog"
 	mathrand "math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/spool/unsent"
 )
 
 // Pressure says whether clients' latency is within its bound.
@@ -86,6 +89,7 @@ func Open(ctx context.Context, cfg Config) (*Spool, error) {
 			return nil, errors.Join(err, s.closeLogs())
 		}
 	}
+	s.strays()
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
 	for _, t := range s.topics {
@@ -119,6 +123,22 @@ func (s *Spool) open(name string) error {
 		s.cfg.Log.Info("the spool was opened with what it held before", "topic", name, "messages", report.Messages, "unacknowledged_bytes_cut", report.Cut)
 	}
 	return nil
+}
+
+// strays tells of messages for topics that the spool had once and has no more.
+func (s *Spool) strays() {
+	folders, err := os.ReadDir(s.cfg.Dir)
+	if err != nil {
+		return // the folder of each topic was opened in it
+	}
+	for _, f := range folders {
+		if s.topics[f.Name()] != nil {
+			continue
+		}
+		if err := unsent.Check(filepath.Join(s.cfg.Dir, f.Name())); err != nil {
+			s.cfg.Log.Error("messages of a topic that isn't the spool's any more are not sent", "topic", f.Name(), "error", err)
+		}
+	}
 }
 
 // lost tells of messages that can't be read any more.
