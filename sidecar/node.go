@@ -156,7 +156,7 @@ func (n *node) makeCell(ctx context.Context, std stdio, o runOptions) error {
 		cfg.Proxy = n.proxy
 	}
 	n.cell = loop.NewCell(cfg)
-	return n.openSpool()
+	return n.openSpool(ctx)
 }
 
 // door is what to say of the access by which the birth got into the machine.

@@ -73,6 +73,7 @@ func (s *settings) run(ctx context.Context, std stdio, o runOptions) error {
 	minding, stopMinding := context.WithCancel(ctx)
 	defer stopMinding()
 	go n.keepShutting(minding)
+	defer n.adoptSpools(minding)()
 	n.leading.log.Info("sidecar begins", "version", version, "service", n.service.Name, "cell", o.cell, "listen", n.listener.Addr().String())
 
 	handler := loop.Handler(n.cell, promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{}), n.verifier().Wrap)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,7 +13,7 @@ import (
 
 // openSpool opens the cell's spool, where the policy gives it one. It sends at once
 // what an earlier life of the cell has left.
-func (n *node) openSpool() error {
+func (n *node) openSpool(ctx context.Context) error {
 	p := n.service.Spool
 	if p == nil {
 		return nil
@@ -22,19 +23,24 @@ func (n *node) openSpool() error {
 		return err
 	}
 	n.queue = kafka
-	n.spool, err = spool.Open(spool.Config{
-		Dir: n.spoolDir(n.cell.Identity.Name), Topics: p.Topics,
-		Pace:     spool.PacerConfig{Hold: p.Hold, Spread: p.Spread},
-		MaxBytes: int64(p.MaxBytes), MaxAge: p.MaxAge, SegmentBytes: int64(p.SegmentBytes),
-		MaxMessageBytes: p.MaxMessageBytes, MaxBatch: p.MaxBatch, MaxRequestBytes: int64(p.MaxRequestBytes),
-		Broker: kafka, Timeout: n.leading.policy.Kafka.Timeout,
-		Pressure: n.pressure(), Header: n.replyTo, Log: n.leading.log,
-	})
+	n.spool, err = spool.Open(ctx, n.spoolConfig(n.spoolDir(n.cell.Identity.Name), p.Topics))
 	if err != nil {
 		return err
 	}
 	n.cell.Spool = n.spool
 	return n.registry.Register(n.spool)
+}
+
+func (n *node) spoolConfig(dir string, topics []string) spool.Config {
+	p := n.service.Spool
+	return spool.Config{
+		Dir: dir, Topics: topics,
+		Pace:     spool.PacerConfig{Hold: p.Hold, Spread: p.Spread},
+		MaxBytes: int64(p.MaxBytes), MaxAge: p.MaxAge, SegmentBytes: int64(p.SegmentBytes),
+		MaxMessageBytes: p.MaxMessageBytes, MaxBatch: p.MaxBatch, MaxRequestBytes: int64(p.MaxRequestBytes),
+		Broker: n.queue, Timeout: n.leading.policy.Kafka.Timeout,
+		Pressure: n.pressure(), Header: n.replyTo, Log: n.leading.log,
+	}
 }
 
 // spoolDir is a folder of the cell's own: in its data directory where it has one,

@@ -16,7 +16,9 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/sense"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/spool/unsent"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
 )
 
@@ -78,7 +80,7 @@ func (s *ownCell) spooled(ctx context.Context, url string) (sense.Vitals, error)
 
 // TestSpoolOfACell has an application give messages to its sidecar: they come to
 // the queue; they stay while it is away, over the sidecar's end and its death; and
-// a cell started again over its folder sends them.
+// a cell started again over its folder sends them, or another where it is gone.
 func TestSpoolOfACell(t *testing.T) {
 	needServers(t)
 	broker := testkit.Kafka(t)
@@ -136,6 +138,13 @@ func TestSpoolOfACell(t *testing.T) {
 	holds(s, 0)
 	give(s, 15, 20)
 	holds(s, 0)
+	h.must(broker.Kill())
+	give(s, 20, 25)
+	s.end(syscall.SIGKILL)
+	h.deregister("pod-1") // as the leader that replaces it does
+	h.must(broker.Start(t.Context()))
+	s = h.beginCell("pod-2")
+	testkit.Await(t, patience, func(context.Context) error { return unsent.Check(filepath.Join(h.dir, "spool", "pod-1")) })
 	s.end(syscall.SIGTERM)
 
 	seen, last := map[string]bool{}, -1
@@ -151,8 +160,8 @@ func TestSpoolOfACell(t *testing.T) {
 			seen[string(m.Value)], last = true, max(last, n)
 		}
 	}
-	if len(seen) != 20 {
-		t.Errorf("%d messages are on the queue, of 20", len(seen))
+	if len(seen) != 25 {
+		t.Errorf("%d messages are on the queue, of 25", len(seen))
 	}
 }
 
@@ -171,4 +180,19 @@ func (h *house) onTopic(broker *testkit.KafkaServer, topic string, partition int
 		all = append(all, m)
 	}
 	return all
+}
+
+// deregister removes every life of a cell from Consul.
+func (h *house) deregister(cell string) {
+	h.t.Helper()
+	testkit.Await(h.t, patience, func(ctx context.Context) error {
+		m, err := h.fleet.Member(ctx, "pod", cell)
+		if errors.Is(err, fleet.ErrNotFound) {
+			return nil
+		}
+		if err == nil {
+			err = h.fleet.Deregister(ctx, m.ID())
+		}
+		return errors.Join(fmt.Errorf("%s was still registered", cell), err)
+	})
 }

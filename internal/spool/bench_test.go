@@ -14,8 +14,8 @@ import (
 )
 
 var (
-	benchRounds = flag.Int("rounds", 7, "how many alternating rounds the benchmark measures")
-	benchTime   = flag.Duration("round", 2*time.Second, "how long each measurement of a round takes")
+	benchRounds = flag.Int("rounds", 15, "how many alternating rounds the benchmark measures")
+	benchTime   = flag.Duration("round", time.Second, "how long each measurement of a round takes")
 	benchDir    = flag.String("spool-dir", "", "where the benchmark writes; a temporary folder if empty")
 )
 

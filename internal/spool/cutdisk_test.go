@@ -24,7 +24,7 @@ type cutDisk struct {
 // the log reads there.
 type cutFile struct {
 	disk          *cutDisk
-	real          *os.File
+	twin          *os.File
 	data, durable []byte
 	// named says that the folder was synced since it was made, removed that it has
 	// been removed.
@@ -41,11 +41,11 @@ func (d *cutDisk) create(path string) (file, error) {
 	if d.dead {
 		return nil, errPower
 	}
-	real, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
+	twin, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	f := &cutFile{disk: d, real: real}
+	f := &cutFile{disk: d, twin: twin}
 	d.files[path] = f
 	return f, nil
 }
@@ -89,7 +89,7 @@ func (f *cutFile) Write(b []byte) (int, error) {
 		return 0, errPower
 	}
 	f.data = append(f.data, b...)
-	return f.real.Write(b)
+	return f.twin.Write(b)
 }
 
 func (f *cutFile) Sync() error {
@@ -112,10 +112,10 @@ func (f *cutFile) Truncate(size int64) error {
 		return errPower
 	}
 	f.data = f.data[:size]
-	return f.real.Truncate(size)
+	return f.twin.Truncate(size)
 }
 
-func (f *cutFile) Close() error { return f.real.Close() }
+func (f *cutFile) Close() error { return f.twin.Close() }
 
 // cut makes the real files what is found when the power is back.
 func (d *cutDisk) cut() error {

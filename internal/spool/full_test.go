@@ -28,15 +28,15 @@ func TestFullDisk(t *testing.T) {
 	s := start(t, config(filepath.Join(dir, "cell"), f))
 	taken, refused := 0, ""
 	for range 1000 {
-		answer, text := post(t, s, "pages", "", strings.Repeat("x", 5000))
-		if answer.StatusCode == http.StatusAccepted {
+		answer := post(t, s, "pages", "", strings.Repeat("x", 5000))
+		if answer.Code == http.StatusAccepted {
 			taken++
 			continue
 		}
-		if answer.StatusCode != http.StatusServiceUnavailable {
-			t.Fatalf("answered %s: %s", answer.Status, text)
+		if answer.Code != http.StatusServiceUnavailable {
+			t.Fatalf("answered %d: %s", answer.Code, answer.Body)
 		}
-		refused = text
+		refused = answer.Body.String()
 		break
 	}
 	if taken == 0 || !strings.Contains(refused, "no space left on device") {
@@ -50,7 +50,7 @@ func TestFullDisk(t *testing.T) {
 	if n := len(f.all()); n != taken {
 		t.Errorf("%d messages were sent of %d", n, taken)
 	}
-	if answer, text := post(t, s, "pages", "", "again"); answer.StatusCode != http.StatusAccepted {
-		t.Errorf("there is room again, and it answers %s", text)
+	if answer := post(t, s, "pages", "", "again"); answer.Code != http.StatusAccepted {
+		t.Errorf("there is room again, and it answers %s", answer.Body)
 	}
 }

@@ -18,15 +18,17 @@ import (
 const Path = "POST /v1/queue/{topic}"
 
 const (
-	// KeyHeader carries the key of a single message, and HeaderPrefix begins the
-	// names of its own headers, which are in lower case on the queue.
-	KeyHeader    = "Homeostat-Key"
+	// KeyHeader carries the key of a single message.
+	KeyHeader = "Homeostat-Key"
+	// HeaderPrefix begins the names of its own headers, which are in lower case on the
+	// queue.
 	HeaderPrefix = "Homeostat-Header-"
 
-	// LinesType and ListType are the content types of a batch: JSON objects, one a
-	// line, or a JSON array of them. Everything else is the body of one message.
+	// LinesType is the content type of a batch of JSON objects, one a line. What is
+	// neither this nor ListType is the body of one message.
 	LinesType = "application/x-ndjson"
-	ListType  = "application/vnd.homeostat.messages+json"
+	// ListType is that of the array.
+	ListType = "application/vnd.homeostat.messages+json"
 
 	// answerLimit bounds how long a request waits for the disk.
 	answerLimit = 30 * time.Second

@@ -1,10 +1,10 @@
 package spool
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -19,8 +19,8 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
 )
 
-// post asks a spool to take something, and returns the answer with its text.
-func post(t *testing.T, s *Spool, topic, kind, body string, headers ...string) (*http.Response, string) {
+// post asks a spool to take something.
+func post(t *testing.T, s *Spool, topic, kind, body string, headers ...string) *httptest.ResponseRecorder {
 	t.Helper()
 	mux := http.NewServeMux()
 	mux.Handle(Path, s.Handler())
@@ -33,12 +33,7 @@ func post(t *testing.T, s *Spool, topic, kind, body string, headers ...string) (
 	}
 	w := httptest.NewRecorder()
 	mux.ServeHTTP(w, r)
-	answer := w.Result()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return answer, string(text)
+	return w
 }
 
 // TestWhatIsTaken posts messages in each form, and looks at what the queue gets.
@@ -69,13 +64,13 @@ func TestWhatIsTaken(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFakeQueue(1, nil)
 			s := start(t, config(t.TempDir(), f))
-			answer, text := post(t, s, "pages", c.kind, c.body, c.headers...)
-			if answer.StatusCode != http.StatusAccepted {
-				t.Fatalf("answered %s: %s", answer.Status, text)
+			answer := post(t, s, "pages", c.kind, c.body, c.headers...)
+			if answer.Code != http.StatusAccepted {
+				t.Fatalf("answered %d: %s", answer.Code, answer.Body)
 			}
 			var ids struct{ IDs []string }
-			if err := json.Unmarshal([]byte(text), &ids); err != nil || len(ids.IDs) != len(c.want) {
-				t.Fatalf("answered %s, %v", text, err)
+			if err := json.Unmarshal(answer.Body.Bytes(), &ids); err != nil || len(ids.IDs) != len(c.want) {
+				t.Fatalf("answered %s, %v", answer.Body, err)
 			}
 			testkit.Await(t, 30*time.Second, sentAll(s))
 			got := f.all()
@@ -123,9 +118,9 @@ func TestWhatIsRefused(t *testing.T) {
 			if c.topic == "" {
 				c.topic = "pages"
 			}
-			answer, text := post(t, s, c.topic, c.kind, c.body, c.headers...)
-			if answer.StatusCode != c.status || strings.TrimSpace(text) != c.text {
-				t.Errorf("answered %d: %s", answer.StatusCode, text)
+			answer := post(t, s, c.topic, c.kind, c.body, c.headers...)
+			if answer.Code != c.status || strings.TrimSpace(answer.Body.String()) != c.text {
+				t.Errorf("answered %d: %s", answer.Code, answer.Body)
 			}
 		})
 	}
@@ -146,16 +141,16 @@ func TestBounds(t *testing.T) {
 	for reason, s := range map[string]*Spool{RefusedAge: aged, RefusedBytes: full} {
 		taken := 0
 		testkit.Await(t, 30*time.Second, func(context.Context) error {
-			answer, text := post(t, s, "pages", "", strings.Repeat("x", 100))
-			switch answer.StatusCode {
+			answer := post(t, s, "pages", "", strings.Repeat("x", 100))
+			switch answer.Code {
 			case http.StatusAccepted:
 				taken++
 				return errors.New("it still takes messages")
 			case http.StatusTooManyRequests:
 			default:
-				t.Fatalf("answered %s: %s", answer.Status, text)
+				t.Fatalf("answered %d: %s", answer.Code, answer.Body)
 			}
-			if after, err := strconv.Atoi(answer.Header.Get("Retry-After")); err != nil || after < 1 {
+			if after, err := strconv.Atoi(answer.Header().Get("Retry-After")); err != nil || after < 1 {
 				t.Errorf("Retry-After is %d, %v", after, err)
 			}
 			return nil
@@ -178,7 +173,7 @@ func TestBounds(t *testing.T) {
 // TestMetrics reads what a spool tells of itself.
 func TestMetrics(t *testing.T) {
 	s := start(t, config(t.TempDir(), newFakeQueue(1, isAway)))
-	add(t, s, "k", 0)
+	add(t, s, 0)
 	post(t, s, "pages", "", strings.Repeat("x", 10_001))
 	r := prometheus.NewPedanticRegistry()
 	r.MustRegister(s)
@@ -211,4 +206,23 @@ func TestMetrics(t *testing.T) {
 	if got["homeostat_spool_bytes"] == 0 {
 		t.Error("the spool takes no bytes")
 	}
+}
+
+func FuzzBatch(f *testing.F) {
+	f.Add(LinesType, `{"id":"1","key":"k","body":"b"}`+"\n"+`{"body_base64":"/w=="}`)
+	f.Add(ListType, `[{"headers":{"a":"b"}},{}]`)
+	s := &Spool{cfg: Config{MaxBatch: 3, MaxRequestBytes: 1000}}
+	f.Fuzz(func(t *testing.T, kind, body string) {
+		r := httptest.NewRequest(http.MethodPost, "/", nil)
+		r.Header.Set("Content-Type", kind)
+		all, err := s.messages(strings.NewReader(body), r)
+		if err == nil && (len(all) == 0 || len(all) > 3) {
+			t.Errorf("%d messages are read of %q", len(all), body)
+		}
+		for _, m := range all {
+			if again, err := decode(m.encode()); err == nil && !bytes.Equal(again.Body, m.Body) {
+				t.Errorf("%q is read again as %q", m.Body, again.Body)
+			}
+		}
+	})
 }

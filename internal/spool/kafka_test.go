@@ -49,7 +49,7 @@ func drained(t *testing.T, server *testkit.KafkaServer, partitions int) (once []
 			t.Fatal(err)
 		}
 		r := kafka.NewReader(kafka.ReaderConfig{Brokers: []string{server.Addr()}, Topic: "pages", Partition: p, MaxWait: 100 * time.Millisecond})
-		for n := int64(0); n < ends.Topics["pages"][0].LastOffset; n++ {
+		for range ends.Topics["pages"][0].LastOffset {
 			m, err := r.ReadMessage(t.Context())
 			if err != nil {
 				t.Fatal(err)
@@ -109,7 +109,7 @@ func serveSpool() error {
 	dir, broker, _ := strings.Cut(os.Getenv(asServer), " ")
 	cfg := config(dir, NewKafka(KafkaConfig{Brokers: []string{broker}, Timeout: 3 * time.Second}, []string{"pages"}))
 	cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))
-	s, err := Open(cfg)
+	s, err := Open(context.Background(), cfg)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -109,7 +111,7 @@ func config(dir string, b Broker) Config {
 // start opens a spool that the test closes.
 func start(t *testing.T, cfg Config) *Spool {
 	t.Helper()
-	s, err := Open(cfg)
+	s, err := Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,10 +126,10 @@ func end(t *testing.T, s *Spool) {
 	}
 }
 
-// add adds a message of a key, which goes by its number.
-func add(t *testing.T, s *Spool, key string, n int) {
+// add adds a message of the key k, which goes by its number.
+func add(t *testing.T, s *Spool, n int) {
 	t.Helper()
-	if _, err := s.Add(t.Context(), "pages", []Message{numberedMessage(key, n)}); err != nil {
+	if _, err := s.Add(t.Context(), "pages", []Message{numberedMessage("k", n)}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -271,7 +273,7 @@ func TestHeldBack(t *testing.T) {
 	cfg := config(t.TempDir(), f)
 	cfg.Pressure, cfg.Pace.Hold = p, time.Hour
 	s := start(t, cfg)
-	add(t, s, "k", 0)
+	add(t, s, 0)
 	testkit.Await(t, 30*time.Second, func(context.Context) error {
 		if !s.topics["pages"].sender.held.Load() {
 			return errors.New("it isn't held")
@@ -284,7 +286,7 @@ func TestHeldBack(t *testing.T) {
 	p.set(false)
 	testkit.Await(t, 30*time.Second, sentAll(s))
 	p.set(true)
-	add(t, s, "k", 1)
+	add(t, s, 1)
 	if err := s.Flush(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -297,7 +299,7 @@ func TestFlushThatFails(t *testing.T) {
 	away := newFakeQueue(1, isAway)
 	cfg := config(t.TempDir(), away)
 	s := start(t, cfg)
-	add(t, s, "k", 0)
+	add(t, s, 0)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	err := s.Flush(ctx)
@@ -305,5 +307,20 @@ func TestFlushThatFails(t *testing.T) {
 		"Bring the queue back and start the cell over this folder: context deadline exceeded", cfg.Dir)
 	if err == nil || err.Error() != want {
 		t.Errorf("a flush that fails says %v", err)
+	}
+}
+
+// TestTopicGivenUp tells of what waits for a topic that isn't the spool's any more.
+func TestTopicGivenUp(t *testing.T) {
+	leaks(t)
+	cfg := config(t.TempDir(), newFakeQueue(1, isAway))
+	s := start(t, cfg)
+	add(t, s, 0)
+	end(t, s)
+	var log bytes.Buffer
+	cfg.Topics, cfg.Log = []string{"others"}, slog.New(slog.NewTextHandler(&log, nil))
+	end(t, start(t, cfg))
+	if !strings.Contains(log.String(), "level=ERROR") || !strings.Contains(log.String(), "topic=pages") {
+		t.Errorf("the log says %s", log.String())
 	}
 }

@@ -8,11 +8,14 @@ import (
 	"fmt"
 	"log/slog"
 	mathrand "math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/spool/unsent"
 )
 
 // Pressure says whether clients' latency is within its bound.
@@ -73,8 +76,9 @@ type topic struct {
 	failing bool // the log was told that the disk fails
 }
 
-// Open opens a spool, and begins to send what it holds from before.
-func Open(cfg Config) (*Spool, error) {
+// Open opens a spool, and begins to send what it holds from before. It goes on until
+// Close, also when ctx has ended.
+func Open(ctx context.Context, cfg Config) (*Spool, error) {
 	cfg.Log = cmp.Or(cfg.Log, slog.Default())
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -88,7 +92,8 @@ func Open(cfg Config) (*Spool, error) {
 			return nil, errors.Join(err, s.closeLogs())
 		}
 	}
-	ctx, stop := context.WithCancel(context.Background())
+	s.strays()
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
 	for _, t := range s.topics {
 		s.ended.Go(func() { t.sender.run(ctx) })
@@ -121,6 +126,22 @@ func (s *Spool) open(name string) error {
 		s.cfg.Log.Info("the spool was opened with what it held before", "topic", name, "messages", report.Messages, "unacknowledged_bytes_cut", report.Cut)
 	}
 	return nil
+}
+
+// strays tells of messages for topics that the spool had once and has no more.
+func (s *Spool) strays() {
+	folders, err := os.ReadDir(s.cfg.Dir)
+	if err != nil {
+		return // the folder of each topic was opened in it
+	}
+	for _, f := range folders {
+		if s.topics[f.Name()] != nil {
+			continue
+		}
+		if err := unsent.Check(filepath.Join(s.cfg.Dir, f.Name())); err != nil {
+			s.cfg.Log.Error("messages of a topic that isn't the spool's any more are not sent", "topic", f.Name(), "error", err)
+		}
+	}
 }
 
 // lost tells of messages that can't be read any more.
