@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -21,6 +23,8 @@ import (
 	"text/tabwriter"
 	"text/template"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
@@ -131,16 +135,18 @@ func (r *frontRig) pin() {
 }
 
 // first has this process, and what it starts from here on, go before the other
-// work of the machine, where it may: all are waited for alike then.
+// work of the machine, where it may: else a busy machine is measured, and the more
+// so the more a program waits for.
 func (r *frontRig) first() {
 	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {
 		r.b.Fatal(err)
 	}
+	turns := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1}
 	for _, task := range tasks {
-		id, _ := strconv.Atoi(task.Name())
-		if err := syscall.Setpriority(syscall.PRIO_PROCESS, id, -15); err != nil {
-			r.b.Logf("the machine's other work goes on beside this at the same priority: %v", err)
+		id, _ := strconv.Atoi(task.Name()) // the kernel writes it so
+		if err := unix.SchedSetAttr(id, &turns, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+			r.b.Logf("the machine's other work goes on beside this, at the same priority: %v", err)
 			return
 		}
 	}
