@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -35,7 +37,7 @@ type pretend struct {
 
 const (
 	frontWorkers = 4
-	frontService = 100 * time.Millisecond // mean, exponential
+	frontService = 200 * time.Millisecond // mean, exponential
 	noteEvery    = 100 * time.Millisecond
 )
 

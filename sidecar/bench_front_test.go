@@ -1,3 +1,5 @@
+//go:build linux
+
 package main
 
 import (
@@ -22,6 +24,8 @@ import (
 	"text/template"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
 )
@@ -29,8 +33,8 @@ import (
 const (
 	frontCells   = 20
 	frontLoad    = 0.6 // of what the cells could do, were none slow
-	frontLength  = 20 * time.Second
-	frontBirth   = 3 * time.Second // when the newborn comes
+	frontLength  = 15 * time.Second
+	frontBirth   = 2 * time.Second // when the newborn comes
 	frontTimeout = 5 * time.Second // of a client
 	frontSlowed  = 3
 	frontNewborn = 11
@@ -127,6 +131,25 @@ func (r *frontRig) pin() {
 		r.b.Fatalf("pin to a core: %v: %s", err, out)
 	}
 	r.pinned = true
+	r.first()
+}
+
+// first has this process, and what it starts from here on, go before the other
+// work of the machine, where it may: else a busy machine is measured, and the more
+// so the more a program waits for.
+func (r *frontRig) first() {
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		r.b.Fatal(err)
+	}
+	turns := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1}
+	for _, task := range tasks {
+		id, _ := strconv.Atoi(task.Name()) // the kernel writes it so
+		if err := unix.SchedSetAttr(id, &turns, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+			r.b.Logf("the machine's other work goes on beside this, at the same priority: %v", err)
+			return
+		}
+	}
 }
 
 // cores are those that this machine has, the first and the last.
@@ -167,6 +190,7 @@ func (r *frontRig) config(name, balance string) string {
 type clients struct {
 	took   []time.Duration // of what was answered
 	failed int
+	errs   []error
 	cpu    float64 // share of a core that clients and cells took
 }
 
@@ -195,6 +219,9 @@ func (r *frontRig) measure(w way, seed uint64) clients {
 	began := time.Now()
 	got := r.offer(rand.New(rand.NewPCG(seed, 5)))
 	got.cpu = (cpuTime() - before).Seconds() / time.Since(began).Seconds()
+	if len(got.errs) > 0 {
+		r.b.Logf("%s, round %d: %d errors, the first: %v", w.name, seed+1, got.failed, got.errs[0])
+	}
 	if got.cpu > 0.7 {
 		r.b.Errorf("%s: void, as clients and cells took %.0f %% of their core", w.name, 100*got.cpu)
 	}
@@ -264,15 +291,17 @@ func (r *frontRig) offer(rng *rand.Rand) clients {
 	for end := due.Add(frontLength); due.Before(end); {
 		due = due.Add(time.Duration(rng.ExpFloat64() / rate * float64(time.Second)))
 		time.Sleep(time.Until(due))
+		began := due
 		wg.Go(func() {
 			err := r.ask(client)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
 				got.failed++
+				got.errs = append(got.errs, err)
 				return
 			}
-			got.took = append(got.took, time.Since(due))
+			got.took = append(got.took, time.Since(began))
 		})
 	}
 	wg.Wait()

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -199,11 +200,16 @@ func serveMetrics(address string, registry *prometheus.Registry, log *slog.Logge
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(listener) }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("metrics are no longer shown", "error", err)
+		}
+	}()
 	log.Info("metrics are shown", "listen", listener.Addr().String())
 	return func() {
 		_ = server.Close() // what is being read is of no more use
-		_ = <-ended        // by being closed
+		<-ended
 	}, nil
 }

@@ -37,6 +37,10 @@ service "api" {
   max = 3
   terraform { dir = "api" }
   drain { timeout = "0s" }
+  health {
+    tcp      = true
+    interval = "100ms"
+  }
   front {}
 }
 service "front" {
@@ -57,7 +61,9 @@ service "front" {
 		t.Fatal(err)
 	}
 	start := func(args ...string) *exec.Cmd {
-		cmd := exec.CommandContext(t.Context(), program, args...)
+		// Not by the test's context, which would kill it: it is to end in order.
+		cmd := exec.Command(program, args...)
+		cmd.WaitDelay = time.Minute
 		cmd.Dir, cmd.Stdout, cmd.Stderr = dir, t.Output(), t.Output()
 		cmd.Env = append(os.Environ(), "HOMEOSTAT_PORT=", "HOMEOSTAT_SERVICE=", "HOMEOSTAT_CELL=")
 		if err := cmd.Start(); err != nil {
@@ -70,7 +76,8 @@ service "front" {
 		return cmd
 	}
 	start("run", "-service", "api", "-cell", "api-1", "-port", port)
-	start("run", "-service", "api", "-cell", "api-2", "-port", port, "--", "sh", "-c", "echo $HOMEOSTAT_SIDECAR >beside; exec sleep 100000")
+	// One more only asks: it listens nowhere, so no client is sent to it.
+	start("run", "-service", "api", "-cell", "api-2", "--", "sh", "-c", "echo $HOMEOSTAT_SIDECAR >beside; exec sleep 100000")
 	door := start("run", "-service", "front", "-cell", "front-1", "--", program, "front")
 
 	var at string

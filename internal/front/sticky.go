@@ -119,6 +119,9 @@ func shared(answer *http.Response) bool {
 	return strings.Contains(control, "public") || strings.Contains(control, "s-maxage")
 }
 
+// blanks are what may stand around a cookie.
+const blanks = " \t\r\n"
+
 // withoutCookie takes the front's own cookie out of a request, which is no
 // concern of the cell's. The others stay byte by byte.
 func withoutCookie(h http.Header, name string) {
@@ -130,12 +133,12 @@ func withoutCookie(h http.Header, name string) {
 	for _, line := range lines {
 		var kept []string
 		for part := range strings.SplitSeq(line, ";") {
-			if own, _, _ := strings.Cut(strings.TrimSpace(part), "="); own != name {
+			if own, _, _ := strings.Cut(strings.Trim(part, blanks), "="); own != name {
 				kept = append(kept, part)
 			}
 		}
 		if len(kept) > 0 {
-			h["Cookie"] = append(h["Cookie"], strings.TrimSpace(strings.Join(kept, ";")))
+			h["Cookie"] = append(h["Cookie"], strings.Trim(strings.Join(kept, ";"), blanks))
 		}
 	}
 }
