@@ -73,7 +73,7 @@ func (p *links) do(ctx context.Context, r *http.Request) (*call, error) {
 		}
 		// The caller's end ends reading and writing, whichever it is.
 		stop := context.AfterFunc(ctx, func() { _ = l.conn.SetDeadline(past) }) // one that is closed has ended anyway
-		res, silent, err := l.exchange(ctx, r, p.answer)
+		res, silent, err := l.exchange(ctx, r, p.answer)                        //nolint:bodyclose // who takes the call reads and closes it
 		if err == nil {
 			return &call{res, l, stop, p}, nil
 		}

@@ -154,7 +154,7 @@ func TestSpaceInQuery(t *testing.T) {
 			t.Errorf("the application saw %q", uri)
 		}
 	default:
-		if res.StatusCode != 400 {
+		if res.StatusCode != http.StatusBadRequest {
 			t.Errorf("answered %d", res.StatusCode)
 		}
 	}
