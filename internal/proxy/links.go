@@ -134,6 +134,11 @@ func (l *link) write(r *http.Request) error {
 		_, _ = w.WriteString(text) // Flush returns the first error
 	}
 	for name, values := range r.Header {
+		if name == "Content-Length" {
+			// There is no body. HTTP/2 lets a request without one say another length,
+			// and the application would take the next request for it.
+			continue
+		}
 		for _, value := range values {
 			_, _ = w.WriteString(name) // as above
 			_, _ = w.WriteString(": ")

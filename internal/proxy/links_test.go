@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -156,6 +157,25 @@ func TestSpaceInQuery(t *testing.T) {
 	default:
 		if res.StatusCode != http.StatusBadRequest {
 			t.Errorf("answered %d", res.StatusCode)
+		}
+	}
+}
+
+// A length that a request without a body gives, as it can over HTTP/2, doesn't have the
+// application take the next request for its body.
+func TestLengthWithoutBody(t *testing.T) {
+	saw := make(chan string, 2)
+	r := start(t, "", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		saw <- r.URL.Path + string(body)
+	}))
+	for _, path := range []string{"/first", "/second"} {
+		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
+		request.Header.Set("Content-Length", "20")
+		answer := httptest.NewRecorder()
+		r.ServeHTTP(answer, request)
+		if got := <-saw; answer.Code != http.StatusOK || got != path {
+			t.Errorf("%d, the application saw %q, want %q", answer.Code, got, path)
 		}
 	}
 }
