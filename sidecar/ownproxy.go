@@ -34,7 +34,6 @@ type ownProxy struct {
 	public   string // URL by which callers reach the cell
 	log      *slog.Logger
 	once     sync.Once
-	served   sync.WaitGroup
 }
 
 // newProxy opens the cell's address and port, which go into its identity, and picks
@@ -102,13 +101,15 @@ func listenAt(host string, port int) (net.Listener, error) {
 	return l, nil
 }
 
-// serve answers callers. The function returned lets what is in flight end.
-func (b *ownProxy) serve(failed func(error)) (stop func()) {
+// serve answers callers. The function returned lets what is in flight end; it may be
+// called again.
+func (b *ownProxy) serve(ctx context.Context, failed func(error)) (stop func()) {
 	if b == nil {
 		return func() {}
 	}
+	var served sync.WaitGroup
 	run := func(l net.Listener, c proxy.Class) {
-		b.served.Go(func() {
+		served.Go(func() {
 			if err := b.Serve(l, c); err != nil {
 				failed(err)
 			}
@@ -118,25 +119,26 @@ func (b *ownProxy) serve(failed func(error)) (stop func()) {
 	if b.crawlers != nil {
 		run(b.crawlers, proxy.Crawler)
 	}
-	return b.close
+	return func() {
+		b.once.Do(func() {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastRequests)
+			defer cancel()
+			if err := b.Shutdown(ctx); err != nil {
+				b.log.Warn("the proxy ended", "error", err)
+			}
+			served.Wait()
+		})
+	}
 }
 
-// close ends the proxy; it may be called again.
+// close closes what was opened and is not served.
 func (b *ownProxy) close() {
 	if b == nil {
 		return
 	}
-	b.once.Do(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), lastRequests)
-		defer cancel()
-		if err := b.Shutdown(ctx); err != nil {
-			b.log.Warn("the proxy ended", "error", err)
+	for _, l := range []net.Listener{b.listener, b.crawlers} {
+		if l != nil {
+			_ = l.Close() // closed already where it was served
 		}
-		for _, l := range []net.Listener{b.listener, b.crawlers} {
-			if l != nil {
-				_ = l.Close() // closed already where it was served
-			}
-		}
-		b.served.Wait()
-	})
+	}
 }

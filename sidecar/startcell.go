@@ -61,7 +61,7 @@ func (n *node) startApp(ctx context.Context) (stop func() error) {
 			n.ended <- err
 		}
 	})
-	stopProxy := n.proxy.serve(func(err error) { n.ended <- err })
+	stopProxy := n.proxy.serve(ctx, func(err error) { n.ended <- err })
 	return func() error {
 		stopProxy()
 		cancel()

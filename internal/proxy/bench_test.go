@@ -42,7 +42,11 @@ func BenchmarkProxy(b *testing.B) {
 
 type bufferPool struct{}
 
-func (*bufferPool) Get() []byte  { return pieces.Get().(*[32 << 10]byte)[:] }
+func (*bufferPool) Get() []byte {
+	piece, _ := pieces.Get().(*[32 << 10]byte)
+	return piece[:]
+}
+
 func (*bufferPool) Put(b []byte) { pieces.Put((*[32 << 10]byte)(b)) }
 
 // load1 sends requests over one raw connection per worker, so that the generator costs

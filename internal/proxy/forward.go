@@ -111,7 +111,7 @@ func (p *Proxy) copy(w http.ResponseWriter, from io.Reader, stream bool) error {
 				}
 			}
 		}
-		if err == io.EOF { //nolint:errorlint // a reader's own end, never wrapped
+		if err == io.EOF {
 			return nil
 		}
 		if err != nil {

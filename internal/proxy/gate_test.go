@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -231,5 +232,45 @@ func TestGateProperties(t *testing.T) {
 				rt.Fatalf("in the end %v are in flight and %d wait", g.inFlight, g.queue.n)
 			}
 		})
+	})
+}
+
+// Pressure follows the clients' latency, and is gone soon after them.
+func TestPressure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, err := New(Config{Policy: parsed(t, ""), Upper: time.Second, Quantile: 0.9, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		see := func(took time.Duration) {
+			for range 100 {
+				p.gate.answered(time.Now(), 1, took)
+			}
+		}
+		if p.Pressure() != 0 || !p.WithinBound() {
+			t.Errorf("before anything was seen: %g", p.Pressure())
+		}
+		see(500 * time.Millisecond)
+		if got := p.Pressure(); got < 0.4 || got > 0.6 || !p.WithinBound() {
+			t.Errorf("half of the bound: %g", got)
+		}
+		see(2 * time.Second)
+		if got := p.Pressure(); got < 1.8 || got > 2.2 || p.WithinBound() {
+			t.Errorf("twice the bound: %g", got)
+		}
+		time.Sleep(2 * pressureSpan)
+		if got := p.Pressure(); got != 0 || !p.WithinBound() {
+			t.Errorf("long after: %g", got)
+		}
+		p.cfg.Upper = 0
+		p.gate.latency = 0.1
+		for range 1000 {
+			time.Sleep(time.Millisecond)
+			p.gate.arrive(Client, time.Now())
+		}
+		if p.WithinBound() {
+			t.Error("without a bound, 63 places needed of 20: within it")
+		}
+		p.end(nil)
 	})
 }

@@ -18,8 +18,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/homeostat-io/terraform-provider-homeostat/internal/load"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/load"
 )
 
 // others are siblings, one of which has room, or none.
@@ -29,7 +30,7 @@ func (o *others) WithRoom(bool) (string, bool) { return o.room, o.room != "" }
 
 // busy is an application that answers nobody until release is closed.
 func busy(release chan bool) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		select {
 		case <-release:
 		case <-r.Context().Done():

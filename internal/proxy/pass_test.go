@@ -230,7 +230,7 @@ func TestH2C(t *testing.T) {
 	transport := &http.Transport{Protocols: protocols}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport, Timeout: 20 * time.Second}
-	ask := func() *http.Response {
+	ask := func() {
 		res, err := client.Post(r.url, "text/plain", strings.NewReader("hello"))
 		if err != nil {
 			t.Fatal(err)
@@ -239,7 +239,6 @@ func TestH2C(t *testing.T) {
 		if body, err := io.ReadAll(res.Body); string(body) != "hello" || err != nil || res.ProtoMajor != 2 {
 			t.Fatalf("%q, %v by HTTP/%d", body, err, res.ProtoMajor)
 		}
-		return res
 	}
 	ask()
 	// A drain says GOAWAY: the next request comes by another connection.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -46,6 +47,7 @@ type Proxy struct {
 	cfg       Config
 	trust     trust
 	transport *http.Transport
+	links     *links
 	gate      *gate
 	seen      *seen
 	stats     [classes]stats
@@ -64,11 +66,12 @@ const pressureSpan = 2 * time.Second
 func New(cfg Config) (*Proxy, error) {
 	pol := *cfg.Policy
 	pol.Crawlers.Header = http.CanonicalHeaderKey(pol.Crawlers.Header)
-	b, c := &pol.Bounds, &pol.Concurrency
+	b, c, dialer := &pol.Bounds, &pol.Concurrency, &net.Dialer{Timeout: 2 * time.Second}
 	p := &Proxy{
 		policy: &pol, cfg: cfg,
+		links: &links{address: cfg.Application, dial: dialer.DialContext, answer: b.Answer, keep: b.KeepAlive, most: c.Max},
 		transport: &http.Transport{
-			DialContext:  (&net.Dialer{Timeout: 2 * time.Second}).DialContext,
+			DialContext:  dialer.DialContext,
 			MaxIdleConns: c.Max, MaxIdleConnsPerHost: c.Max, IdleConnTimeout: b.KeepAlive,
 			ResponseHeaderTimeout: b.Answer, ExpectContinueTimeout: time.Second,
 			MaxResponseHeaderBytes: 1 << 20, DisableCompression: true,
@@ -109,6 +112,11 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// The caller's next request finds another cell: HTTP/1.1 closes the
 		// connection, and HTTP/2 says GOAWAY.
 		w.Header()["Connection"] = []string{"close"}
+	}
+	if strings.ContainsAny(r.URL.RawQuery, " \t") {
+		// HTTP/2 can carry what would end the path on a line of HTTP/1.1.
+		p.say(w, http.StatusBadRequest, "there is a space in the query")
+		return
 	}
 	if r.Method == http.MethodConnect {
 		p.say(w, http.StatusMethodNotAllowed, "this proxy makes no tunnels")
@@ -198,6 +206,10 @@ func (x *exchange) forward(w http.ResponseWriter, r *http.Request) {
 	if o.request.Body != nil {
 		defer func() { _ = o.body.Close() }() // has no error
 	}
+	if o.request.Body == nil && direct(r) {
+		x.byLink(w, r, o)
+		return
+	}
 	res, err := p.transport.RoundTrip(&o.request)
 	if err != nil {
 		_, bodyErr := o.bodyState()
@@ -205,9 +217,28 @@ func (x *exchange) forward(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer func() { _ = res.Body.Close() }() // closed a second time where it was read to its end
+	x.finish(w, r, o, res)
+}
+
+// byLink has the application answer by one of the proxy's own connections.
+func (x *exchange) byLink(w http.ResponseWriter, r *http.Request, o *outbound) {
+	c, err := x.p.links.do(r.Context(), &o.request)
+	if err != nil {
+		x.fail(w, r, err, nil)
+		return
+	}
+	whole := false
+	defer func() { c.end(whole) }() // a caller that is gone panics
+	whole = x.finish(w, r, o, c.res)
+}
+
+// finish gives an answer that has begun to the caller, and says whether it was passed
+// on whole.
+func (x *exchange) finish(w http.ResponseWriter, r *http.Request, o *outbound, res *http.Response) bool {
+	p, s := x.p, &x.p.stats[x.class]
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		x.fail(w, r, errUnasked, nil)
-		return
+		return false
 	}
 	at := x.answered(o)
 	if err := p.pass(w, res); err != nil {
@@ -218,6 +249,7 @@ func (x *exchange) forward(w http.ResponseWriter, r *http.Request) {
 	}
 	s.served.Add(1)
 	x.leave(at.Sub(x.started(o)))
+	return true
 }
 
 // answered notes that an answer has begun. The time that the caller took to send the

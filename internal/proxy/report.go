@@ -42,6 +42,18 @@ func (p *Proxy) Pressure() float64 {
 	return g.present.quantile(time.Now(), p.cfg.Quantile, pressureSpan) / p.cfg.Upper.Seconds()
 }
 
+// WithinBound says whether the clients have what they need: their latency is within its
+// bound, or, where the policy has none, they need no more than the hot share of the
+// limit.
+func (p *Proxy) WithinBound() bool {
+	if p.cfg.Upper > 0 {
+		return p.Pressure() <= 1
+	}
+	p.gate.mu.Lock()
+	defer p.gate.mu.Unlock()
+	return p.gate.excess(time.Now()) == 0
+}
+
 // Traffic is what the proxy has seen since its start, for the vitals of the cell.
 func (p *Proxy) Traffic() sense.Traffic {
 	t := sense.Traffic{At: time.Now(), InFlight: p.inHand()}

@@ -11,8 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 	"go.uber.org/goleak"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

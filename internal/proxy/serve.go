@@ -80,6 +80,7 @@ func (p *Proxy) Shutdown(ctx context.Context) error {
 		_ = server.Close() // what is left was told of above
 	}
 	p.transport.CloseIdleConnections()
+	p.links.close()
 	if err := errors.Join(errs[:]...); err != nil {
 		return fmt.Errorf("requests were cut, as the time to end them was over: %w", err)
 	}

@@ -20,7 +20,6 @@ type world struct {
 	random  bool // exponential, and not each the mean
 
 	offered, inTime, late, turned [classes]atomic.Int64
-	most                          atomic.Int64
 	wg                            sync.WaitGroup
 }
 
