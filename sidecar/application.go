@@ -29,20 +29,27 @@ type application struct {
 // newApplication picks the application's port, where it has one, and fills it
 // into the cell's identity. The application finds its sidecar at the URL beside.
 func newApplication(s *policy.Service, identity *fleet.Cell, o runOptions, beside string, out io.Writer, log *slog.Logger) (*application, error) {
-	if needsPort(s) || o.port != 0 {
+	listens := needsPort(s) || o.port != 0
+	if listens {
 		port, err := choosePort(o)
 		if err != nil {
 			return nil, err
 		}
 		identity.Port = port
+	} else if s.Postgres != nil {
+		identity.Port = s.Postgres.Port // where others reach the database
 	}
 	h := s.Health
-	app, err := supervise.New(supervise.Config{
+	cfg := supervise.Config{
 		Command: o.command, Environment: environment(*identity, beside), Output: out,
-		Host: identity.Address, Port: identity.Port,
+		Host: identity.Address,
 		Health: supervise.Health{HTTP: h.HTTP, TCP: h.TCP, Interval: h.Interval, Timeout: h.Timeout, Grace: h.Grace, Failures: h.Failures},
 		Log:    log,
-	})
+	}
+	if listens {
+		cfg.Port = identity.Port
+	}
+	app, err := supervise.New(cfg)
 	if err != nil {
 		return nil, err
 	}

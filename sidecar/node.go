@@ -257,8 +257,8 @@ func (n *node) verifier() *peer.Verifier {
 	return peer.NewVerifier(n.leading.peers, time.Now)
 }
 
-func (n *node) close() {
-	n.closeDatabase()
+func (n *node) close(ctx context.Context) {
+	n.closeDatabase(context.WithoutCancel(ctx))
 	if n.closePartner != nil {
 		n.closePartner()
 	}
