@@ -42,7 +42,7 @@ func newApplication(s *policy.Service, identity *fleet.Cell, o runOptions, besid
 	h := s.Health
 	cfg := supervise.Config{
 		Command: o.command, Environment: environment(*identity, beside), Output: out,
-		Host: identity.Address,
+		Host:   identity.Address,
 		Health: supervise.Health{HTTP: h.HTTP, TCP: h.TCP, Interval: h.Interval, Timeout: h.Timeout, Grace: h.Grace, Failures: h.Failures},
 		Log:    log,
 	}
