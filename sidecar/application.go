@@ -39,18 +39,21 @@ func newApplication(s *policy.Service, identity *fleet.Cell, proxy *ownProxy, o 
 			return nil, err
 		}
 		identity.Port = port
+	case s.Postgres != nil:
+		identity.Port = s.Postgres.Port // where others reach the database
 	}
 	environment := environment(*identity, host, port, beside)
 	if proxy != nil {
 		environment = append(environment, "HOMEOSTAT_PUBLIC="+proxy.public)
 	}
 	h := s.Health
-	app, err := supervise.New(supervise.Config{
+	cfg := supervise.Config{
 		Command: o.command, Environment: environment, Output: out,
 		Host: host, Port: port,
 		Health: supervise.Health{HTTP: h.HTTP, TCP: h.TCP, Interval: h.Interval, Timeout: h.Timeout, Grace: h.Grace, Failures: h.Failures},
 		Log:    log,
-	})
+	}
+	app, err := supervise.New(cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -34,11 +34,11 @@ func database(s *policy.Service, identity fleet.Cell) (*sense.Postgres, error) {
 }
 
 // closeDatabase lets go of the connection to the cell's database.
-func (n *node) closeDatabase() {
+func (n *node) closeDatabase(ctx context.Context) {
 	if n.database == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	if err := n.database.Close(ctx); err != nil {
 		n.leading.log.Debug("the connection to the database was cut", "error", err)

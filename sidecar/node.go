@@ -274,10 +274,10 @@ func (n *node) verifier() *peer.Verifier {
 	return peer.NewVerifier(n.leading.peers, time.Now)
 }
 
-func (n *node) close() {
+func (n *node) close(ctx context.Context) {
 	n.closeSpool()
 	n.proxy.close()
-	n.closeDatabase()
+	n.closeDatabase(context.WithoutCancel(ctx))
 	if n.closePartner != nil {
 		n.closePartner()
 	}

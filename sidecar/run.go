@@ -69,7 +69,7 @@ func (s *settings) run(ctx context.Context, std stdio, o runOptions) error {
 	if err != nil {
 		return err
 	}
-	defer n.close()
+	defer n.close(ctx)
 	minding, stopMinding := context.WithCancel(ctx)
 	defer stopMinding()
 	go n.keepShutting(minding)

@@ -251,8 +251,9 @@ func watchNothing(t *testing.T, password func() (string, error)) *Postgres {
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := l.Addr().(*net.TCPAddr).Port
-	if err := l.Close(); err != nil {
+	_, text, _ := net.SplitHostPort(l.Addr().String())
+	port, err := strconv.Atoi(text)
+	if err := errors.Join(err, l.Close()); err != nil {
 		t.Fatal(err)
 	}
 	p, err := NewPostgres(PostgresConfig{Host: "127.0.0.1", Port: port, Database: "a b'c", User: "app", SSLMode: "disable", Password: password})

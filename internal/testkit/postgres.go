@@ -19,6 +19,8 @@ import (
 type PostgresOptions struct {
 	Directory string // "": a temporary one
 	Port      int    // 0: a free one
+	// follows is the stopped server of which it is to be a replica; nil for none.
+	follows *PostgresServer
 }
 
 // PostgresServer is one PostgreSQL on loopback with the superuser postgres, who
@@ -28,6 +30,7 @@ type PostgresServer struct {
 	binaries string
 	port     int
 	account  *syscall.Credential
+	follows  *PostgresServer
 }
 
 // Postgres starts a PostgreSQL that ends with the test.
@@ -76,7 +79,7 @@ func startPostgres(ctx context.Context, binaries string, options PostgresOptions
 	if err != nil {
 		return nil, err
 	}
-	p := &PostgresServer{binaries: binaries, port: options.Port, account: account}
+	p := &PostgresServer{binaries: binaries, port: options.Port, account: account, follows: options.follows}
 	if p.port == 0 {
 		p.port = ports[0]
 	}
@@ -112,6 +115,9 @@ func (p *PostgresServer) command() []string {
 func (p *PostgresServer) initialize(ctx context.Context) error {
 	if _, err := os.Stat(filepath.Join(p.data, "PG_VERSION")); err == nil {
 		return nil
+	}
+	if p.follows != nil {
+		return p.become(ctx, p.follows)
 	}
 	if err := os.MkdirAll(p.data, 0o700); err != nil {
 		return err

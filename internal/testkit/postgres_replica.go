@@ -1,6 +1,8 @@
 package testkit
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,32 +18,20 @@ func (p *PostgresServer) Replica(tb testing.TB) *PostgresServer {
 	if err := p.Stop(); err != nil {
 		tb.Fatal(err)
 	}
-	replica, err := startPostgres(tb.Context(), p.binaries, PostgresOptions{})
+	replica, err := startPostgres(tb.Context(), p.binaries, PostgresOptions{follows: p})
 	if err != nil {
 		tb.Fatal(err)
 	}
 	replica.endWith(tb)
-	if err := replica.become(p); err != nil {
-		tb.Fatal(err)
-	}
 	if err := p.Start(tb.Context()); err != nil {
-		tb.Fatal(err)
-	}
-	if err := replica.Start(tb.Context()); err != nil {
 		tb.Fatal(err)
 	}
 	return replica
 }
 
-// become replaces the server's data by that of another, and has it follow that.
-func (p *PostgresServer) become(primary *PostgresServer) error {
-	if err := p.Stop(); err != nil {
-		return err
-	}
-	if err := os.RemoveAll(p.data); err != nil {
-		return err
-	}
-	if output, err := exec.Command("cp", "-a", primary.data, p.data).CombinedOutput(); err != nil {
+// become makes the server's data from those of another, which it follows.
+func (p *PostgresServer) become(ctx context.Context, primary *PostgresServer) error {
+	if output, err := exec.CommandContext(ctx, "cp", "-a", primary.data, p.data).CombinedOutput(); err != nil {
 		return fmt.Errorf("copy the data directory: %w\n%s", err, output)
 	}
 	if err := os.WriteFile(filepath.Join(p.data, "standby.signal"), nil, 0o644); err != nil {
@@ -52,8 +42,5 @@ func (p *PostgresServer) become(primary *PostgresServer) error {
 		return err
 	}
 	_, err = fmt.Fprintf(settings, "primary_conninfo = 'host=127.0.0.1 port=%d user=postgres'\n", primary.port)
-	if closed := settings.Close(); err == nil {
-		err = closed
-	}
-	return err
+	return errors.Join(err, settings.Close())
 }
