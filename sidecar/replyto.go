@@ -31,12 +31,7 @@ func (n *node) replyTo() spool.Header {
 // said.
 func (n *node) pressure() spool.Pressure {
 	if n.proxy != nil {
-		return withinBound{n.proxy}
+		return n.proxy
 	}
 	return n.cell
 }
-
-type withinBound struct{ proxy *ownProxy }
-
-// WithinBound implements spool.Pressure.
-func (w withinBound) WithinBound() bool { return w.proxy.Pressure() <= 1 }
