@@ -140,13 +140,23 @@ func sidecar(b *testing.B, s settings, application []string) *stand {
 		"-address", host, "-port", port, "--", "taskset", "-c", theirs,
 	}, application...)...)
 	run.answers(b, s.Listen)
-	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", run.cmd.Process.Pid, run.cmd.Process.Pid))
+	return &stand{address: s.Listen, program: run.cmd.Process.Pid, application: childOf(b, run.cmd.Process.Pid), close: run.stop}
+}
+
+// childOf is the one child of a process, whichever of its threads has started it.
+func childOf(b *testing.B, pid int) (child int) {
+	b.Helper()
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	must(b, err)
-	st := &stand{address: s.Listen, program: run.cmd.Process.Pid, close: run.stop}
-	if _, err := fmt.Sscan(string(children), &st.application); err != nil {
-		b.Fatalf("the sidecar's child, in %q: %v", children, err)
+	for _, list := range lists {
+		text, err := os.ReadFile(list)
+		must(b, err)
+		if _, err := fmt.Sscan(string(text), &child); err == nil {
+			return child
+		}
 	}
-	return st
+	b.Fatalf("process %d has no child", pid)
+	return 0
 }
 
 // loopback is a free address.
