@@ -13,6 +13,9 @@ service "api" {
   proxy {
     redirect   = "off"
     slow_start = "0s"
+
+    # All clients of a benchmark have one address.
+    bounds { connections_per_address = 8000 }
     {{- if .Workers}}
     crawlers { header = "X-Crawler" }
     {{- end}}

@@ -78,6 +78,10 @@ type ProxyConcurrency struct {
 	// Tolerance is how many times as long as without load an answer may take before
 	// the limit shrinks.
 	Tolerance float64 `policy:"tolerance" default:"1.5" within:"[1,10]"`
+	// Harmless is the share of `latency.upper` up to which an answer of the application
+	// is quick enough whatever it takes without load: the limit shrinks by no answer
+	// below it.
+	Harmless float64 `policy:"harmless" default:"0.5" within:"[0,1)"`
 	// Smoothing is the weight of a new estimate of the limit.
 	Smoothing float64 `policy:"smoothing" default:"0.2" within:"(0,1]"`
 	// Window is the shortest time over which latency is taken together.

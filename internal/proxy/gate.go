@@ -112,6 +112,11 @@ func (g *gate) room(at time.Time) int {
 
 func (g *gate) total() int { return g.inFlight[Client] + g.inFlight[Crawler] }
 
+// busyBeyond is how much more than the application works on side by side may be in flight
+// for crawlers to come in: a little, or its workers would idle between two requests,
+// and what it can do could not be seen.
+const busyBeyond = 1.2
+
 // left is how many crawlers may be in flight.
 func (g *gate) left(at time.Time) int {
 	if g.queue.n > 0 {
@@ -121,6 +126,13 @@ func (g *gate) left(at time.Time) int {
 	now := float64(g.inFlight[Client])
 	g.clients.hold(at, now, g.cfg.demand)
 	need := max(now, g.clients.value+2*math.Sqrt(g.clients.value))
+	// Where clients need nearly all that the application works on side by side, by
+	// Little's law capacity * base, crawlers get what of that is idle: among the rest of
+	// the limit they would stand in the application's own queue, before clients.
+	works := busyBeyond * g.capacity * g.limit.Base(Client)
+	if works > 0 && g.clients.value+math.Sqrt(g.clients.value) > nearlyFull*works {
+		return int(works - now)
+	}
 	return int(limit - max(need, g.cfg.reserve*limit))
 }
 
@@ -197,7 +209,7 @@ func (g *gate) close(at time.Time) {
 	if c == Client {
 		g.latency = latency
 	}
-	g.limit.Observe(at, Window{Class: c, Latency: latency, InFlight: g.win.peak})
+	g.limit.Observe(at, Window{Class: c, Latency: latency, InFlight: g.win.peak, Capacity: g.capacity})
 	g.win.begin(at)
 	g.win.peak = g.total()
 }

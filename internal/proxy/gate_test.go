@@ -18,7 +18,11 @@ var background = context.Background()
 func TestClientsFirst(t *testing.T) {
 	for times, least := range map[float64]float64{0.5: 0.995, 1: 0.995, 1.5: 0.99, 2: 0.98, 3: 0.97} {
 		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(defaults(t), 32, 20*time.Millisecond, 200*time.Millisecond)
+			const slo = 100 * time.Millisecond
+			cfg := defaults(t)
+			cfg.latencyUpper, cfg.rule.Harmless = slo, parsed(t, "").Concurrency.Harmless*slo.Seconds()
+			w := newWorld(cfg, 32, 20*time.Millisecond, slo)
+			w.spread = true
 			half := times * w.capacity() / 2
 			w.offer([classes]float64{half, half}, 10*time.Second)
 			w.reset()

@@ -14,6 +14,9 @@ type Rule struct {
 	// Tolerance is how many times the latency without load is still no sign of
 	// load, 1 or more.
 	Tolerance float64
+	// Harmless is a latency in seconds that is no sign of load however much longer than
+	// without load it is; 0 for none.
+	Harmless float64
 	// Smoothing is the weight of a new estimate, above 0, at most 1.
 	Smoothing float64
 	// Probe is the longest time between two probes.
@@ -30,6 +33,9 @@ type Window struct {
 	Latency float64
 	// InFlight is the most that was in flight meanwhile.
 	InFlight int
+	// Capacity is the most that the application was seen to answer, per second; 0
+	// while unknown.
+	Capacity float64
 }
 
 const (
@@ -38,6 +44,9 @@ const (
 	// used is the share of the limit below which nothing is learned of it: what
 	// isn't used can't be too low, as in Gradient2.
 	used = 0.5
+	// nearlyFull is the share of what the application works on side by side from which
+	// on it may have a queue.
+	nearlyFull = 0.8
 	// firstProbe is the time to the first probe; it doubles up to Rule.Probe, since
 	// a cell may be born under load and has then never seen an idle application.
 	firstProbe = time.Second
@@ -53,7 +62,7 @@ const (
 // Limit finds how many requests an application can have in flight. For each window
 // the gradient is
 //
-//	g = min(1, max(1/2, tolerance * base / latency))
+//	g = min(1, max(1/2, max(tolerance * base, harmless) / latency))
 //
 // and the estimate limit*g + sqrt(limit), smoothed: Gradient2 of Netflix's
 // concurrency-limits (Gradient2Limit.java, update), with the square root as the queue
@@ -66,6 +75,10 @@ const (
 // law, so that a probe costs little of its throughput. If base was too high, the
 // application still has a queue then and base falls to what is seen, by that share
 // with each probe; if it was too low, base rises halfway.
+//
+// What is harmless is a share of the time that a client gives the whole answer. Without
+// it a disturbance from outside, such as a processor shared with others, looks like
+// load, and the limit falls to where it does harm though every answer came in time.
 //
 // It is a value: time comes with the windows, and it starts nothing.
 type Limit struct {
@@ -106,7 +119,14 @@ func (l *Limit) needed() float64 {
 	if l.last.Latency <= 0 {
 		return l.value
 	}
-	return l.value * min(1, l.base[l.last.Class]/l.last.Latency)
+	return min(l.value, float64(l.last.InFlight)) * min(1, l.base[l.last.Class]/l.last.Latency)
+}
+
+// fills says that the application may have had a queue in a window, though little of
+// the limit was used: by Little's law it works on capacity * base side by side. A base
+// that followed such a window up would let the queue grow.
+func (w Window) fills(base float64) bool {
+	return w.Capacity > 0 && float64(w.InFlight) >= nearlyFull*w.Capacity*base
 }
 
 // Observe takes the next window. One whose latency is no positive number is passed
@@ -120,22 +140,22 @@ func (l *Limit) Observe(at time.Time, w Window) {
 		return
 	}
 	l.last = w
-	idle, base := float64(w.InFlight) < used*l.value, &l.base[w.Class]
+	base, unused := &l.base[w.Class], float64(w.InFlight) < used*l.value
 	if l.next.IsZero() {
 		l.next = at.Add(l.pause)
 	}
 	switch {
 	case *base == 0:
 		*base = w.Latency
-	case idle:
+	case unused && !w.fills(*base):
 		*base += followUp * (w.Latency - *base)
 	case w.Latency < *base:
 		*base += followDown * (w.Latency - *base)
 	}
-	if idle {
+	if unused {
 		return
 	}
-	gradient := min(1, max(steepest, l.rule.Tolerance**base/w.Latency))
+	gradient := min(1, max(steepest, max(l.rule.Tolerance**base, l.rule.Harmless)/w.Latency))
 	estimate := l.value*gradient + math.Sqrt(l.value)
 	l.value = l.bounded((1-l.rule.Smoothing)*l.value + l.rule.Smoothing*estimate)
 	if !at.Before(l.next) {

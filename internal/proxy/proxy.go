@@ -88,7 +88,8 @@ func New(cfg Config) (*Proxy, error) {
 	p.gate = newGate(gateConfig{
 		rule: Rule{
 			Initial: c.Initial, Min: c.Min, Max: c.Max, Tolerance: c.Tolerance, Smoothing: c.Smoothing,
-			Probe: c.Probe, ProbeShare: c.ProbeShare,
+			Harmless: c.Harmless * cfg.Upper.Seconds(),
+			Probe:    c.Probe, ProbeShare: c.ProbeShare,
 		},
 		window: c.Window, samples: c.Samples, reserve: c.ClientReserve, demand: c.DemandWindow,
 		waitMax: pol.Wait.Max, waitStanding: pol.Wait.Standing, waitInterval: pol.Wait.Interval, waitLength: pol.Wait.Length,

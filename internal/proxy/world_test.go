@@ -18,6 +18,7 @@ type world struct {
 	rand    *rand.Rand
 	slo     time.Duration
 	random  bool // exponential, and not each the mean
+	spread  bool // evenly, from half the mean to one and a half of it
 
 	offered, inTime, late, turned [classes]atomic.Int64
 	wg                            sync.WaitGroup
@@ -56,7 +57,9 @@ func (w *world) offer(rates [classes]float64, during time.Duration) {
 			c = Client
 		}
 		work := time.Duration(w.rand.ExpFloat64() * float64(w.service))
-		if !w.random {
+		if w.spread {
+			work = time.Duration((0.5 + w.rand.Float64()) * float64(w.service))
+		} else if !w.random {
 			work = w.service
 		}
 		w.wg.Go(func() { w.call(c, work) })
