@@ -63,7 +63,7 @@ func (p *pool) callModule(name, more, machines string, initial int) {
 	root, err := testkit.Root()
 	p.must(err)
 	p.write("pod/main.tf", fmt.Sprintf(moduleOverSSH, p.consulAt(p.options.Net.Gateway()), filepath.Join(p.dir, "cells"),
-		filepath.Join(p.dir, "peers.key"), filepath.Join(root, "modules", name), initial, more, machines, p.key))
+		filepath.Join(p.dir, "peers.key"), filepath.Join(root, "modules")+"//"+name, initial, more, machines, p.key))
 	if out, code := p.run(p.terraform, "init", "-no-color"); code != 0 {
 		p.t.Fatalf("terraform init: exit %d\n%s", code, out)
 	}
