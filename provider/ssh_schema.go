@@ -72,7 +72,7 @@ func sshHostAttributes() map[string]schema.Attribute {
 	return map[string]schema.Attribute{
 		"address": schema.StringAttribute{
 			MarkdownDescription: "The machine, `host` or `host:port`. It is also the address at which others reach the cell.",
-			Required:            true, Validators: []validator.String{hostPort{}},
+			Required:            true, Validators: []validator.String{machineAddress{}},
 		},
 		"host_keys": schema.ListAttribute{
 			MarkdownDescription: "The machine's host keys, as lines of `known_hosts` have them (`ssh-ed25519 AAAA...`) or as fingerprints (`SHA256:...`). A machine that shows another is not entered.",

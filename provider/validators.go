@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"regexp"
@@ -163,8 +164,37 @@ func (v hostPort) ValidateString(ctx context.Context, req validator.StringReques
 	if req.ConfigValue.IsNull() || req.ConfigValue.IsUnknown() {
 		return
 	}
-	host, port, err := net.SplitHostPort(req.ConfigValue.ValueString())
-	if _, numeric := strconv.ParseUint(port, 10, 16); err != nil || host == "" || numeric != nil {
+	if !isHostPort(req.ConfigValue.ValueString()) {
 		resp.Diagnostics.AddAttributeError(req.Path, "Invalid address", "The value "+strconv.Quote(req.ConfigValue.ValueString())+" "+v.Description(ctx)+".")
+	}
+}
+
+func isHostPort(address string) bool {
+	host, port, err := net.SplitHostPort(address)
+	_, numeric := strconv.ParseUint(port, 10, 16)
+	return err == nil && host != "" && numeric == nil
+}
+
+// machineAddress wants what can be entered over SSH: a host, with a port or without.
+type machineAddress struct{}
+
+// Description implements validator.String.
+func (machineAddress) Description(context.Context) string {
+	return `must be of the form "host" or "host:port"`
+}
+
+// MarkdownDescription implements validator.String.
+func (v machineAddress) MarkdownDescription(ctx context.Context) string { return v.Description(ctx) }
+
+// ValidateString implements validator.String.
+func (v machineAddress) ValidateString(ctx context.Context, req validator.StringRequest, resp *validator.StringResponse) {
+	if req.ConfigValue.IsNull() || req.ConfigValue.IsUnknown() {
+		return
+	}
+	address := req.ConfigValue.ValueString()
+	_, err := netip.ParseAddr(address)
+	host := address != "" && !strings.ContainsAny(address, ":/@ ")
+	if err != nil && !host && !isHostPort(address) {
+		resp.Diagnostics.AddAttributeError(req.Path, "Invalid address", "The value "+strconv.Quote(address)+" "+v.Description(ctx)+".")
 	}
 }

@@ -121,6 +121,8 @@ func (n *node) makeCell(ctx context.Context, std stdio, o runOptions) error {
 	if n.app, err = newApplication(n.service, &identity, n.proxy, o, n.local.URL(), std.Err, n.leading.log); err != nil {
 		return err
 	}
+	// A front, or any other of our commands beside this sidecar, goes by its policy.
+	n.app.Environment = append(n.app.Environment, "HOMEOSTAT_POLICY="+filepath.Join(n.leading.home, n.leading.policyFile))
 	n.leading.holder.Service, n.leading.holder.Cell = n.service.Name, identity.Name
 	n.leading.holder.Incarnation, n.leading.holder.Vitals = identity.Incarnation, identity.Vitals
 	n.leading.generation = identity.Generation
