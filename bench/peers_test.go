@@ -2,7 +2,6 @@ package bench
 
 import (
 	"embed"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -106,24 +105,24 @@ func command(b *testing.B, name string, s settings) (environment, command []stri
 	env := append(p.Environment, "HOME="+s.Dir)
 	switch name {
 	case nginx:
-		return env, []string{p.Path, "-c", write(b, "nginx.conf", s), "-e", filepath.Join(s.Dir, "error.log")}
+		return env, []string{p.Path, "-c", write(b, "nginx.conf", s.Dir, s), "-e", filepath.Join(s.Dir, "error.log")}
 	case haproxy:
-		return env, []string{p.Path, "-db", "-f", write(b, "haproxy.cfg", s)}
+		return env, []string{p.Path, "-db", "-f", write(b, "haproxy.cfg", s.Dir, s)}
 	default:
-		return env, []string{p.Path, "run", "--config", write(b, "Caddyfile", s), "--adapter", "caddyfile"}
+		return env, []string{p.Path, "run", "--config", write(b, "Caddyfile", s.Dir, s), "--adapter", "caddyfile"}
 	}
 }
 
-// write fills a file of testdata in.
-func write(b *testing.B, name string, s settings) string {
+// write fills a file of testdata in, with the settings, in a folder.
+func write(b *testing.B, name, dir string, with any) string {
 	b.Helper()
 	filled, err := template.ParseFS(testdata, "testdata/"+name)
 	must(b, err)
-	path := filepath.Join(s.Dir, name)
+	path := filepath.Join(dir, name)
 	f, err := os.Create(path)
 	must(b, err)
 	defer f.Close()
-	must(b, filled.Execute(f, s))
+	must(b, filled.Execute(f, with))
 	return path
 }
 
@@ -136,17 +135,12 @@ func sidecar(b *testing.B, s settings, application []string) *stand {
 	host, port, err := net.SplitHostPort(s.Listen)
 	must(b, err)
 	run := run(b, homeostat, ours, s.Dir, nil, append([]string{
-		testkit.Sidecar(b), "run", "-policy", write(b, "homeostat.hcl", s), "-service", "api", "-cell", "api-1",
+		testkit.Sidecar(b), "run", "-policy", write(b, "homeostat.hcl", s.Dir, s), "-service", "api", "-cell", "api-1",
 		"-address", host, "-port", port, "--", "taskset", "-c", theirs,
 	}, application...)...)
 	run.answers(b, s.Listen)
-	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", run.cmd.Process.Pid, run.cmd.Process.Pid))
-	must(b, err)
-	st := &stand{address: s.Listen, program: run.cmd.Process.Pid, close: run.stop}
-	if _, err := fmt.Sscan(string(children), &st.application); err != nil {
-		b.Fatalf("the sidecar's child, in %q: %v", children, err)
-	}
-	return st
+	program := run.cmd.Process.Pid
+	return &stand{address: s.Listen, program: program, application: child(b, program), close: run.stop}
 }
 
 // loopback is a free address.
