@@ -102,7 +102,7 @@ func (h *house) begin(b *testing.B) *cell {
 func (c *cell) ready(b *testing.B) {
 	b.Helper()
 	c.answers(b, c.address)
-	c.application = child(b, c.cmd.Process.Pid)
+	c.application = childOf(b, c.cmd.Process.Pid)
 }
 
 // beginFront starts the front and waits until it answers, and knows as many cells.
@@ -140,24 +140,6 @@ func (c *cell) signal(b *testing.B, s syscall.Signal) {
 	if c.application != c.cmd.Process.Pid {
 		must(b, syscall.Kill(c.application, s))
 	}
-}
-
-// child is the process that another one has started, by any of its threads.
-func child(b *testing.B, pid int) (id int) {
-	b.Helper()
-	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
-	must(b, err)
-	for _, file := range files {
-		children, err := os.ReadFile(file)
-		if err == nil { // a thread may have ended
-			_, err = fmt.Sscan(string(children), &id)
-		}
-		if err == nil {
-			return id
-		}
-	}
-	b.Fatalf("process %d has no child", pid)
-	return 0
 }
 
 // fetched is what a URL answers.

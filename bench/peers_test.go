@@ -2,6 +2,7 @@ package bench
 
 import (
 	"embed"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -139,8 +140,23 @@ func sidecar(b *testing.B, s settings, application []string) *stand {
 		"-address", host, "-port", port, "--", "taskset", "-c", theirs,
 	}, application...)...)
 	run.answers(b, s.Listen)
-	program := run.cmd.Process.Pid
-	return &stand{address: s.Listen, program: program, application: child(b, program), close: run.stop}
+	return &stand{address: s.Listen, program: run.cmd.Process.Pid, application: childOf(b, run.cmd.Process.Pid), close: run.stop}
+}
+
+// childOf is the one child of a process, whichever of its threads has started it.
+func childOf(b *testing.B, pid int) (child int) {
+	b.Helper()
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	must(b, err)
+	for _, list := range lists {
+		text, err := os.ReadFile(list)
+		must(b, err)
+		if _, err := fmt.Sscan(string(text), &child); err == nil {
+			return child
+		}
+	}
+	b.Fatalf("process %d has no child", pid)
+	return 0
 }
 
 // loopback is a free address.

@@ -107,10 +107,8 @@ func (c *Chooser) better(a, b view) bool {
 	if a.heat == cold && (a.latency > near*b.latency || b.latency > near*a.latency) {
 		return a.latency < b.latency
 	}
-	if a.inFlight != b.inFlight {
-		return a.inFlight < b.inFlight
-	}
-	return a.latency < b.latency
+	// Those alike in both go by who was drawn first, so all are tried at rest.
+	return a.inFlight < b.inFlight
 }
 
 // window holds the last values of something and their quantiles, which it takes

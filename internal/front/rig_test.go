@@ -66,6 +66,16 @@ type served struct {
 	probes atomic.Int64
 }
 
+// sharedConsul is one Consul for all tests that leave it alone; a test that needs
+// it doesn't run with -short.
+func sharedConsul(t *testing.T) *testkit.ConsulServer {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs Consul")
+	}
+	return testkit.SharedConsul(t)
+}
+
 // newHouse starts a front for service with a rule of its own.
 func newHouse(t *testing.T, consul *testkit.ConsulServer, change func(*policy.Front)) *house {
 	t.Helper()

@@ -7,11 +7,10 @@ import (
 	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
-	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
 )
 
 func TestSlowCellIsSpared(t *testing.T) {
-	h := newHouse(t, testkit.SharedConsul(t), func(f *policy.Front) { f.Sticky = policy.StickyOff })
+	h := newHouse(t, sharedConsul(t), func(f *policy.Front) { f.Sticky = policy.StickyOff })
 	h.add("api-1")
 	h.add("api-2")
 	slow := h.add("api-3")
@@ -30,7 +29,7 @@ func TestSlowCellIsSpared(t *testing.T) {
 }
 
 func TestNewbornGrowsIntoItsShare(t *testing.T) {
-	h := newHouse(t, testkit.SharedConsul(t), func(f *policy.Front) {
+	h := newHouse(t, sharedConsul(t), func(f *policy.Front) {
 		f.Sticky, f.Choices, f.SlowStart, f.SlowStartMin = policy.StickyOff, 1, 2*time.Hour, 0.02
 	})
 	h.add("api-1") // born an hour ago
