@@ -20,8 +20,9 @@ import (
 // the programs under test; their applications are on the other one.
 type house struct {
 	houseSettings
-	front *program
-	cells []*cell
+	policy string // path
+	front  *program
+	cells  []*cell
 }
 
 // houseSettings is what cells.hcl and haproxy-cells.cfg are filled in with.
@@ -58,16 +59,9 @@ func newHouse(b *testing.B, t task, queue *testkit.KafkaServer, topic string) *h
 		h.Kafka = queue.Addr()
 	}
 	must(b, os.WriteFile(filepath.Join(h.Dir, "homeostat.paused"), nil, 0o600)) // it leads nobody
-	h.write(b, "cells.hcl")
+	h.policy = write(b, "cells.hcl", h.Dir, h.houseSettings)
 	return h
 }
-
-func (h *house) write(b *testing.B, name string) string {
-	b.Helper()
-	return write(b, name, h.Dir, h.houseSettings)
-}
-
-func (h *house) policy() string { return filepath.Join(h.Dir, "cells.hcl") }
 
 // application is the command of an application.
 func (h *house) application(b *testing.B) []string {
@@ -85,7 +79,7 @@ func (h *house) begin(b *testing.B) *cell {
 	_, port, err := net.SplitHostPort(address)
 	must(b, err)
 	command := []string{
-		testkit.Sidecar(b), "run", "-policy", h.policy(), "-service", h.Service, "-cell", name,
+		testkit.Sidecar(b), "run", "-policy", h.policy, "-service", h.Service, "-cell", name,
 		"-address", "127.0.0.1", "-port", port, "-listen", c.own, "--", "taskset", "-c", theirs,
 	}
 	command = append(command, h.application(b)...)
@@ -108,7 +102,7 @@ func (c *cell) ready(b *testing.B) {
 // beginFront starts the front and waits until it answers, and knows as many cells.
 func (h *house) beginFront(b *testing.B) {
 	b.Helper()
-	h.front = run(b, "front", ours, h.Dir, nil, testkit.Sidecar(b), "front", "-policy", h.policy(), "-service", h.Service, "-listen", h.Listen)
+	h.front = run(b, "front", ours, h.Dir, nil, testkit.Sidecar(b), "front", "-policy", h.policy, "-service", h.Service, "-listen", h.Listen)
 	h.front.answers(b, h.Listen)
 }
 

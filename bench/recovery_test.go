@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"hash/fnv"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -156,8 +155,7 @@ func (h *house) beginPeer(b *testing.B) {
 		h.cells, h.Cells = append(h.cells, c), append(h.Cells, c.address)
 	}
 	p := testkit.DebianProgram(b, haproxy, packages[haproxy]...)
-	h.write(b, "haproxy-cells.cfg")
-	h.front = run(b, haproxy, ours, h.Dir, p.Environment, p.Path, "-db", "-f", filepath.Join(h.Dir, "haproxy-cells.cfg"))
+	h.front = run(b, haproxy, ours, h.Dir, p.Environment, p.Path, "-db", "-f", write(b, "haproxy-cells.cfg", h.Dir, h.houseSettings))
 	h.front.answers(b, h.Listen)
 }
 
