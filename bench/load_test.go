@@ -26,26 +26,47 @@ type measured struct {
 // may have been what was measured: such a run is void.
 const busyLimit = 0.7
 
-// load sends clients at a stand, from the processor of the application.
+// underWay are clients that are sending.
+type underWay struct {
+	cmd *exec.Cmd
+	out bytes.Buffer
+}
+
+// sent is what they have come to.
+type sent struct {
+	Outcomes    []traffic.Outcome
+	CPU, Lasted time.Duration
+}
+
+// send has clients begin, on the processor of the application.
+func send(b *testing.B, clients traffic.Clients) *underWay {
+	b.Helper()
+	in, err := json.Marshal(clients)
+	must(b, err)
+	u := &underWay{cmd: exec.CommandContext(b.Context(), "taskset", "-c", theirs, generator(b), "send")}
+	u.cmd.Stdin, u.cmd.Stdout, u.cmd.Stderr = bytes.NewReader(in), &u.out, os.Stderr
+	must(b, u.cmd.Start())
+	return u
+}
+
+// wait waits for the last answer.
+func (u *underWay) wait(b *testing.B) (s sent) {
+	b.Helper()
+	must(b, u.cmd.Wait())
+	must(b, json.Unmarshal(u.out.Bytes(), &s))
+	return s
+}
+
+// load sends clients at a stand.
 func load(b *testing.B, s *stand, clients traffic.Clients) measured {
 	b.Helper()
 	clients.Address = s.address
-	in, err := json.Marshal(clients)
-	must(b, err)
 	application := cpu(b, s.application)
 	var program time.Duration
 	if s.program != 0 {
 		program = cpu(b, s.program)
 	}
-	cmd := exec.CommandContext(b.Context(), "taskset", "-c", theirs, generator(b), "send")
-	var out bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(in), &out, os.Stderr
-	must(b, cmd.Run())
-	var sent struct {
-		Outcomes    []traffic.Outcome
-		CPU, Lasted time.Duration
-	}
-	must(b, json.Unmarshal(out.Bytes(), &sent))
+	sent := send(b, clients).wait(b)
 	m := measured{outcomes: sent.Outcomes}
 	m.busy = float64(cpu(b, s.application)-application+sent.CPU) / float64(sent.Lasted)
 	if s.program != 0 {

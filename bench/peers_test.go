@@ -106,24 +106,24 @@ func command(b *testing.B, name string, s settings) (environment, command []stri
 	env := append(p.Environment, "HOME="+s.Dir)
 	switch name {
 	case nginx:
-		return env, []string{p.Path, "-c", write(b, "nginx.conf", s), "-e", filepath.Join(s.Dir, "error.log")}
+		return env, []string{p.Path, "-c", write(b, "nginx.conf", s.Dir, s), "-e", filepath.Join(s.Dir, "error.log")}
 	case haproxy:
-		return env, []string{p.Path, "-db", "-f", write(b, "haproxy.cfg", s)}
+		return env, []string{p.Path, "-db", "-f", write(b, "haproxy.cfg", s.Dir, s)}
 	default:
-		return env, []string{p.Path, "run", "--config", write(b, "Caddyfile", s), "--adapter", "caddyfile"}
+		return env, []string{p.Path, "run", "--config", write(b, "Caddyfile", s.Dir, s), "--adapter", "caddyfile"}
 	}
 }
 
-// write fills a file of testdata in.
-func write(b *testing.B, name string, s settings) string {
+// write fills a file of testdata in, with the settings, in a folder.
+func write(b *testing.B, name, dir string, with any) string {
 	b.Helper()
 	filled, err := template.ParseFS(testdata, "testdata/"+name)
 	must(b, err)
-	path := filepath.Join(s.Dir, name)
+	path := filepath.Join(dir, name)
 	f, err := os.Create(path)
 	must(b, err)
 	defer f.Close()
-	must(b, filled.Execute(f, s))
+	must(b, filled.Execute(f, with))
 	return path
 }
 
@@ -136,7 +136,7 @@ func sidecar(b *testing.B, s settings, application []string) *stand {
 	host, port, err := net.SplitHostPort(s.Listen)
 	must(b, err)
 	run := run(b, homeostat, ours, s.Dir, nil, append([]string{
-		testkit.Sidecar(b), "run", "-policy", write(b, "homeostat.hcl", s), "-service", "api", "-cell", "api-1",
+		testkit.Sidecar(b), "run", "-policy", write(b, "homeostat.hcl", s.Dir, s), "-service", "api", "-cell", "api-1",
 		"-address", host, "-port", port, "--", "taskset", "-c", theirs,
 	}, application...)...)
 	run.answers(b, s.Listen)

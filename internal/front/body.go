@@ -22,7 +22,7 @@ func (u *unread) Read(p []byte) (int, error) {
 
 // untilRead is an answer's body with which the request ends.
 func (f *Front) untilRead(id string, answer *http.Response) io.ReadCloser {
-	end := sync.OnceFunc(func() { f.cells.with(func(_ time.Time, c *Chooser) { c.Ended(id) }) })
+	end := sync.OnceFunc(func() { f.cells.with(func(now time.Time, c *Chooser) { c.Ended(now, id) }) })
 	if both, ok := answer.Body.(io.ReadWriteCloser); ok { // after an upgrade
 		return &endingBoth{both, end}
 	}

@@ -93,7 +93,7 @@ func (c *Chooser) Keeps(now time.Time, id string) bool {
 	v := c.view(one, now)
 	// One more than the threshold: at rest it is none in flight.
 	most := c.rule.StickyExcess * (c.flight.quantile(c.rule.HotQuantile) + 1)
-	return v.heat != overfull && v.inFlight <= most
+	return v.heat < overfull && v.inFlight <= most
 }
 
 // Home is the cell of a client that is known only by a number made of its
@@ -182,7 +182,7 @@ func (c *Chooser) standing(one *cell, now time.Time) Standing {
 // clients, or for crawlers. It is false where none is known to have.
 func (c *Chooser) WithRoom(now time.Time, rng *rand.Rand, crawlers bool, not string) (string, bool) {
 	has := func(one *cell) bool {
-		return one.ID != not && !now.Before(one.until) && c.known(one, now) && !one.full() &&
+		return one.ID != not && !now.Before(one.until) && c.known(one, now) && !one.full() && !c.silent(one, now) &&
 			(!crawlers || one.last.Crawlers) && rng.Float64() < c.share(one, now)
 	}
 	var best view

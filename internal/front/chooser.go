@@ -39,6 +39,7 @@ type Chooser struct {
 // cell is what is known of one member.
 type cell struct {
 	Member
+	word
 	hash uint64 // of the id
 	// since is from when it grows into its share.
 	since time.Time
@@ -113,6 +114,7 @@ func (c *Chooser) Learn(now time.Time, id string, r load.Report) {
 	if one == nil {
 		return
 	}
+	one.hear()
 	if !one.last.at.IsZero() {
 		one.reports *= math.Exp(-now.Sub(one.last.at).Seconds() / c.rule.LoadMemory.Seconds())
 	}
@@ -123,17 +125,19 @@ func (c *Chooser) Learn(now time.Time, id string, r load.Report) {
 }
 
 // Began counts a request that is sent to a cell.
-func (c *Chooser) Began(id string) {
+func (c *Chooser) Began(now time.Time, id string) {
 	if one := c.cells[id]; one != nil {
+		one.ask(now, one.own)
 		one.own++
 		one.last.uses++
 	}
 }
 
 // Ended counts it as come back.
-func (c *Chooser) Ended(id string) {
+func (c *Chooser) Ended(now time.Time, id string) {
 	if one := c.cells[id]; one != nil && one.own > 0 {
 		one.own--
+		one.gone(now, one.own, c.rule.SilentAfter)
 	}
 }
 
@@ -153,6 +157,7 @@ func (c *Chooser) Answered(now time.Time, id string, took time.Duration) {
 	if one == nil {
 		return
 	}
+	one.hear()
 	one.failures = 0
 	// The least weight keeps one odd answer among many from counting alone.
 	weight := 1.0
@@ -189,14 +194,26 @@ func (c *Chooser) Failed(now time.Time, id string) bool {
 	return true
 }
 
-// NextProbe is a cell whose load should be asked for: of a few drawn at random
-// the one that was heard from the longest ago; empty when there is none.
-func (c *Chooser) NextProbe(rng *rand.Rand) string {
+// NextProbe is a cell whose load should be asked for: of a few drawn at random one
+// that is silent, else the one that was heard from the longest ago; empty when there
+// is none.
+func (c *Chooser) NextProbe(now time.Time, rng *rand.Rand) string {
 	const among = 4
 	var oldest *cell
 	for range among {
 		one := c.draw(rng)
-		if one != nil && (oldest == nil || one.last.at.Before(oldest.last.at)) {
+		if one == nil {
+			break
+		}
+		doubted, busy := c.doubted(one, now)
+		if busy {
+			continue // or those that hang would have all the probes
+		}
+		if doubted {
+			one.probed = now
+			return one.ID
+		}
+		if oldest == nil || one.last.at.Before(oldest.last.at) {
 			oldest = one
 		}
 	}

@@ -131,7 +131,7 @@ func TestColdThenHot(t *testing.T) {
 	report("c", 3, 15*time.Millisecond)
 	only(t, chosen(c, epoch), "b", "c") // Alike within the tolerance.
 	for range 5 {
-		c.Began("b")
+		c.Began(epoch, "b")
 	}
 	counts := chosen(c, epoch)
 	if counts["c"] < 900 {
@@ -148,8 +148,8 @@ func TestReportsServeSoOften(t *testing.T) {
 	c.Learn(epoch, "a", load.Report{Limit: 1, Hot: true})
 	only(t, chosen(c, epoch), "b")
 	for range rule().ReportUses + 1 {
-		c.Began("a")
-		c.Ended("a")
+		c.Began(epoch, "a")
+		c.Ended(epoch, "a")
 	}
 	only(t, chosen(c, epoch), "a", "b")
 }
@@ -186,7 +186,7 @@ func TestKeeps(t *testing.T) {
 	}
 	chosen(c, epoch)
 	for range 40 {
-		c.Began("d")
+		c.Began(epoch, "d")
 	}
 	if c.Keeps(epoch, "d") {
 		t.Error("a cell with forty times what others have keeps its clients")
@@ -286,9 +286,9 @@ func TestChoosesOnlyWhoMay(t *testing.T) {
 			case 1:
 				c.Learn(now, id, load.Report{InFlight: rapid.IntRange(0, 1e6).Draw(t, "flight"), Limit: rapid.IntRange(1, 1e6).Draw(t, "limit"), Hot: rapid.Bool().Draw(t, "hot")})
 			case 2:
-				c.Began(id)
+				c.Began(now, id)
 			case 3:
-				c.Ended(id)
+				c.Ended(now, id)
 			case 4:
 				c.Answered(now, id, time.Duration(rapid.Int64Range(0, 1e11).Draw(t, "took")))
 			}

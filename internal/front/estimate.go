@@ -60,6 +60,7 @@ const (
 	cold     heat = iota // judged by its latency
 	hot                  // by its requests in flight
 	overfull             // as hot; it says itself that it has no room
+	silent               // as hot; it owes an answer for long
 )
 
 // view is a cell as it is weighed.
@@ -89,6 +90,8 @@ func (c *Chooser) view(one *cell, now time.Time) view {
 
 func (c *Chooser) heatOf(v view, now time.Time) heat {
 	switch {
+	case c.silent(v.cell, now):
+		return silent
 	case c.known(v.cell, now) && v.full():
 		return overfull
 	case v.inFlight > c.flight.quantile(c.rule.HotQuantile):

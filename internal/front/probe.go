@@ -105,10 +105,11 @@ func (c *Cells) probe(ctx context.Context) {
 func (c *Cells) nextProbe() (id, sidecar string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if now := c.cfg.Now(); now.After(c.wanted) {
+	now := c.cfg.Now()
+	if now.After(c.wanted) {
 		return "", ""
 	}
-	id = c.chooser.NextProbe(c.rng)
+	id = c.chooser.NextProbe(now, c.rng)
 	sidecar = c.members[id].Vitals
 	if id == c.cfg.Self || sidecar == "" {
 		return "", ""

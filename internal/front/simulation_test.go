@@ -32,7 +32,7 @@ type simulation struct {
 // balancer is a way of choosing, for one front.
 type balancer interface {
 	choose(now time.Time) int
-	sent(cell int)
+	sent(now time.Time, cell int)
 	back(now time.Time, cell int, took time.Duration, r load.Report)
 	probe(now time.Time) (cell int, ok bool) // whom to ask
 	told(now time.Time, cell int, r load.Report)
@@ -140,7 +140,7 @@ func (s simulation) run(newBalancer func(rng *rand.Rand, members []Member) balan
 			heap.Push(todo, event{at: e.at + time.Duration(rng.ExpFloat64()/rate*1e9), kind: arrival})
 			r := &request{front: rng.IntN(s.fronts), began: e.at}
 			r.cell = fronts[r.front].choose(now)
-			fronts[r.front].sent(r.cell)
+			fronts[r.front].sent(now, r.cell)
 			if cells[r.cell].working < s.workers {
 				start(e.at, r)
 			} else {
@@ -243,15 +243,15 @@ func (o ours) choose(now time.Time) int {
 	id, _ := o.Choose(now, o.rng)
 	return o.ids[id]
 }
-func (o ours) sent(cell int) { o.Began(fmt.Sprint(cell)) }
+func (o ours) sent(now time.Time, cell int) { o.Began(now, fmt.Sprint(cell)) }
 func (o ours) back(now time.Time, cell int, took time.Duration, r load.Report) {
 	id := fmt.Sprint(cell)
-	o.Ended(id)
+	o.Ended(now, id)
 	o.Answered(now, id, took)
 	o.Learn(now, id, r)
 }
-func (o ours) probe(time.Time) (int, bool) {
-	id := o.NextProbe(o.rng)
+func (o ours) probe(now time.Time) (int, bool) {
+	id := o.NextProbe(now, o.rng)
 	return o.ids[id], id != ""
 }
 func (o ours) told(now time.Time, cell int, r load.Report) { o.Learn(now, fmt.Sprint(cell), r) }
@@ -291,7 +291,7 @@ func (p *plain) choose(time.Time) int {
 	}
 	return best
 }
-func (p *plain) sent(cell int) { p.own[cell]++ }
+func (p *plain) sent(_ time.Time, cell int) { p.own[cell]++ }
 func (p *plain) back(_ time.Time, cell int, _ time.Duration, r load.Report) {
 	p.own[cell]--
 	p.reported[cell] = r.InFlight

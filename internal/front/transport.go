@@ -135,7 +135,7 @@ func (t *transport) try(r *http.Request, body *unread, to target) (*http.Respons
 		through = t.h2
 	}
 	began := t.f.cfg.Now()
-	t.f.cells.with(func(_ time.Time, c *Chooser) { c.Began(to.id) })
+	t.f.cells.with(func(now time.Time, c *Chooser) { c.Began(now, to.id) })
 	answer, err := through.RoundTrip(out)
 	if err != nil {
 		t.f.failed(r.Context(), to.id, err)
@@ -152,6 +152,7 @@ func (f *Front) answered(id string, answer *http.Response, took time.Duration) {
 	answer.Header.Del(load.Header)
 	heard := report != "" && f.cells.learn(id, report)
 	f.cells.with(func(now time.Time, c *Chooser) {
+		c.Heard(id)
 		switch {
 		case unwell(answer.StatusCode) && !heard: // With a report it is busy, not broken.
 			f.tellEjected(id, c.Failed(now, id), answer.Status)
@@ -166,7 +167,7 @@ func (f *Front) answered(id string, answer *http.Response, took time.Duration) {
 // client that went away.
 func (f *Front) failed(ctx context.Context, id string, err error) {
 	f.cells.with(func(now time.Time, c *Chooser) {
-		c.Ended(id)
+		c.Ended(now, id)
 		if ctx.Err() == nil {
 			f.tellEjected(id, c.Failed(now, id), err.Error())
 		}

@@ -72,6 +72,11 @@ type Front struct {
 	// RetryMin is how many retries a second there may be in any case.
 	RetryMin float64 `policy:"retry_min" default:"10" within:"[0,100000]"`
 
+	// SilentAfter is after how long without a word from a cell that owes an answer all
+	// others are taken before it. Until something comes from it, it gets one request
+	// each `eject_time`.
+	SilentAfter time.Duration `policy:"silent_after" default:"500ms" within:"[10ms,10m]"`
+
 	// DialTimeout limits connecting to a cell.
 	DialTimeout time.Duration `policy:"dial_timeout" default:"1s" within:"[10ms,1m]"`
 	// AnswerTimeout limits the wait for the beginning of a cell's answer. What

@@ -23,6 +23,8 @@ type Application struct {
 	Work time.Duration
 	// Body is the length of the answer, in bytes.
 	Body int
+	// Served is called with each request that was answered; nil for nothing.
+	Served func()
 }
 
 // Serve answers until ctx ends; then it closes listener and connections.
@@ -82,7 +84,11 @@ func (s *serving) serve(conn net.Conn) {
 			return
 		}
 		s.work()
-		if _, err := conn.Write(s.answer); err != nil || h.closing {
+		_, err = conn.Write(s.answer)
+		if err == nil && s.Served != nil {
+			s.Served()
+		}
+		if err != nil || h.closing {
 			return
 		}
 	}

@@ -1,29 +1,12 @@
 package traffic
 
 import (
-	"bufio"
-	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net"
-	"slices"
 	"sync"
 	"time"
 )
-
-// Stream is one kind of request, sent at random instants (a Poisson process).
-type Stream struct {
-	Name string `json:"name"`
-	// Rate is how many are due in a second, on average.
-	Rate float64 `json:"rate"`
-	// Path and Fields, lines such as "X-Crawler: 1", make the request, a GET.
-	Path   string   `json:"path"`
-	Fields []string `json:"fields,omitempty"`
-	// Patience is after how long, counted from when it was due, a request is given
-	// up: its connection is closed.
-	Patience time.Duration `json:"patience"`
-}
 
 // Clients are whoever sends.
 type Clients struct {
@@ -34,39 +17,12 @@ type Clients struct {
 	// Connections is how many there are at most. A request for which none is free
 	// waits, and that is part of its latency.
 	Connections int
+	// Every has the outcomes told for each span of this length too; 0 for none.
+	Every time.Duration
 	// Closed has each connection send the next request once the one before is
 	// answered, as fast as that goes, in place of a rate; the streams take turns.
 	Closed bool
 	Seed   uint64
-}
-
-// Outcome is what became of the requests of one stream.
-type Outcome struct {
-	Stream string `json:"stream"`
-	// Due is how many should have been sent.
-	Due int `json:"due"`
-	// Answered counts by status; GivenUp and Failed had no answer.
-	Answered map[int]int `json:"answered"`
-	GivenUp  int         `json:"given_up"`
-	Failed   int         `json:"failed"`
-	// Latencies of the answers with status 200, sorted.
-	Latencies []time.Duration `json:"latencies"`
-	// Over is for how long they were due.
-	Over time.Duration `json:"over"`
-}
-
-// Within is how many good answers a second came within a bound.
-func (o Outcome) Within(bound time.Duration) float64 {
-	n, _ := slices.BinarySearch(o.Latencies, bound+1)
-	return float64(n) / o.Over.Seconds()
-}
-
-// Quantile of the latency of good answers; 0 without any.
-func (o Outcome) Quantile(q float64) time.Duration {
-	if len(o.Latencies) == 0 {
-		return 0
-	}
-	return o.Latencies[min(int(q*float64(len(o.Latencies))), len(o.Latencies)-1)]
 }
 
 // Send sends and waits for the last answer or the end of patience.
@@ -74,24 +30,25 @@ func (c Clients) Send(ctx context.Context) ([]Outcome, error) {
 	if c.For <= c.WarmUp || c.Connections < 1 || len(c.Streams) == 0 {
 		return nil, fmt.Errorf("clients need streams, a connection, and a time that is longer than the warm-up")
 	}
-	s := &sending{Clients: c, idle: make(chan *connection, c.Connections)}
+	s := &sending{Clients: c, idle: make(chan *caller, c.Connections), begin: time.Now()}
 	for range c.Connections {
-		s.idle <- &connection{address: c.Address}
+		s.idle <- &caller{connection: connection{address: c.Address}}
 	}
 	defer s.close()
 	outcomes := make([]Outcome, len(c.Streams))
 	var streams sync.WaitGroup
-	begin := time.Now()
-	for i, stream := range c.Streams {
-		outcomes[i] = Outcome{Stream: stream.Name, Answered: map[int]int{}, Over: c.For - c.WarmUp}
-		random := rand.New(rand.NewPCG(c.Seed, uint64(i))) //nolint:gosec // repeatable load
+	for i := range c.Streams {
 		streams.Go(func() {
-			if c.Closed {
-				s.closed(ctx, begin, stream, c.Connections/len(c.Streams), &outcomes[i])
-			} else {
-				s.open(ctx, begin, stream, random, &outcomes[i])
+			one := &streaming{
+				sending: s, Stream: &c.Streams[i], request: c.Streams[i].request(c.Address, c.Streams[i].Path),
+				record: newRecord(c.Streams[i].Name, c.For-c.WarmUp, c.Every),
 			}
-			slices.SortFunc(outcomes[i].Latencies, cmp.Compare[time.Duration])
+			if c.Closed {
+				one.closed(ctx, c.Connections/len(c.Streams))
+			} else {
+				one.open(ctx, rand.New(rand.NewPCG(c.Seed, uint64(i)))) //nolint:gosec // repeatable load
+			}
+			outcomes[i] = one.record.outcome()
 		})
 	}
 	streams.Wait()
@@ -100,7 +57,8 @@ func (c Clients) Send(ctx context.Context) ([]Outcome, error) {
 
 type sending struct {
 	Clients
-	idle chan *connection
+	begin time.Time
+	idle  chan *caller
 }
 
 func (s *sending) close() {
@@ -109,68 +67,40 @@ func (s *sending) close() {
 	}
 }
 
-// request is what is sent, each time anew.
-func (s Stream) request(host string) []byte {
-	request := []byte(fmt.Sprintf("GET %s HTTP/1.1\r\nHost: %s\r\n", s.Path, host))
-	for _, field := range s.Fields {
-		request = append(request, field+"\r\n"...)
-	}
-	return append(request, "\r\n"...)
+// streaming is one stream on its way.
+type streaming struct {
+	*sending
+	*Stream
+	request []byte
+	mu      sync.Mutex
+	record  *record
 }
 
 // closed sends one request after the other on each of n connections.
-func (s *sending) closed(ctx context.Context, begin time.Time, stream Stream, n int, into *Outcome) {
-	request := stream.request(s.Address)
-	var (
-		mu      sync.Mutex
-		senders sync.WaitGroup
-	)
+func (s *streaming) closed(ctx context.Context, n int) {
+	var senders sync.WaitGroup
 	for range n {
 		senders.Go(func() {
-			for ctx.Err() == nil && time.Since(begin) < s.For {
-				at := time.Now()
-				status, err := s.one(ctx, at, request, stream.Patience)
-				took := time.Since(at)
-				if at.Sub(begin) < s.WarmUp {
-					continue
-				}
-				mu.Lock()
-				into.count(status, err, took, stream.Patience)
-				mu.Unlock()
+			for ctx.Err() == nil && time.Since(s.begin) < s.For {
+				s.one(ctx, time.Since(s.begin))
 			}
 		})
 	}
 	senders.Wait()
 }
 
-// open sends one stream's requests when they are due, each on a goroutine of its own.
-func (s *sending) open(ctx context.Context, begin time.Time, stream Stream, random *rand.Rand, into *Outcome) {
-	request := stream.request(s.Address)
-	var (
-		mu   sync.Mutex
-		sent sync.WaitGroup
-	)
-	if stream.Rate <= 0 {
-		return
-	}
-	for due := time.Duration(0); ; {
-		due += time.Duration(random.ExpFloat64() / stream.Rate * float64(time.Second))
-		if due >= s.For || !sleepUntil(ctx, begin.Add(due)) {
-			break
+// open sends requests when they are due, each on a goroutine of its own.
+func (s *streaming) open(ctx context.Context, random *rand.Rand) {
+	var sent sync.WaitGroup
+	defer sent.Wait()
+	due := arrivals{random: random, rate: s.Rate, then: s.Then}
+	for {
+		at, ok := due.next()
+		if !ok || at >= s.For || !sleepUntil(ctx, s.begin.Add(at)) {
+			return
 		}
-		at := begin.Add(due)
-		sent.Go(func() {
-			status, err := s.one(ctx, at, request, stream.Patience)
-			took := time.Since(at)
-			if at.Sub(begin) < s.WarmUp {
-				return
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			into.count(status, err, took, stream.Patience)
-		})
+		sent.Go(func() { s.one(ctx, at) })
 	}
-	sent.Wait()
 }
 
 func sleepUntil(ctx context.Context, at time.Time) bool {
@@ -183,92 +113,33 @@ func sleepUntil(ctx context.Context, at time.Time) bool {
 	return ctx.Err() == nil
 }
 
-func (o *Outcome) count(status int, err error, took, patience time.Duration) {
-	o.Due++
-	switch {
-	case err != nil && took >= patience:
-		o.GivenUp++
-	case err != nil:
-		o.Failed++
-	default:
-		o.Answered[status]++
-		if status == 200 {
-			o.Latencies = append(o.Latencies, took)
-		}
+// one sends the request that is due at an instant, and counts what becomes of it.
+func (s *streaming) one(ctx context.Context, due time.Duration) {
+	at := s.begin.Add(due)
+	ctx, cancel := context.WithDeadline(ctx, at.Add(s.Patience))
+	defer cancel()
+	b := s.ask(ctx, at.Add(s.Patience))
+	b.took = time.Since(at)
+	if due < s.WarmUp {
+		return
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.record.count(due-s.WarmUp, b, s.Patience)
 }
 
-// one sends a request on the first connection that is free.
-func (s *sending) one(ctx context.Context, due time.Time, request []byte, patience time.Duration) (int, error) {
-	end := due.Add(patience)
-	wait, cancel := context.WithDeadline(ctx, end)
-	defer cancel()
-	var c *connection
+// ask asks by the first caller that is free.
+func (s *streaming) ask(ctx context.Context, end time.Time) became {
+	var c *caller
 	select {
 	case c = <-s.idle:
 	default:
 		select {
 		case c = <-s.idle:
-		case <-wait.Done():
-			return 0, wait.Err()
+		case <-ctx.Done():
+			return became{err: ctx.Err()}
 		}
 	}
 	defer func() { s.idle <- c }()
-	return c.roundTrip(wait, end, request)
-}
-
-// connection is one to the program under test, opened when it is first needed.
-type connection struct {
-	address string
-	conn    net.Conn
-	reader  *bufio.Reader
-}
-
-func (c *connection) drop() {
-	if c.conn != nil {
-		_ = c.conn.Close()
-	}
-	c.conn = nil
-}
-
-func (c *connection) roundTrip(ctx context.Context, end time.Time, request []byte) (int, error) {
-	fresh := c.conn == nil
-	status, err := c.try(ctx, end, request)
-	// A connection that was kept may have been closed meanwhile: what was not
-	// answered at all is sent once more, as clients do.
-	if err != nil && !fresh && ctx.Err() == nil && time.Now().Before(end) {
-		status, err = c.try(ctx, end, request)
-	}
-	return status, err
-}
-
-func (c *connection) try(ctx context.Context, end time.Time, request []byte) (status int, err error) {
-	defer func() {
-		if err != nil {
-			c.drop()
-		}
-	}()
-	if c.conn == nil {
-		if c.conn, err = (&net.Dialer{}).DialContext(ctx, "tcp", c.address); err != nil {
-			return 0, err
-		}
-		if c.reader == nil {
-			c.reader = bufio.NewReader(c.conn)
-		}
-		c.reader.Reset(c.conn)
-	}
-	if err = c.conn.SetDeadline(end); err != nil {
-		return 0, err
-	}
-	if _, err = c.conn.Write(request); err != nil {
-		return 0, err
-	}
-	h, err := readHead(c.reader)
-	if err == nil {
-		err = h.skipBody(c.reader)
-	}
-	if err == nil && h.closing {
-		c.drop()
-	}
-	return h.status, err
+	return c.ask(ctx, end, s.Stream, s.request)
 }

@@ -23,12 +23,15 @@ type head struct {
 	status  int // of an answer
 	length  int // of the body, -1 for chunked
 	closing bool
+	// location is where an answer redirects to.
+	location string
 }
 
 var (
 	lengthName   = []byte("content-length")
 	transferName = []byte("transfer-encoding")
 	closeName    = []byte("connection")
+	locationName = []byte("location")
 )
 
 // readHead reads first line and fields. Of the fields only those count that say
@@ -70,6 +73,8 @@ func (h *head) field(line []byte) (err error) {
 		h.length = -1
 	case bytes.EqualFold(name, closeName):
 		h.closing = bytes.EqualFold(value, []byte("close"))
+	case bytes.EqualFold(name, locationName):
+		h.location = string(value)
 	}
 	return nil
 }

@@ -47,6 +47,10 @@ func serve(ctx context.Context, args []string) error {
 	fs.IntVar(&application.Workers, "workers", 0, "requests worked on side by side; 0 for any number")
 	fs.DurationVar(&application.Work, "work", 0, "what a request takes on average")
 	fs.IntVar(&application.Body, "body", 100, "`bytes` of an answer")
+	messages := traffic.Messages{Sidecar: os.Getenv("HOMEOSTAT_SIDECAR"), Length: 512}
+	fs.StringVar(&messages.Name, "name", "", "what the messages' ids begin with")
+	fs.StringVar(&messages.Topic, "topic", "", "`topic` to put a message on, by way of the sidecar, for each request served; none by default")
+	log := fs.String("log", "", "`file` that gets the ids of the messages that were acknowledged")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -54,7 +58,18 @@ func serve(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return application.Serve(ctx, listener)
+	if messages.Topic == "" {
+		return application.Serve(ctx, listener)
+	}
+	file, err := os.Create(*log)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	messages.Log = file
+	stop := messages.Start(ctx)
+	application.Served = messages.Put
+	return errors.Join(application.Serve(ctx, listener), stop())
 }
 
 // sent is what send writes.
