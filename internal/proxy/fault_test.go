@@ -208,3 +208,40 @@ func TestHeaderBounds(t *testing.T) {
 		t.Errorf("slow headers: %v", err)
 	}
 }
+
+// While the application is away the cell doesn't look like one with room, sends clients
+// on, and counts none of them; its return is noticed though nobody asks.
+func TestApplicationReturns(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = l.Close()
+	siblings := &others{}
+	r := startBefore(t, "", l.Addr().String(), func(c *Config) { c.Siblings = siblings })
+	if got := r.do(t, "GET", "/", ""); got.status != 503 {
+		t.Errorf("nobody there: %+v", got)
+	}
+	if report := r.Report(); !report.Hot || report.Crawlers {
+		t.Errorf("while nobody is there: %+v", report)
+	}
+	siblings.room = "http://192.0.2.1:80"
+	for _, class := range []string{"Homeostat-Crawler", "X"} {
+		if got := r.do(t, "POST", "/", "x", class, "1"); got.status != 307 {
+			t.Errorf("%s with a sibling: %+v", class, got)
+		}
+	}
+	if offered := r.Traffic().Offered; offered != 1 {
+		t.Errorf("%g offered here, want only the first", offered)
+	}
+	if l, err = net.Listen("tcp", l.Addr().String()); err != nil {
+		t.Skipf("another program took the port meanwhile: %v", err)
+	}
+	app := &http.Server{Handler: echo, ReadHeaderTimeout: time.Minute}
+	defer func() { _ = app.Close() }()
+	go func() { _ = app.Serve(l) }()
+	until(t, "the return is noticed", func() bool { report := r.Report(); return !report.Hot && report.Crawlers })
+	if got := r.do(t, "GET", "/", ""); got.status != 201 {
+		t.Errorf("after the return: %+v", got)
+	}
+}

@@ -152,10 +152,15 @@ func TestSlowStart(t *testing.T) {
 		cfg := defaults(t)
 		cfg.slowStart = 10 * time.Second
 		g := newGate(cfg, time.Now())
-		if got := g.room(time.Now()); got != 20 {
-			t.Errorf("before it answers: %d, want 20", got)
+		answers := func() {
+			g.enter(background, Client, time.Now())
+			g.leave(Client, time.Now(), time.Millisecond)
 		}
-		g.up(time.Now())
+		time.Sleep(time.Minute)
+		if got := g.room(time.Now()); got != 4 {
+			t.Errorf("before it answers: %d, want 4", got)
+		}
+		answers()
 		for _, want := range []int{4, 10, 20} {
 			if got := g.room(time.Now()); got != want {
 				t.Errorf("room for %d, want %d", got, want)
@@ -163,7 +168,7 @@ func TestSlowStart(t *testing.T) {
 			time.Sleep(5 * time.Second)
 		}
 		g.down()
-		g.up(time.Now())
+		answers()
 		if got := g.room(time.Now()); got != 4 {
 			t.Errorf("after a restart: %d, want 4", got)
 		}

@@ -148,7 +148,7 @@ func (x *exchange) serve(w http.ResponseWriter, r *http.Request) {
 		x.id = ids[0]
 		x.again = p.seen.take(x.id, x.began)
 	}
-	away := p.gate.arrive(x.class, x.began) || x.class == Client && p.draining.Load()
+	away := p.gate.arrive(x.class, x.began) || p.away.Load() || x.class == Client && p.draining.Load()
 	if away && x.move(w, r) {
 		return
 	}
@@ -256,9 +256,6 @@ func (x *exchange) finish(w http.ResponseWriter, r *http.Request, o *outbound, r
 // body is none of the application's.
 func (x *exchange) answered(o *outbound) (at time.Time) {
 	at = time.Now()
-	if x.p.away.CompareAndSwap(true, false) {
-		x.p.gate.up(at)
-	}
 	took := x.entered.Sub(x.began) + at.Sub(x.started(o))
 	x.p.stats[x.class].latency.add(took)
 	if x.class == Client {
@@ -290,12 +287,8 @@ func (x *exchange) fail(w http.ResponseWriter, r *http.Request, err, body error)
 		}
 		panic(http.ErrAbortHandler) // or the server would say 200
 	case f.away:
-		if !p.away.Swap(true) {
-			p.gate.down()
-			p.cfg.Log.Warn("the application isn't there", "address", p.cfg.Application, "error", err)
-		}
-		// Nothing of the request was sent yet. Each one tries again, so that the
-		// application's return is noticed.
+		p.absent(err)
+		// Nothing of the request was sent yet.
 		if p.policy.Redirect == policy.Redirect307 && x.move(w, r) {
 			return
 		}

@@ -16,7 +16,7 @@ func (p *Proxy) inHand() int {
 
 // Report is the cell's load now.
 func (p *Proxy) Report() load.Report {
-	g, now, draining := p.gate, time.Now(), p.draining.Load()
+	g, now, draining, away := p.gate, time.Now(), p.draining.Load(), p.away.Load()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	room := g.room(now)
@@ -24,8 +24,8 @@ func (p *Proxy) Report() load.Report {
 		InFlight: g.total() + g.queue.n,
 		Limit:    room,
 		Latency:  g.answers.median(now, g.total()),
-		Hot:      draining || g.excess(now) > 0,
-		Crawlers: !draining && !p.away.Load() && g.total() < room && g.inFlight[Crawler] < g.left(now),
+		Hot:      draining || away || g.excess(now) > 0,
+		Crawlers: !draining && !away && g.total() < room && g.inFlight[Crawler] < g.left(now),
 	}
 }
 
