@@ -134,7 +134,8 @@ type ProxyBounds struct {
 	KeepAlive time.Duration `policy:"keep_alive" default:"4s" within:"[100ms,1h]"`
 	// Connections is the most connections of callers.
 	Connections int `policy:"connections" default:"10000" within:"[1,1000000]"`
-	// ConnectionsPerAddress is the most of one address; `trusted` ones aren't bound.
+	// ConnectionsPerAddress is the most of one address, or of one /64 of IPv6;
+	// `trusted` ones are bound in all only.
 	ConnectionsPerAddress int `policy:"connections_per_address" default:"1000" within:"[1,1000000]"`
 }
 
