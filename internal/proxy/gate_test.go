@@ -267,12 +267,16 @@ func TestPressure(t *testing.T) {
 		if got := p.Pressure(); got != 0 || !p.WithinBound() {
 			t.Errorf("long after: %g", got)
 		}
-		p.cfg.Upper = 0
 		p.gate.latency = 0.1
 		for range 1000 {
 			time.Sleep(time.Millisecond)
 			p.gate.arrive(Client, time.Now())
 		}
+		see(100 * time.Millisecond) // those who are let in
+		if p.WithinBound() {
+			t.Error("63 places needed of 20: within the bound")
+		}
+		p.cfg.Upper = 0
 		if p.WithinBound() {
 			t.Error("without a bound, 63 places needed of 20: within it")
 		}

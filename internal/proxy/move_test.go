@@ -80,6 +80,9 @@ func TestRedirect(t *testing.T) {
 			}
 		}
 	}
+	if got := r.raw(t, "GET http:.evil.example HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", false); !strings.HasPrefix(got, "HTTP/1.1 400") {
+		t.Errorf("no path at all: %s", got)
+	}
 	if got := r.do(t, "GET", "/?homeostat-moved=1", ""); got.status != 503 {
 		t.Errorf("twice: %+v", got)
 	}

@@ -43,11 +43,11 @@ func (p *Proxy) Pressure() float64 {
 }
 
 // WithinBound says whether the clients have what they need: their latency is within its
-// bound, or, where the policy has none, they need no more than the hot share of the
-// limit.
+// bound, where there is one, and they need no more than the hot share of the limit. The
+// latency alone is that of those who were let in, and good while others are refused.
 func (p *Proxy) WithinBound() bool {
-	if p.cfg.Upper > 0 {
-		return p.Pressure() <= 1
+	if p.Pressure() > 1 {
+		return false
 	}
 	p.gate.mu.Lock()
 	defer p.gate.mu.Unlock()
