@@ -34,7 +34,7 @@ func TestPassesOn(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"X-Forwarded-For": "192.0.2.7, 127.0.0.1", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "search.example",
-		"Cookie": "own=1", load.Header: load.Ask,
+		"Cookie": "own=1", load.Header: load.Ask, load.Moved: "1",
 	} {
 		if is := got.Header.Get(name); is != want {
 			t.Errorf("%s: %q, want %q", name, is, want)
@@ -50,6 +50,28 @@ func TestPassesOn(t *testing.T) {
 	}
 	if cookie := answer.cookies; len(cookie) != 1 || !cookie[0].HttpOnly || !cookie[0].Secure || strings.Contains(cookie[0].Value, "api") {
 		t.Errorf("cookies %v", cookie)
+	}
+}
+
+// A cell that is full refuses, and isn't taken for broken.
+func TestBusyIsNotBroken(t *testing.T) {
+	h := newHouse(t, sharedConsul(t), func(f *policy.Front) { f.Sticky, f.EjectAfter, f.Retries, f.Panic = policy.StickyOff, 1, 0, 0 })
+	cell := h.add("api-1")
+	cell.report.Store(&load.Report{InFlight: 10, Limit: 10})
+	cell.does(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+	for range 5 {
+		h.get("/")
+	}
+	cell.does(func(http.ResponseWriter, *http.Request) {})
+	if answer, text := h.get("/"); answer.StatusCode != http.StatusOK || cell.hits.Load() != 6 {
+		t.Errorf("after %d requests: %s, %s", cell.hits.Load(), answer.Status, text)
+	}
+	cell.does(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
+	for range 5 {
+		h.get("/")
+	}
+	if n := cell.hits.Load(); n != 7 {
+		t.Errorf("a broken cell was asked %d times", n-6)
 	}
 }
 
@@ -114,6 +136,8 @@ func TestCellsThatFail(t *testing.T) {
 	h := newHouse(t, sharedConsul(t), func(f *policy.Front) { f.Sticky, f.Panic = policy.StickyOff, 0 })
 	good, dead, ill := h.add("api-1"), h.add("api-2"), h.add("api-3")
 	dead.server.Close()
+	// A broken cell whose proxy tells of much room is no better than one that is silent.
+	ill.report.Store(&load.Report{Limit: 100, Crawlers: true})
 	ill.does(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "ill", http.StatusServiceUnavailable) })
 	for range 40 {
 		if answer, text := h.get("/"); answer.StatusCode != http.StatusOK || answer.Header.Get("Cell") != good.Name {

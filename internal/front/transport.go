@@ -127,6 +127,9 @@ func (t *transport) try(r *http.Request, body *unread, to target) (*http.Respons
 	out := r.Clone(r.Context())
 	out.URL.Scheme, out.URL.Host = "http", to.address
 	out.Header.Set(load.Header, load.Ask)
+	// The front has chosen. A redirect would take the client away from it, to an address
+	// that is perhaps for cells alone.
+	out.Header.Set(load.Moved, "1")
 	if r.Body != nil && r.Body != http.NoBody {
 		out.Body = io.NopCloser(body)
 	}
@@ -146,14 +149,18 @@ func (t *transport) try(r *http.Request, body *unread, to target) (*http.Respons
 	return answer, nil
 }
 
-// answered takes what an answer tells of its cell, and the report out of it.
+// answered takes what an answer tells of its cell, and the report out of it. A cell that
+// refuses and says that it is full is busy; any other that can't answer is broken.
 func (f *Front) answered(id string, answer *http.Response, took time.Duration) {
-	report := answer.Header.Get(load.Header)
+	report, err := load.Parse(answer.Header.Get(load.Header))
 	answer.Header.Del(load.Header)
-	heard := report != "" && f.cells.learn(id, report)
 	f.cells.with(func(now time.Time, c *Chooser) {
+		if err == nil {
+			c.Learn(now, id, report)
+		}
+		busy := answer.StatusCode == http.StatusServiceUnavailable && err == nil && report.Full()
 		switch {
-		case unwell(answer.StatusCode) && !heard: // With a report it is busy, not broken.
+		case unwell(answer.StatusCode) && !busy:
 			f.tellEjected(id, c.Failed(now, id), answer.Status)
 		case answer.StatusCode < http.StatusInternalServerError && answer.StatusCode != http.StatusTooManyRequests:
 			c.Answered(now, id, took)
