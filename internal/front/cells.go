@@ -247,7 +247,9 @@ func (c *Cells) WithRoom(crawlers bool) (string, bool) {
 // hostPort is where a cell's application is reached.
 func hostPort(m fleet.Member) string { return net.JoinHostPort(m.Address, strconv.Itoa(m.Port)) }
 
+func (c *Cells) scheme() string { return cmp.Or(c.cfg.Scheme, "http") }
+
 // baseURL is a cell's public address.
 func (c *Cells) baseURL(m fleet.Member) string {
-	return cmp.Or(c.cfg.Scheme, "http") + "://" + hostPort(m)
+	return c.scheme() + "://" + hostPort(m)
 }

@@ -53,6 +53,36 @@ func TestPassesOn(t *testing.T) {
 	}
 }
 
+// Cells whose address is https are spoken to by TLS, and their certificate is looked at.
+func TestCellsByTLS(t *testing.T) {
+	other := httptest.NewTLSServer(nil) // for its certificate
+	certificate := other.TLS.Certificates[0]
+	certificate.Leaf = other.Certificate()
+	other.Close()
+	for _, h2 := range []bool{false, true} {
+		t.Run(map[bool]string{false: "plain", true: "h2"}[h2], func(t *testing.T) {
+			h := newHouseBefore(t, sharedConsul(t), &certificate, func(f *policy.Front) { f.H2C = h2 })
+			cell := h.add("api-1")
+			transport := &http.Transport{Protocols: new(http.Protocols)}
+			transport.Protocols.SetUnencryptedHTTP2(true)
+			defer transport.CloseIdleConnections()
+			answer, err := (&http.Client{Transport: transport}).Get(h.url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer answer.Body.Close()
+			if got := cell.got.Load(); answer.StatusCode != http.StatusOK || got.TLS == nil || (got.ProtoMajor == 2) != h2 {
+				t.Errorf("%s, the cell saw %+v", answer.Status, got)
+			}
+			h.cells.mu.Lock()
+			defer h.cells.mu.Unlock()
+			if url := h.cells.baseURL(h.cells.members[cell.ID()]); url != cell.server.URL {
+				t.Errorf("listed at %s", url)
+			}
+		})
+	}
+}
+
 // A cell that is full refuses, and isn't taken for broken.
 func TestBusyIsNotBroken(t *testing.T) {
 	h := newHouse(t, sharedConsul(t), func(f *policy.Front) { f.Sticky, f.EjectAfter, f.Retries, f.Panic = policy.StickyOff, 1, 0, 0 })

@@ -19,15 +19,20 @@ var errNoCell = errors.New("no cell can take requests")
 // fails and the request may be sent again. It implements http.RoundTripper.
 type transport struct {
 	f *Front
-	// plain speaks HTTP/1.1, h2 HTTP/2 without encryption.
+	// plain speaks HTTP/1.1, h2 HTTP/2; both by TLS where the cells do.
 	plain, h2 *http.Transport
 }
+
+// handshake is how long TLS may take beside what connecting may.
+const handshake = 5 * time.Second
 
 func newTransport(f *Front) *transport {
 	rule := f.cfg.Rule
 	base := func() *http.Transport {
 		return &http.Transport{
 			DialContext:           (&net.Dialer{Timeout: rule.DialTimeout, KeepAlive: 15 * time.Second}).DialContext,
+			TLSClientConfig:       f.cfg.TLS,
+			TLSHandshakeTimeout:   rule.DialTimeout + handshake,
 			ResponseHeaderTimeout: rule.AnswerTimeout,
 			IdleConnTimeout:       rule.IdleTimeout,
 			MaxIdleConnsPerHost:   256,
@@ -38,6 +43,7 @@ func newTransport(f *Front) *transport {
 	t := &transport{f: f, plain: base(), h2: base()}
 	t.h2.Protocols = new(http.Protocols)
 	t.h2.Protocols.SetUnencryptedHTTP2(true)
+	t.h2.Protocols.SetHTTP2(true)
 	return t
 }
 
@@ -125,7 +131,7 @@ func safe(r *http.Request) bool {
 // is read to the end.
 func (t *transport) try(r *http.Request, body *unread, to target) (*http.Response, error) {
 	out := r.Clone(r.Context())
-	out.URL.Scheme, out.URL.Host = "http", to.address
+	out.URL.Scheme, out.URL.Host = t.f.cells.scheme(), to.address
 	out.Header.Set(load.Header, load.Ask)
 	// The front has chosen. A redirect would take the client away from it, to an address
 	// that is perhaps for cells alone.

@@ -65,13 +65,17 @@ const pressureSpan = 2 * time.Second
 // New returns a proxy that listens nowhere yet.
 func New(cfg Config) (*Proxy, error) {
 	pol := *cfg.Policy
+	toSiblings, err := TLSToCells(pol.TLS, cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
 	pol.Crawlers.Header = http.CanonicalHeaderKey(pol.Crawlers.Header)
 	b, c, dialer := &pol.Bounds, &pol.Concurrency, &net.Dialer{Timeout: 2 * time.Second}
 	p := &Proxy{
 		policy: &pol, cfg: cfg,
 		links: &links{address: cfg.Application, dial: dialer.DialContext, answer: b.Answer, keep: b.KeepAlive, most: c.Max},
 		transport: &http.Transport{
-			DialContext:  dialer.DialContext,
+			DialContext: dialer.DialContext, TLSClientConfig: toSiblings,
 			MaxIdleConns: c.Max, MaxIdleConnsPerHost: c.Max, IdleConnTimeout: b.KeepAlive,
 			ResponseHeaderTimeout: b.Answer, ExpectContinueTimeout: time.Second,
 			MaxResponseHeaderBytes: 1 << 20, DisableCompression: true,
