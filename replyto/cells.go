@@ -27,10 +27,11 @@ type Cells struct {
 
 // list is what is known of one service.
 type list struct {
-	asking  sync.Mutex // held by who asks
+	asking  chan struct{} // has room for who asks
 	cells   []cell
 	told    time.Time // when cells were told; zero: never
 	expires time.Time
+	failed  error // why there are no cells that are good enough
 }
 
 // cell is one of a list.
@@ -71,35 +72,43 @@ func (c *Cells) of(ctx context.Context, service string) ([]cell, error) {
 	c.mu.Lock()
 	l := c.known[service]
 	if l == nil {
-		l = &list{}
+		l = &list{asking: make(chan struct{}, 1)}
 		c.known[service] = l
 	}
-	cells, fresh := l.cells, c.now().Before(l.expires)
+	cells, err, fresh := l.cells, l.failed, c.now().Before(l.expires)
 	c.mu.Unlock()
 	if fresh {
-		return cells, nil
+		return cells, err
 	}
-	l.asking.Lock()
-	defer l.asking.Unlock()
+	select {
+	case l.asking <- struct{}{}:
+		defer func() { <-l.asking }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("ask for the cells of %s: %w", service, ctx.Err())
+	}
 	c.mu.Lock()
-	cells, fresh = l.cells, c.now().Before(l.expires)
+	cells, err, fresh = l.cells, l.failed, c.now().Before(l.expires)
 	told := l.told
 	c.mu.Unlock()
 	if fresh { // somebody has asked meanwhile
-		return cells, nil
+		return cells, err
 	}
 	got, keep, err := c.ask(ctx, service)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err == nil {
-		l.cells, l.told, l.expires = got, c.now(), c.now().Add(keep)
+		l.cells, l.failed, l.told, l.expires = got, nil, c.now(), c.now().Add(keep)
 		return got, nil
 	}
+	err = fmt.Errorf("ask for the cells of %s: %w", service, err)
+	if ctx.Err() != nil { // that it failed says nothing to others
+		return nil, err
+	}
 	if told.IsZero() || c.now().Sub(told) > oldest {
-		return nil, fmt.Errorf("ask for the cells of %s: %w", service, err)
+		l.cells, l.failed = nil, err
 	}
 	l.expires = c.now().Add(shortest) // so that not every result waits for who is away
-	return cells, nil
+	return l.cells, l.failed
 }
 
 // doubt has the list asked for anew: one of its cells didn't answer.

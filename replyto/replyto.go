@@ -56,7 +56,8 @@ type Sender struct {
 
 // Result is what is sent.
 type Result struct {
-	// Method is POST where it is empty; Path is the path and query at the API.
+	// Method is POST where it is empty; Path is the path and query at the API
+	// and begins with a slash.
 	Method, Path string
 	// Header is sent besides CrawlerHeader.
 	Header http.Header
@@ -69,6 +70,10 @@ type Result struct {
 // cell that went away in the middle may have taken the result, so it must do no harm
 // if it comes twice.
 func (s *Sender) Send(ctx context.Context, replyTo string, r Result) (*http.Response, error) {
+	if !strings.HasPrefix(r.Path, "/") {
+		// Behind a cell's address, "@elsewhere" would be another host.
+		return nil, fmt.Errorf("send a result to %s: path %q doesn't begin with /", s.Service, r.Path)
+	}
 	cells, err := s.Cells.of(ctx, s.Service)
 	if err != nil {
 		return nil, err

@@ -102,7 +102,6 @@ func TestSend(t *testing.T) {
 		replyTo func(a, b *api) string
 		want    int
 		got     [3]int64
-		err     string
 	}{
 		{name: "to the one that asked", first: 201, replyTo: func(_, b *api) string { return b.URL }, want: 201, got: [3]int64{0, 1, 0}},
 		{name: "to nobody's address", first: 201, replyTo: func(_, _ *api) string { return elsewhere }, want: 201, got: [3]int64{1, 0, 0}},
@@ -132,6 +131,57 @@ func TestSend(t *testing.T) {
 				t.Errorf("the cells got %v, want %v", got, test.got)
 			}
 		})
+	}
+}
+
+// A path that would make another host of a cell's address goes nowhere.
+func TestPathIsNoHost(t *testing.T) {
+	a, elsewhere := newAPI(t, 201), newAPI(t, 201)
+	_, s := newHouse(t, a)
+	for _, path := range []string{"@" + strings.TrimPrefix(elsewhere.URL, "http://") + "/pages", ".example/pages", ""} {
+		answer, err := s.Send(t.Context(), a.URL, Result{Path: path, Body: []byte("result")})
+		if err == nil {
+			discard(answer)
+			t.Errorf("%q was sent", path)
+		}
+	}
+	if a.got.Load()+elsewhere.got.Load() != 0 {
+		t.Error("somebody got a result")
+	}
+}
+
+// Who waits for another's question about the cells waits no longer than it will.
+func TestAskingIsBounded(t *testing.T) {
+	asked, release := make(chan bool, 1), make(chan bool)
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked <- true
+		<-release
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	defer slow.Close()
+	known, err := NewCells(slow.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := make(chan error)
+	go func() {
+		_, err := known.of(t.Context(), "api")
+		first <- err
+	}()
+	<-asked
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if _, err := known.of(ctx, "api"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("who waited: %v", err)
+	}
+	close(release)
+	if err := <-first; err == nil {
+		t.Error("a list, of one who has none")
+	}
+	// Those who come now are told so without asking again.
+	known.now = func() time.Time { return time.Now().Add(-time.Hour) }
+	if _, err := known.of(t.Context(), "api"); err == nil || len(asked) != 0 {
+		t.Errorf("%d asked again, %v", len(asked), err)
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/front"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/peer"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/proxy"
 )
 
 var frontCommand = command{
@@ -75,6 +77,10 @@ func (s *settings) front(ctx context.Context, std stdio, o frontOptions) error {
 	if err != nil {
 		return err
 	}
+	encrypted, err := toCells(service, dir)
+	if err != nil {
+		return err
+	}
 	c, err := connect(p, keys, log)
 	if err != nil {
 		return err
@@ -101,7 +107,7 @@ func (s *settings) front(ctx context.Context, std stdio, o frontOptions) error {
 	cells := members(service.Name)
 	lists.Add(service.Name, cells)
 	f := front.New(front.Config{
-		Service: service.Name, Rule: service.Fronted(), Cells: cells, Lists: lists,
+		Service: service.Name, Rule: service.Fronted(), Cells: cells, Lists: lists, TLS: encrypted,
 		Registerer: registry, Log: log, Now: time.Now,
 	})
 	err = front.Run(ctx, f, listener)
@@ -157,6 +163,14 @@ func watchedCells(p *policy.Policy, c *fleet.Client, keys *peer.Keys, log *slog.
 		}
 		return front.NewCells(cellsConfig(s, c, keys, log))
 	}
+}
+
+// toCells is how a service's cells are spoken to that have TLS.
+func toCells(s *policy.Service, dir string) (*tls.Config, error) {
+	if s.Proxy == nil {
+		return nil, nil
+	}
+	return proxy.TLSToCells(s.Proxy.TLS, dir)
 }
 
 func cellsConfig(s *policy.Service, c *fleet.Client, keys *peer.Keys, log *slog.Logger) front.CellsConfig {

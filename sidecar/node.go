@@ -32,8 +32,12 @@ import (
 
 // node is one running sidecar.
 type node struct {
-	leading  *leading
-	service  *policy.Service
+	leading *leading
+	service *policy.Service // as it was last read; nobody but who leads looks at it after the start
+	// began and own are the policy and the service that the cell began with. What runs
+	// beside the application goes by them: a signal changes only what leads.
+	began    *policy.Policy
+	own      *policy.Service
 	registry *prometheus.Registry
 	listener net.Listener
 	cell     *loop.Cell       // nil for a leader alone
@@ -48,7 +52,9 @@ type node struct {
 	machine  *install.Machine // that the cell was made of; nil for a process among others
 	// closePartner lets go of connections to partners.
 	closePartner func()
-	ended        chan error // the application can't be run at all, or the cell has left
+	// ended has room for all that can end by itself: the application that can't be
+	// run, the cell that has left, and the proxy's two listeners.
+	ended chan error
 }
 
 // newNode checks everything that can be checked before anything is started.
@@ -85,7 +91,7 @@ func (s *settings) newNode(ctx context.Context, std stdio, o runOptions) (*node,
 	if err != nil {
 		return nil, err
 	}
-	n := &node{service: service, registry: newRegistry(), ended: make(chan error, 2)}
+	n := &node{service: service, began: p, own: service, registry: newRegistry(), ended: make(chan error, 4)}
 	if n.leading, err = newLeading(p, dir, c, n.registry, log); err != nil {
 		return nil, err
 	}

@@ -66,7 +66,8 @@ func (n *node) newProxy(identity *fleet.Cell, o runOptions) (*ownProxy, error) {
 		cfg.Upper, cfg.Quantile = s.Latency.Upper, s.Latency.Quantile
 	}
 	if b.Proxy, err = proxy.New(cfg); err != nil {
-		return nil, errors.Join(err, b.listener.Close())
+		b.close()
+		return nil, err
 	}
 	n.registry.MustRegister(b.Proxy)
 	return b, nil

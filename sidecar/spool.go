@@ -14,11 +14,11 @@ import (
 // openSpool opens the cell's spool, where the policy gives it one. It sends at once
 // what an earlier life of the cell has left.
 func (n *node) openSpool(ctx context.Context) error {
-	p := n.service.Spool
+	p := n.own.Spool
 	if p == nil {
 		return nil
 	}
-	kafka, err := spoolKafka(n.leading.policy.Kafka, p.Topics)
+	kafka, err := spoolKafka(n.began.Kafka, p.Topics)
 	if err != nil {
 		return err
 	}
@@ -32,13 +32,13 @@ func (n *node) openSpool(ctx context.Context) error {
 }
 
 func (n *node) spoolConfig(dir string, topics []string) spool.Config {
-	p := n.service.Spool
+	p := n.own.Spool
 	return spool.Config{
 		Dir: dir, Topics: topics,
 		Pace:     spool.PacerConfig{Hold: p.Hold, Spread: p.Spread},
 		MaxBytes: int64(p.MaxBytes), MaxAge: p.MaxAge, SegmentBytes: int64(p.SegmentBytes),
 		MaxMessageBytes: p.MaxMessageBytes, MaxBatch: p.MaxBatch, MaxRequestBytes: int64(p.MaxRequestBytes),
-		Broker: n.queue, Timeout: n.leading.policy.Kafka.Timeout,
+		Broker: n.queue, Timeout: n.began.Kafka.Timeout,
 		Pressure: n.pressure(), Header: n.replyTo, Log: n.leading.log,
 	}
 }
@@ -46,7 +46,7 @@ func (n *node) spoolConfig(dir string, topics []string) spool.Config {
 // spoolDir is a folder of the cell's own: in its data directory where it has one,
 // else beside the policy.
 func (n *node) spoolDir(cell string) string {
-	dir := n.service.Spool.Dir
+	dir := n.own.Spool.Dir
 	if !filepath.IsAbs(dir) {
 		dir = filepath.Join(cmp.Or(os.Getenv("HOMEOSTAT_DATA_DIRECTORY"), n.leading.home), dir)
 	}

@@ -46,7 +46,7 @@ func (n *node) orphans(ctx context.Context) (cells []string) {
 	if err != nil {
 		return nil // its own folder is there, so it will be read the next time
 	}
-	members, err := n.leading.fleet.Members(ctx, n.service.Name)
+	members, err := n.leading.fleet.Members(ctx, n.own.Name)
 	if err != nil {
 		return nil
 	}

@@ -17,6 +17,7 @@ func (n *node) startCell(ctx context.Context, stopLeading func()) (stop func()) 
 	stopApp := func() error { return nil }
 	if n.cell.Resumes(ctx) {
 		n.leading.log.Info("the cell goes on leaving: its application is not started again")
+		n.proxy.close() // or callers would wait for an answer
 	} else {
 		stopApp = n.startApp(background)
 	}
@@ -74,5 +75,5 @@ func (n *node) startApp(ctx context.Context) (stop func() error) {
 // policy allows.
 func (n *node) drain(ctx context.Context) {
 	n.cell.Ask("the sidecar was asked to end")
-	n.cell.FinishWork(ctx, n.service.Drain.Timeout)
+	n.cell.FinishWork(ctx, n.own.Drain.Timeout)
 }

@@ -222,14 +222,9 @@ func (c *Cells) size() (members, healthy int) {
 	return len(c.members), healthy
 }
 
-// learn takes a report as it came in a header or as the answer to a probe.
-func (c *Cells) learn(id, text string) bool {
-	r, err := load.Parse(text)
-	if err != nil {
-		return false
-	}
+// learn takes a report.
+func (c *Cells) learn(id string, r load.Report) {
 	c.with(func(now time.Time, chooser *Chooser) { chooser.Learn(now, id, r) })
-	return true
 }
 
 // WithRoom is the public base URL of a cell that has room, by a fresh report, for
@@ -252,7 +247,9 @@ func (c *Cells) WithRoom(crawlers bool) (string, bool) {
 // hostPort is where a cell's application is reached.
 func hostPort(m fleet.Member) string { return net.JoinHostPort(m.Address, strconv.Itoa(m.Port)) }
 
+func (c *Cells) scheme() string { return cmp.Or(c.cfg.Scheme, "http") }
+
 // baseURL is a cell's public address.
 func (c *Cells) baseURL(m fleet.Member) string {
-	return cmp.Or(c.cfg.Scheme, "http") + "://" + hostPort(m)
+	return c.scheme() + "://" + hostPort(m)
 }

@@ -2,6 +2,7 @@ package front
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log"
 	"log/slog"
@@ -26,6 +27,9 @@ type Config struct {
 	// Cells are that service's, Lists answers for the others of the policy, too.
 	Cells *Cells
 	Lists *Lists
+	// TLS is how the cells are spoken to where their addresses are https; nil for the
+	// machine's authorities and the cells' addresses.
+	TLS *tls.Config
 	// Registerer takes the metrics.
 	Registerer prometheus.Registerer
 	Log        *slog.Logger

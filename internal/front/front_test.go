@@ -34,7 +34,7 @@ func TestPassesOn(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"X-Forwarded-For": "192.0.2.7, 127.0.0.1", "X-Forwarded-Proto": "https", "X-Forwarded-Host": "search.example",
-		"Cookie": "own=1", load.Header: load.Ask,
+		"Cookie": "own=1", load.Header: load.Ask, load.Moved: "1",
 	} {
 		if is := got.Header.Get(name); is != want {
 			t.Errorf("%s: %q, want %q", name, is, want)
@@ -50,6 +50,58 @@ func TestPassesOn(t *testing.T) {
 	}
 	if cookie := answer.cookies; len(cookie) != 1 || !cookie[0].HttpOnly || !cookie[0].Secure || strings.Contains(cookie[0].Value, "api") {
 		t.Errorf("cookies %v", cookie)
+	}
+}
+
+// Cells whose address is https are spoken to by TLS, and their certificate is looked at.
+func TestCellsByTLS(t *testing.T) {
+	other := httptest.NewTLSServer(nil) // for its certificate
+	certificate := other.TLS.Certificates[0]
+	certificate.Leaf = other.Certificate()
+	other.Close()
+	for _, h2 := range []bool{false, true} {
+		t.Run(map[bool]string{false: "plain", true: "h2"}[h2], func(t *testing.T) {
+			h := newHouseBefore(t, sharedConsul(t), &certificate, func(f *policy.Front) { f.H2C = h2 })
+			cell := h.add("api-1")
+			transport := &http.Transport{Protocols: new(http.Protocols)}
+			transport.Protocols.SetUnencryptedHTTP2(true)
+			defer transport.CloseIdleConnections()
+			answer, err := (&http.Client{Transport: transport}).Get(h.url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer answer.Body.Close()
+			if got := cell.got.Load(); answer.StatusCode != http.StatusOK || got.TLS == nil || (got.ProtoMajor == 2) != h2 {
+				t.Errorf("%s, the cell saw %+v", answer.Status, got)
+			}
+			h.cells.mu.Lock()
+			defer h.cells.mu.Unlock()
+			if url := h.cells.baseURL(h.cells.members[cell.ID()]); url != cell.server.URL {
+				t.Errorf("listed at %s", url)
+			}
+		})
+	}
+}
+
+// A cell that is full refuses, and isn't taken for broken.
+func TestBusyIsNotBroken(t *testing.T) {
+	h := newHouse(t, sharedConsul(t), func(f *policy.Front) { f.Sticky, f.EjectAfter, f.Retries, f.Panic = policy.StickyOff, 1, 0, 0 })
+	cell := h.add("api-1")
+	cell.report.Store(&load.Report{InFlight: 10, Limit: 10})
+	cell.does(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+	for range 5 {
+		h.get("/")
+	}
+	cell.does(func(http.ResponseWriter, *http.Request) {})
+	if answer, text := h.get("/"); answer.StatusCode != http.StatusOK || cell.hits.Load() != 6 {
+		t.Errorf("after %d requests: %s, %s", cell.hits.Load(), answer.Status, text)
+	}
+	cell.does(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) })
+	for range 5 {
+		h.get("/")
+	}
+	if n := cell.hits.Load(); n != 7 {
+		t.Errorf("a broken cell was asked %d times", n-6)
 	}
 }
 
@@ -114,6 +166,8 @@ func TestCellsThatFail(t *testing.T) {
 	h := newHouse(t, sharedConsul(t), func(f *policy.Front) { f.Sticky, f.Panic = policy.StickyOff, 0 })
 	good, dead, ill := h.add("api-1"), h.add("api-2"), h.add("api-3")
 	dead.server.Close()
+	// A broken cell whose proxy tells of much room is no better than one that is silent.
+	ill.report.Store(&load.Report{Limit: 100, Crawlers: true})
 	ill.does(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "ill", http.StatusServiceUnavailable) })
 	for range 40 {
 		if answer, text := h.get("/"); answer.StatusCode != http.StatusOK || answer.Header.Get("Cell") != good.Name {

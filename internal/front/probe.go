@@ -40,26 +40,26 @@ func newProber(timeout time.Duration, sign func(http.RoundTripper) http.RoundTri
 	}}
 }
 
-// ask returns a cell's report as it is written.
-func (p *prober) ask(ctx context.Context, sidecar string) (string, error) {
+// ask returns a cell's report.
+func (p *prober) ask(ctx context.Context, sidecar string) (load.Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(sidecar, "/")+load.Path, nil)
 	if err != nil {
-		return "", fmt.Errorf("make a probe: %w", err)
+		return load.Report{}, fmt.Errorf("make a probe: %w", err)
 	}
 	answer, err := p.client.Do(r)
 	if err != nil {
-		return "", err
+		return load.Report{}, err
 	}
 	text, err := io.ReadAll(io.LimitReader(answer.Body, probeBytes))
 	if err := errors.Join(err, answer.Body.Close()); err != nil {
-		return "", fmt.Errorf("read the load: %w", err)
+		return load.Report{}, fmt.Errorf("read the load: %w", err)
 	}
 	if answer.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("GET %s: %s", load.Path, answer.Status)
+		return load.Report{}, fmt.Errorf("GET %s: %s", load.Path, answer.Status)
 	}
-	return strings.TrimSpace(string(text)), nil
+	return load.Parse(string(text))
 }
 
 // probe asks one cell after another while somebody wants to know, at most
@@ -91,9 +91,9 @@ func (c *Cells) probe(ctx context.Context) {
 		}
 		wg.Go(func() {
 			defer func() { <-free }()
-			text, err := c.prober.ask(ctx, sidecar)
+			report, err := c.prober.ask(ctx, sidecar)
 			if err == nil {
-				c.learn(id, text)
+				c.learn(id, report)
 			} else if ctx.Err() == nil {
 				c.cfg.Log.DebugContext(ctx, "cell not heard", "cell", id, "error", err)
 			}

@@ -2,6 +2,8 @@ package front
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -50,6 +52,8 @@ type house struct {
 	lists *Lists
 	url   string
 	stop  func()
+	// certificate is that of the cells; nil for no TLS.
+	certificate *tls.Certificate
 	// ahead is added to the front's clock.
 	ahead atomic.Int64
 }
@@ -79,6 +83,12 @@ func sharedConsul(t *testing.T) *testkit.ConsulServer {
 // newHouse starts a front for service with a rule of its own.
 func newHouse(t *testing.T, consul *testkit.ConsulServer, change func(*policy.Front)) *house {
 	t.Helper()
+	return newHouseBefore(t, consul, nil, change)
+}
+
+// newHouseBefore starts one before cells that have TLS and a certificate; nil for none.
+func newHouseBefore(t *testing.T, consul *testkit.ConsulServer, certificate *tls.Certificate, change func(*policy.Front)) *house {
+	t.Helper()
 	r := rule()
 	r.SlowStart = 0
 	if change != nil {
@@ -88,19 +98,25 @@ func newHouse(t *testing.T, consul *testkit.ConsulServer, change func(*policy.Fr
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{t: t, fleet: c}
+	h := &house{t: t, fleet: c, certificate: certificate}
+	var scheme string
+	var encrypted *tls.Config
+	if certificate != nil {
+		scheme, encrypted = "https", &tls.Config{MinVersion: tls.VersionTLS12, ServerName: "example.com", RootCAs: x509.NewCertPool()}
+		encrypted.RootCAs.AddCert(certificate.Leaf)
+	}
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 	now := func() time.Time { return time.Now().Add(time.Duration(h.ahead.Load())) }
 	cellsOf := func(service string) *Cells {
 		if strings.HasPrefix(service, "unknown") {
 			return nil
 		}
-		return NewCells(CellsConfig{Service: service, Rule: r, Catalog: c, Log: log, Now: now})
+		return NewCells(CellsConfig{Service: service, Rule: r, Catalog: c, Scheme: scheme, Log: log, Now: now})
 	}
 	watching, unwatch := context.WithCancel(context.Background())
 	h.cells, h.lists = cellsOf(h.service()), NewLists(watching, cellsOf)
 	h.lists.Add(h.service(), h.cells)
-	f := New(Config{Service: h.service(), Rule: r, Cells: h.cells, Lists: h.lists, Log: log, Now: now})
+	f := New(Config{Service: h.service(), Rule: r, Cells: h.cells, Lists: h.lists, TLS: encrypted, Log: log, Now: now})
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -138,7 +154,13 @@ func (h *house) add(name string) *served {
 	s.server.Config.Protocols = new(http.Protocols)
 	s.server.Config.Protocols.SetHTTP1(true)
 	s.server.Config.Protocols.SetUnencryptedHTTP2(true)
-	s.server.Start()
+	if h.certificate != nil {
+		s.server.TLS = &tls.Config{Certificates: []tls.Certificate{*h.certificate}, NextProtos: []string{"h2", "http/1.1"}}
+		s.server.Config.Protocols.SetHTTP2(true)
+		s.server.StartTLS()
+	} else {
+		s.server.Start()
+	}
 	h.t.Cleanup(s.server.Close)
 	at := netip.MustParseAddrPort(s.server.Listener.Addr().String())
 	s.Cell = fleet.Cell{

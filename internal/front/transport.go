@@ -19,15 +19,20 @@ var errNoCell = errors.New("no cell can take requests")
 // fails and the request may be sent again. It implements http.RoundTripper.
 type transport struct {
 	f *Front
-	// plain speaks HTTP/1.1, h2 HTTP/2 without encryption.
+	// plain speaks HTTP/1.1, h2 HTTP/2; both by TLS where the cells do.
 	plain, h2 *http.Transport
 }
+
+// handshake is how long TLS may take beside what connecting may.
+const handshake = 5 * time.Second
 
 func newTransport(f *Front) *transport {
 	rule := f.cfg.Rule
 	base := func() *http.Transport {
 		return &http.Transport{
 			DialContext:           (&net.Dialer{Timeout: rule.DialTimeout, KeepAlive: 15 * time.Second}).DialContext,
+			TLSClientConfig:       f.cfg.TLS,
+			TLSHandshakeTimeout:   rule.DialTimeout + handshake,
 			ResponseHeaderTimeout: rule.AnswerTimeout,
 			IdleConnTimeout:       rule.IdleTimeout,
 			MaxIdleConnsPerHost:   256,
@@ -38,6 +43,7 @@ func newTransport(f *Front) *transport {
 	t := &transport{f: f, plain: base(), h2: base()}
 	t.h2.Protocols = new(http.Protocols)
 	t.h2.Protocols.SetUnencryptedHTTP2(true)
+	t.h2.Protocols.SetHTTP2(true)
 	return t
 }
 
@@ -125,8 +131,11 @@ func safe(r *http.Request) bool {
 // is read to the end.
 func (t *transport) try(r *http.Request, body *unread, to target) (*http.Response, error) {
 	out := r.Clone(r.Context())
-	out.URL.Scheme, out.URL.Host = "http", to.address
+	out.URL.Scheme, out.URL.Host = t.f.cells.scheme(), to.address
 	out.Header.Set(load.Header, load.Ask)
+	// The front has chosen. A redirect would take the client away from it, to an address
+	// that is perhaps for cells alone.
+	out.Header.Set(load.Moved, "1")
 	if r.Body != nil && r.Body != http.NoBody {
 		out.Body = io.NopCloser(body)
 	}
@@ -146,15 +155,19 @@ func (t *transport) try(r *http.Request, body *unread, to target) (*http.Respons
 	return answer, nil
 }
 
-// answered takes what an answer tells of its cell, and the report out of it.
+// answered takes what an answer tells of its cell, and the report out of it. A cell that
+// refuses and says that it is full is busy; any other that can't answer is broken.
 func (f *Front) answered(id string, answer *http.Response, took time.Duration) {
-	report := answer.Header.Get(load.Header)
+	report, err := load.Parse(answer.Header.Get(load.Header))
 	answer.Header.Del(load.Header)
-	heard := report != "" && f.cells.learn(id, report)
 	f.cells.with(func(now time.Time, c *Chooser) {
 		c.Heard(id)
+		if err == nil {
+			c.Learn(now, id, report)
+		}
+		busy := answer.StatusCode == http.StatusServiceUnavailable && err == nil && report.Full()
 		switch {
-		case unwell(answer.StatusCode) && !heard: // With a report it is busy, not broken.
+		case unwell(answer.StatusCode) && !busy:
 			f.tellEjected(id, c.Failed(now, id), answer.Status)
 		case answer.StatusCode < http.StatusInternalServerError && answer.StatusCode != http.StatusTooManyRequests:
 			c.Answered(now, id, took)

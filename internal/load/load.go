@@ -22,6 +22,9 @@ const (
 	Header = "Homeostat-Load"
 	// Ask is what a request says in Header to be answered with a report.
 	Ask = "ask"
+	// Moved marks a request, in a header, for which a cell was chosen already: whoever
+	// gets it sends it nowhere else. The sibling or front that forwards it sets it.
+	Moved = "Homeostat-Moved"
 	// Path is where a cell's sidecar answers probes, beside its vitals.
 	Path = "/v1/load"
 )
@@ -50,6 +53,9 @@ func (r Report) Room() float64 {
 	}
 	return 1 - float64(max(r.InFlight, 0))/float64(r.Limit)
 }
+
+// Full says that the cell can take no more, by its own word.
+func (r Report) Full() bool { return r.Hot || r.Room() == 0 }
 
 // String is the report's form on the wire, such as
 // "in-flight=3 limit=20 latency=12ms hot=false crawlers=true".

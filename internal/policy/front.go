@@ -90,8 +90,8 @@ type Front struct {
 	HeaderBytes int `policy:"header_bytes" default:"65536" within:"[1024,16777216]"`
 	// MaxInFlight is the most requests a front has in hand; more are refused.
 	MaxInFlight int `policy:"max_in_flight" default:"10000" within:"[1,10000000]"`
-	// H2C has HTTP/2 requests passed on as such, without encryption, as gRPC
-	// needs; the cells must speak it. Else all go on as HTTP/1.1.
+	// H2C has HTTP/2 requests passed on as such, as gRPC needs; the cells must speak
+	// it, without encryption where they have no TLS. Else all go on as HTTP/1.1.
 	H2C bool `policy:"h2c"`
 	// Trusted are networks, such as 10.0.0.0/8, of proxies before the front, whose
 	// X-Forwarded headers are believed and gone on with.

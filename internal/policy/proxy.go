@@ -138,11 +138,13 @@ type ProxyBounds struct {
 	KeepAlive time.Duration `policy:"keep_alive" default:"4s" within:"[100ms,1h]"`
 	// Connections is the most connections of callers.
 	Connections int `policy:"connections" default:"10000" within:"[1,1000000]"`
-	// ConnectionsPerAddress is the most of one address; `trusted` ones aren't bound.
+	// ConnectionsPerAddress is the most of one address, or of one /64 of IPv6;
+	// `trusted` ones are bound in all only.
 	ConnectionsPerAddress int `policy:"connections_per_address" default:"1000" within:"[1,1000000]"`
 }
 
-// ProxyTLS has the proxy speak TLS. Changed files are read again by themselves.
+// ProxyTLS has the proxy speak TLS. A changed certificate is read again by itself, the
+// authorities at the sidecar's next start.
 type ProxyTLS struct {
 	// CertFile is a PEM file of the certificate and those above it, relative to the
 	// policy.
@@ -152,6 +154,12 @@ type ProxyTLS struct {
 	// ClientCAFile is a PEM file of the authorities that sign client certificates;
 	// empty: none is asked for.
 	ClientCAFile string `policy:"client_ca_file"`
+	// CAFile is a PEM file of the authorities that sign the cells' certificates, for
+	// fronts and siblings that go to a cell; empty: those of the machine.
+	CAFile string `policy:"ca_file"`
+	// ServerName is the name in the cells' certificates that fronts and siblings
+	// expect; empty: the cell's address.
+	ServerName string `policy:"server_name"`
 }
 
 // proxy checks the block proxy of a service.

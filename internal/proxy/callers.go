@@ -15,12 +15,12 @@ type callers struct {
 	mu      sync.Mutex
 	open    int
 	opened  uint64 // since the start
-	of      map[netip.Addr]int
+	of      map[netip.Prefix]int
 	refused [2]uint64 // in all, of one address
 }
 
 func newCallers(most, each int, free trust) *callers {
-	return &callers{most: most, each: each, free: free, of: map[netip.Addr]int{}}
+	return &callers{most: most, each: each, free: free, of: map[netip.Prefix]int{}}
 }
 
 // take counts a connection, if there may be one more.
@@ -31,13 +31,13 @@ func (c *callers) take(from netip.Addr) bool {
 	case c.open >= c.most:
 		c.refused[0]++
 		return false
-	case c.of[from] >= c.each && !c.free.holds(from):
+	case c.of[one(from)] >= c.each && !c.free.holds(from):
 		c.refused[1]++
 		return false
 	}
 	c.open++
 	c.opened++
-	c.of[from]++
+	c.of[one(from)]++
 	return true
 }
 
@@ -45,9 +45,20 @@ func (c *callers) give(from netip.Addr) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.open--
-	if c.of[from]--; c.of[from] == 0 {
-		delete(c.of, from)
+	if c.of[one(from)]--; c.of[one(from)] == 0 {
+		delete(c.of, one(from))
 	}
+}
+
+// one is what counts as one address: of IPv6 a /64, as whoever has one address there
+// has all of them.
+func one(a netip.Addr) netip.Prefix {
+	bits := a.BitLen()
+	if a.Is6() {
+		bits = 64
+	}
+	network, _ := a.Prefix(bits) // that many bits it has
+	return network
 }
 
 // bounded is a listener whose connections are counted; those over a bound are closed

@@ -53,15 +53,24 @@ var errEnding = errors.New("this cell ends")
 
 // refuse answers that there is no room. Who comes again at a random time doesn't come
 // in step with all others that were refused.
-func (p *Proxy) refuse(w http.ResponseWriter, status int, cause string) {
+func (p *Proxy) refuse(w http.ResponseWriter, r *http.Request, status int, cause string) {
 	after := float64(p.policy.RetryAfter) * (0.5 + rand.Float64())
 	seconds := max(1, int(time.Duration(after).Seconds()+0.5))
 	w.Header().Set("Retry-After", strconv.Itoa(seconds))
-	p.say(w, status, cause)
+	p.say(w, r, status, cause)
+}
+
+// boundRest bounds the time for what is still to come of a request's body that nobody
+// reads: the server reads some of it before it answers.
+func (p *Proxy) boundRest(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(p.policy.Bounds.Grace)) // a writer of a test may have none
+	}
 }
 
 // say answers with a cause, which no cache may keep.
-func (p *Proxy) say(w http.ResponseWriter, status int, cause string) {
+func (p *Proxy) say(w http.ResponseWriter, r *http.Request, status int, cause string) {
+	p.boundRest(w, r)
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("Cache-Control", "no-store")

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -206,5 +207,100 @@ func TestHeaderBounds(t *testing.T) {
 	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
 	if _, err := io.ReadAll(c); err != nil {
 		t.Errorf("slow headers: %v", err)
+	}
+}
+
+// While the application is away the cell doesn't look like one with room, sends clients
+// on, and counts none of them; its return is noticed though nobody asks.
+func TestApplicationReturns(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = l.Close()
+	siblings := &others{}
+	r := startBefore(t, "", l.Addr().String(), func(c *Config) { c.Siblings = siblings })
+	if got := r.do(t, "GET", "/", ""); got.status != 503 {
+		t.Errorf("nobody there: %+v", got)
+	}
+	if report := r.Report(); !report.Hot || report.Crawlers {
+		t.Errorf("while nobody is there: %+v", report)
+	}
+	siblings.room = "http://192.0.2.1:80"
+	for _, class := range []string{"Homeostat-Crawler", "X"} {
+		if got := r.do(t, "POST", "/", "x", class, "1"); got.status != 307 {
+			t.Errorf("%s with a sibling: %+v", class, got)
+		}
+	}
+	if offered := r.Traffic().Offered; offered != 1 {
+		t.Errorf("%g offered here, want only the first", offered)
+	}
+	if l, err = net.Listen("tcp", l.Addr().String()); err != nil {
+		t.Skipf("another program took the port meanwhile: %v", err)
+	}
+	app := &http.Server{Handler: echo, ReadHeaderTimeout: time.Minute}
+	defer func() { _ = app.Close() }()
+	go func() { _ = app.Serve(l) }()
+	until(t, "the return is noticed", func() bool { report := r.Report(); return !report.Hot && report.Crawlers })
+	if got := r.do(t, "GET", "/", ""); got.status != 201 {
+		t.Errorf("after the return: %+v", got)
+	}
+}
+
+// Who is refused and sends the body slowly is cut as well: the server would read some
+// of it before it answers, for as long as it takes.
+func TestSlowBodyOfTheRefused(t *testing.T) {
+	r, siblings := crowded(t, "\nbounds { grace = \"100ms\" }")
+	for _, want := range []string{"HTTP/1.1 503", "HTTP/1.1 307"} {
+		c, err := net.Dial("tcp", r.at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc") // and no more
+		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+		if got, err := io.ReadAll(c); err != nil || !strings.HasPrefix(string(got), want) {
+			t.Errorf("%q, %v, want %s and the end", got, err, want)
+		}
+		_ = c.Close()
+		siblings.room = "http://192.0.2.1:80"
+	}
+}
+
+// The application's errors are no sign that it is quick.
+func TestErrorsAreNotQuick(t *testing.T) {
+	r := start(t, "", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/ill" {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	}))
+	for range 10 {
+		r.do(t, "GET", "/ill", "")
+	}
+	if got := r.Report().Latency; got != 0 {
+		t.Errorf("ten errors make a latency of %v", got)
+	}
+	r.do(t, "GET", "/", "")
+	if got := r.Report().Latency; got == 0 {
+		t.Error("an answer makes none")
+	}
+	if served := r.Traffic().Served; served != 11 {
+		t.Errorf("%g served, want 11", served)
+	}
+}
+
+// All addresses of an IPv6 subscriber count as one.
+func TestConnectionsOfOneNetwork(t *testing.T) {
+	c := newCallers(10, 1, nil)
+	for address, want := range map[string]bool{"2001:db8:0:1::1": true, "2001:db8:0:2::1": true, "192.0.2.1": true, "192.0.2.2": true} {
+		if got := c.take(netip.MustParseAddr(address)); got != want {
+			t.Errorf("%s: %v", address, got)
+		}
+	}
+	if c.take(netip.MustParseAddr("2001:db8:0:1:ffff::2")) || c.take(netip.MustParseAddr("192.0.2.1")) {
+		t.Error("a second one is taken")
+	}
+	c.give(netip.MustParseAddr("2001:db8:0:1::1"))
+	if !c.take(netip.MustParseAddr("2001:db8:0:1:ffff::2")) {
+		t.Error("none is taken after the first has gone")
 	}
 }

@@ -59,7 +59,7 @@ func (o *outbound) bodyState() (time.Time, error) {
 var pieces = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
 // pass gives an answer to the caller. An answer whose length isn't known beforehand
-// may be a stream: each piece goes on at once. It returns an error of an answer that
+// may be a stream: its head and each piece go on at once. It returns an error of an answer that
 // broke off.
 func (p *Proxy) pass(w http.ResponseWriter, res *http.Response) error {
 	removeHopByHop(res.Header)
@@ -97,6 +97,12 @@ func (p *Proxy) copy(w http.ResponseWriter, from io.Reader, stream bool) error {
 	piece, _ := pieces.Get().(*[32 << 10]byte) // the pool holds nothing else
 	defer pieces.Put(piece)
 	control, b := http.NewResponseController(w), &p.policy.Bounds
+	if stream {
+		// Its first piece may be long in coming, and the caller has to know that it has begun.
+		if err := control.Flush(); err != nil {
+			return err
+		}
+	}
 	for {
 		n, err := from.Read(piece[:])
 		if n > 0 {
@@ -123,6 +129,14 @@ func (p *Proxy) copy(w http.ResponseWriter, from io.Reader, stream bool) error {
 // isUpgrade says whether a request asks for another protocol, such as WebSocket.
 func isUpgrade(r *http.Request) bool {
 	return len(r.Header["Upgrade"]) > 0 && hasToken(r.Header["Connection"], "upgrade")
+}
+
+// isEventStream says whether an answer is a stream of events, which ends when the caller
+// leaves. It would keep its place for so long though the application rests, and a few
+// of them all places.
+func isEventStream(res *http.Response) bool {
+	kind, _, _ := strings.Cut(res.Header.Get("Content-Type"), ";")
+	return strings.EqualFold(strings.TrimSpace(kind), "text/event-stream")
 }
 
 // address splits the base of a sibling into scheme and host; "" for one that is none.

@@ -51,7 +51,7 @@ type gate struct {
 	inFlight [classes]int
 	queue    line
 	emptyAt  time.Time // when the queue was last known to be empty
-	began    time.Time // when the application began to answer; zero while it doesn't
+	began    time.Time // of the application's first answer; zero before it
 	waiters  sync.Pool // of this gate alone: timers don't go from one test's time to another
 
 	arrivals rate // of clients
@@ -102,8 +102,11 @@ func (g *gate) excess(at time.Time) float64 {
 // room is how many requests may be in flight. A newcomer's rises with the time since
 // its application began to answer.
 func (g *gate) room(at time.Time) int {
-	n := g.limit.InFlight()
-	if since := at.Sub(g.began); since < g.cfg.slowStart && !g.began.IsZero() {
+	n, since := g.limit.InFlight(), time.Duration(0)
+	if !g.began.IsZero() {
+		since = at.Sub(g.began)
+	}
+	if since < g.cfg.slowStart {
 		ramp := float64(since) / float64(g.cfg.slowStart)
 		n = max(min(n, g.cfg.rule.Min), int(ramp*float64(n)))
 	}
@@ -186,6 +189,9 @@ func (g *gate) leave(c Class, at time.Time, took time.Duration) {
 	}
 	g.inFlight[c]--
 	if took > 0 {
+		if g.began.IsZero() {
+			g.began = at
+		}
 		g.win.add(c, took)
 		g.close(at)
 	}
@@ -223,16 +229,7 @@ func (g *gate) answered(at time.Time, inFlight int, took time.Duration) {
 	g.present.add(at, took, g.cfg.latencyMemory)
 }
 
-// up notes that the application answers, and begins the slow start if it didn't
-// before. down notes that it is not there.
-func (g *gate) up(at time.Time) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.began.IsZero() {
-		g.began = at
-	}
-}
-
+// down notes that the application is not there: its next answer begins a slow start.
 func (g *gate) down() {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -156,10 +156,15 @@ func TestSlowStart(t *testing.T) {
 		cfg := defaults(t)
 		cfg.slowStart = 10 * time.Second
 		g := newGate(cfg, time.Now())
-		if got := g.room(time.Now()); got != 20 {
-			t.Errorf("before it answers: %d, want 20", got)
+		answers := func() {
+			g.enter(background, Client, time.Now())
+			g.leave(Client, time.Now(), time.Millisecond)
 		}
-		g.up(time.Now())
+		time.Sleep(time.Minute)
+		if got := g.room(time.Now()); got != 4 {
+			t.Errorf("before it answers: %d, want 4", got)
+		}
+		answers()
 		for _, want := range []int{4, 10, 20} {
 			if got := g.room(time.Now()); got != want {
 				t.Errorf("room for %d, want %d", got, want)
@@ -167,7 +172,7 @@ func TestSlowStart(t *testing.T) {
 			time.Sleep(5 * time.Second)
 		}
 		g.down()
-		g.up(time.Now())
+		answers()
 		if got := g.room(time.Now()); got != 4 {
 			t.Errorf("after a restart: %d, want 4", got)
 		}
@@ -266,12 +271,16 @@ func TestPressure(t *testing.T) {
 		if got := p.Pressure(); got != 0 || !p.WithinBound() {
 			t.Errorf("long after: %g", got)
 		}
-		p.cfg.Upper = 0
 		p.gate.latency = 0.1
 		for range 1000 {
 			time.Sleep(time.Millisecond)
 			p.gate.arrive(Client, time.Now())
 		}
+		see(100 * time.Millisecond) // those who are let in
+		if p.WithinBound() {
+			t.Error("63 places needed of 20: within the bound")
+		}
+		p.cfg.Upper = 0
 		if p.WithinBound() {
 			t.Error("without a bound, 63 places needed of 20: within it")
 		}

@@ -3,6 +3,8 @@ package proxy
 import (
 	"net/http"
 	"strings"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/load"
 )
 
 const (
@@ -13,7 +15,7 @@ const (
 	// that the request stays where it is.
 	movedQuery = "homeostat-moved"
 	// movedHeader is the same for a request that was forwarded.
-	movedHeader = "Homeostat-Moved"
+	movedHeader = load.Moved
 )
 
 // unmark takes off the mark of a request that was sent on by a sibling, and says

@@ -26,7 +26,7 @@ var (
 	waitedDesc   = describe("wait_seconds", "How long requests waited that had to.", "class")
 	connDesc     = describe("connections", "Connections of callers.")
 	openedDesc   = describe("connections_total", "Connections of callers since the start.")
-	upgradedDesc = describe("upgraded_connections", "Connections that speak another protocol, such as WebSockets.")
+	upgradedDesc = describe("upgraded_connections", "Connections that speak another protocol, such as WebSockets, and streams of events.")
 	noConnDesc   = describe("connections_refused_total", "Connections over a bound.", "bound")
 	drainingDesc = describe("draining", "Whether callers are sent elsewhere.")
 	absentDesc   = describe("application_absent", "Whether the application was not there when it was last asked.")

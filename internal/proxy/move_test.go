@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -10,6 +11,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
+	"log/slog"
 	"math/big"
 	"net/http"
 	"os"
@@ -79,6 +81,9 @@ func TestRedirect(t *testing.T) {
 				t.Errorf("%s %s: %d to %s, want %s", method, path, got.status, got.header.Get("Location"), want)
 			}
 		}
+	}
+	if got := r.raw(t, "GET http:.evil.example HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", false); !strings.HasPrefix(got, "HTTP/1.1 400") {
+		t.Errorf("no path at all: %s", got)
 	}
 	if got := r.do(t, "GET", "/?homeostat-moved=1", ""); got.status != 503 {
 		t.Errorf("twice: %+v", got)
@@ -336,10 +341,11 @@ func TestTLS(t *testing.T) {
 
 // A certificate that was renewed is used without a restart, and a broken one is not.
 func TestCertificateIsReadAgain(t *testing.T) {
+	var log bytes.Buffer
 	dir := t.TempDir()
 	first, second := issue(t, "first.example", nil), issue(t, "second.example", nil)
 	write(t, dir, "api", first)
-	c := &certificate{cert: filepath.Join(dir, "api.pem"), key: filepath.Join(dir, "api.key")}
+	c := &certificate{cert: filepath.Join(dir, "api.pem"), key: filepath.Join(dir, "api.key"), log: slog.New(slog.NewTextHandler(&log, nil))}
 	look := func(want string) {
 		t.Helper()
 		got, err := c.get(nil)
@@ -358,8 +364,40 @@ func TestCertificateIsReadAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	look("second.example")
+	if log.Len() != 0 {
+		t.Errorf("a good certificate is complained of: %s", &log)
+	}
 	if err := os.WriteFile(c.cert, []byte("broken"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	look("second.example")
+	if !strings.Contains(log.String(), "can't be used") {
+		t.Error("nobody is told that the certificate can't be used")
+	}
+}
+
+// A sibling behind TLS is forwarded to if its certificate is of the policy's authority.
+func TestForwardsByTLS(t *testing.T) {
+	dir, ca := t.TempDir(), issue(t, "ca.example", nil)
+	write(t, dir, "ca", ca)
+	write(t, dir, "api", issue(t, "api.example", &ca))
+	block := "tls {\n cert_file = \"api.pem\"\n key_file = \"api.key\"\n server_name = \"api.example\"\n"
+	sibling := start(t, block+"}", echo, func(c *Config) { c.Dir = dir })
+	for authority, want := range map[string]int{"ca_file = \"ca.pem\"\n}": 201, "}": 503} {
+		siblings := &others{room: "https://" + sibling.at}
+		r := start(t, "redirect = \"proxy\"\n"+block+authority, echo, func(c *Config) { c.Dir, c.Siblings = dir, siblings })
+		r.Drain(true)
+		roots := x509.NewCertPool()
+		roots.AddCert(ca.Leaf)
+		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: "api.example"}}
+		res, err := (&http.Client{Transport: transport, Timeout: 20 * time.Second}).Get("https://" + r.at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		transport.CloseIdleConnections()
+		if res.StatusCode != want {
+			t.Errorf("%s: %s, want %d", authority, res.Status, want)
+		}
+	}
 }

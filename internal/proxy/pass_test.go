@@ -177,6 +177,28 @@ const onePlace = `
       standing = "0s"
     }`
 
+// A stream of events begins before its first event, and has no place of those in
+// flight, so that others have it.
+func TestEventStreams(t *testing.T) {
+	r := start(t, onePlace, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/events" {
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}))
+	res, err := r.client.Get(r.url + "/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := r.do(t, "GET", "/", ""); got.status != 200 || r.upgraded.Load() != 1 {
+		t.Errorf("beside a stream, one of %d: %+v", r.upgraded.Load(), got)
+	}
+	_ = res.Body.Close()
+	until(t, "the stream has ended", func() bool { return r.upgraded.Load() == 0 && r.Idle() })
+}
+
 // WebSockets are passed through, give their place back, and end with the cell.
 func TestUpgrade(t *testing.T) {
 	r := start(t, onePlace, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

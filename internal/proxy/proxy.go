@@ -54,7 +54,7 @@ type Proxy struct {
 	callers   *callers
 	draining  atomic.Bool
 	away      atomic.Bool  // the application was not there when last asked
-	upgraded  atomic.Int64 // connections that speak another protocol now
+	upgraded  atomic.Int64 // connections that speak another protocol now, and streams of events
 
 	servers
 }
@@ -65,13 +65,17 @@ const pressureSpan = 2 * time.Second
 // New returns a proxy that listens nowhere yet.
 func New(cfg Config) (*Proxy, error) {
 	pol := *cfg.Policy
+	toSiblings, err := TLSToCells(pol.TLS, cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
 	pol.Crawlers.Header = http.CanonicalHeaderKey(pol.Crawlers.Header)
 	b, c, dialer := &pol.Bounds, &pol.Concurrency, &net.Dialer{Timeout: 2 * time.Second}
 	p := &Proxy{
 		policy: &pol, cfg: cfg,
 		links: &links{address: cfg.Application, dial: dialer.DialContext, answer: b.Answer, keep: b.KeepAlive, most: c.Max},
 		transport: &http.Transport{
-			DialContext:  dialer.DialContext,
+			DialContext: dialer.DialContext, TLSClientConfig: toSiblings,
 			MaxIdleConns: c.Max, MaxIdleConnsPerHost: c.Max, IdleConnTimeout: b.KeepAlive,
 			ResponseHeaderTimeout: b.Answer, ExpectContinueTimeout: time.Second,
 			MaxResponseHeaderBytes: 1 << 20, DisableCompression: true,
@@ -116,15 +120,20 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if strings.ContainsAny(r.URL.RawQuery, " \t") {
 		// HTTP/2 can carry what would end the path on a line of HTTP/1.1.
-		p.say(w, http.StatusBadRequest, "there is a space in the query")
+		p.say(w, r, http.StatusBadRequest, "there is a space in the query")
+		return
+	}
+	if r.URL.Opaque != "" {
+		// Such as "GET http:x": there is no path in it, and x would be taken for one.
+		p.say(w, r, http.StatusBadRequest, "the request names no path")
 		return
 	}
 	if r.Method == http.MethodConnect {
-		p.say(w, http.StatusMethodNotAllowed, "this proxy makes no tunnels")
+		p.say(w, r, http.StatusMethodNotAllowed, "this proxy makes no tunnels")
 		return
 	}
 	if r.ContentLength > int64(p.policy.Bounds.BodyBytes) {
-		p.say(w, http.StatusRequestEntityTooLarge, errTooLarge.Error())
+		p.say(w, r, http.StatusRequestEntityTooLarge, errTooLarge.Error())
 		return
 	}
 	x.serve(w, r)
@@ -149,7 +158,7 @@ func (x *exchange) serve(w http.ResponseWriter, r *http.Request) {
 		x.id = ids[0]
 		x.again = p.seen.take(x.id, x.began)
 	}
-	away := p.gate.arrive(x.class, x.began) || x.class == Client && p.draining.Load()
+	away := p.gate.arrive(x.class, x.began) || p.away.Load() || x.class == Client && p.draining.Load()
 	if away && x.move(w, r) {
 		return
 	}
@@ -174,23 +183,23 @@ func (x *exchange) serve(w http.ResponseWriter, r *http.Request) {
 		s.gone.Add(1)
 		panic(http.ErrAbortHandler) // or the server would say 200
 	default:
-		x.refuse(w, v)
+		x.refuse(w, r, v)
 	}
 }
 
 // refuse tells a crawler that it comes too often, and a client that there is no room.
-func (x *exchange) refuse(w http.ResponseWriter, v verdict) {
+func (x *exchange) refuse(w http.ResponseWriter, r *http.Request, v verdict) {
 	if !x.again {
 		x.p.stats[x.class].refused.Add(1)
 	}
 	x.p.seen.add(x.id, x.began)
 	switch {
 	case x.class == Crawler:
-		x.p.refuse(w, http.StatusTooManyRequests, "clients need what this cell can do; come again later")
+		x.p.refuse(w, r, http.StatusTooManyRequests, "clients need what this cell can do; come again later")
 	case v == expired:
-		x.p.refuse(w, http.StatusServiceUnavailable, "this cell is busy, and no turn came in time")
+		x.p.refuse(w, r, http.StatusServiceUnavailable, "this cell is busy, and no turn came in time")
 	default:
-		x.p.refuse(w, http.StatusServiceUnavailable, "this cell is busy, and too many wait already")
+		x.p.refuse(w, r, http.StatusServiceUnavailable, "this cell is busy, and too many wait already")
 	}
 }
 
@@ -241,7 +250,12 @@ func (x *exchange) finish(w http.ResponseWriter, r *http.Request, o *outbound, r
 		x.fail(w, r, errUnasked, nil)
 		return false
 	}
-	at := x.answered(o)
+	needed := x.answered(o, res.StatusCode)
+	if isEventStream(res) {
+		x.leave(needed)
+		p.upgraded.Add(1)
+		defer p.upgraded.Add(-1)
+	}
 	if err := p.pass(w, res); err != nil {
 		if r.Context().Err() == nil {
 			s.broken.Add(1)
@@ -249,23 +263,26 @@ func (x *exchange) finish(w http.ResponseWriter, r *http.Request, o *outbound, r
 		panic(http.ErrAbortHandler) // the caller has to see that it isn't whole
 	}
 	s.served.Add(1)
-	x.leave(at.Sub(x.started(o)))
+	x.leave(needed)
 	return true
 }
 
-// answered notes that an answer has begun. The time that the caller took to send the
-// body is none of the application's.
-func (x *exchange) answered(o *outbound) (at time.Time) {
-	at = time.Now()
-	if x.p.away.CompareAndSwap(true, false) {
-		x.p.gate.up(at)
-	}
-	took := x.entered.Sub(x.began) + at.Sub(x.started(o))
+// answered notes that an answer has begun, and returns how long the application needed
+// for that, or zero if that says nothing of its load: its errors are often quick, and
+// would let more in, and draw more here. The time that the caller took to send the body
+// is none of the application's.
+func (x *exchange) answered(o *outbound, status int) (needed time.Duration) {
+	at := time.Now()
+	needed = at.Sub(x.started(o))
+	took := x.entered.Sub(x.began) + needed
 	x.p.stats[x.class].latency.add(took)
+	if status >= http.StatusInternalServerError {
+		return 0
+	}
 	if x.class == Client {
 		x.p.gate.answered(at, x.inFlight, took)
 	}
-	return at
+	return needed
 }
 
 // started is when the application had all it needed.
@@ -291,12 +308,8 @@ func (x *exchange) fail(w http.ResponseWriter, r *http.Request, err, body error)
 		}
 		panic(http.ErrAbortHandler) // or the server would say 200
 	case f.away:
-		if !p.away.Swap(true) {
-			p.gate.down()
-			p.cfg.Log.Warn("the application isn't there", "address", p.cfg.Application, "error", err)
-		}
-		// Nothing of the request was sent yet. Each one tries again, so that the
-		// application's return is noticed.
+		p.absent(err)
+		// Nothing of the request was sent yet.
 		if p.policy.Redirect == policy.Redirect307 && x.move(w, r) {
 			return
 		}
@@ -306,10 +319,10 @@ func (x *exchange) fail(w http.ResponseWriter, r *http.Request, err, body error)
 	}
 	s.count(f.status)
 	if f.status == http.StatusServiceUnavailable {
-		p.refuse(w, f.status, f.cause)
+		p.refuse(w, r, f.status, f.cause)
 		return
 	}
-	p.say(w, f.status, f.cause)
+	p.say(w, r, f.status, f.cause)
 }
 
 // leave gives the place back, once.
@@ -342,6 +355,7 @@ func (x *exchange) move(w http.ResponseWriter, r *http.Request) bool {
 		x.relay(w, r, scheme, host)
 		return true
 	}
+	p.boundRest(w, r)
 	h := w.Header()
 	h["Location"] = []string{movedTo(base, r)}
 	h["Cache-Control"] = []string{"no-store"}
@@ -378,5 +392,5 @@ func (p *Proxy) relayFailed(w http.ResponseWriter, r *http.Request, host string,
 		panic(http.ErrAbortHandler) // as in fail
 	}
 	p.cfg.Log.Warn("could not forward a request to a sibling", "address", host, "error", err)
-	p.refuse(w, http.StatusServiceUnavailable, "this cell is busy, and a sibling with room could not be reached")
+	p.refuse(w, r, http.StatusServiceUnavailable, "this cell is busy, and a sibling with room could not be reached")
 }

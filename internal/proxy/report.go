@@ -16,7 +16,7 @@ func (p *Proxy) inHand() int {
 
 // Report is the cell's load now.
 func (p *Proxy) Report() load.Report {
-	g, now, draining := p.gate, time.Now(), p.draining.Load()
+	g, now, draining, away := p.gate, time.Now(), p.draining.Load(), p.away.Load()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	room := g.room(now)
@@ -24,8 +24,8 @@ func (p *Proxy) Report() load.Report {
 		InFlight: g.total() + g.queue.n,
 		Limit:    room,
 		Latency:  g.answers.median(now, g.total()),
-		Hot:      draining || g.excess(now) > 0,
-		Crawlers: !draining && !p.away.Load() && g.total() < room && g.inFlight[Crawler] < g.left(now),
+		Hot:      draining || away || g.excess(now) > 0,
+		Crawlers: !draining && !away && g.total() < room && g.inFlight[Crawler] < g.left(now),
 	}
 }
 
@@ -43,11 +43,11 @@ func (p *Proxy) Pressure() float64 {
 }
 
 // WithinBound says whether the clients have what they need: their latency is within its
-// bound, or, where the policy has none, they need no more than the hot share of the
-// limit.
+// bound, where there is one, and they need no more than the hot share of the limit. The
+// latency alone is that of those who were let in, and good while others are refused.
 func (p *Proxy) WithinBound() bool {
-	if p.cfg.Upper > 0 {
-		return p.Pressure() <= 1
+	if p.Pressure() > 1 {
+		return false
 	}
 	p.gate.mu.Lock()
 	defer p.gate.mu.Unlock()

@@ -18,7 +18,7 @@ type servers struct {
 }
 
 func (p *Proxy) prepareServers() error {
-	encrypted, err := newTLS(p.policy.TLS, p.cfg.Dir)
+	encrypted, err := newTLS(p.policy.TLS, p.cfg.Dir, p.cfg.Log)
 	if err != nil {
 		return err
 	}

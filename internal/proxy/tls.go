@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -19,6 +20,7 @@ const again = time.Minute
 // certificate is read anew when its file has changed, as it does before it expires.
 type certificate struct {
 	cert, key string
+	log       *slog.Logger
 
 	mu      sync.Mutex
 	loaded  *tls.Certificate
@@ -27,11 +29,11 @@ type certificate struct {
 }
 
 // newTLS returns nil where the policy has no TLS.
-func newTLS(p *policy.ProxyTLS, dir string) (*tls.Config, error) {
+func newTLS(p *policy.ProxyTLS, dir string, log *slog.Logger) (*tls.Config, error) {
 	if p == nil {
 		return nil, nil
 	}
-	c := &certificate{cert: within(dir, p.CertFile), key: within(dir, p.KeyFile)}
+	c := &certificate{cert: within(dir, p.CertFile), key: within(dir, p.KeyFile), log: log}
 	if _, err := c.get(nil); err != nil {
 		return nil, err
 	}
@@ -39,18 +41,42 @@ func newTLS(p *policy.ProxyTLS, dir string) (*tls.Config, error) {
 	if p.ClientCAFile == "" {
 		return cfg, nil
 	}
-	file := within(dir, p.ClientCAFile)
-	pem, err := os.ReadFile(file)
+	authorities, err := authorities(within(dir, p.ClientCAFile))
 	if err != nil {
 		return nil, fmt.Errorf("read the authorities of client certificates: %w", err)
 	}
-	cfg.ClientCAs = x509.NewCertPool()
-	if !cfg.ClientCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("read the authorities of client certificates: %s holds no certificate in PEM", file)
-	}
 	// Clients have none, crawlers may; one that is shown has to be good.
-	cfg.ClientAuth = tls.VerifyClientCertIfGiven
+	cfg.ClientCAs, cfg.ClientAuth = authorities, tls.VerifyClientCertIfGiven
 	return cfg, nil
+}
+
+// TLSToCells is how a front or a sibling speaks to cells whose proxy is told p; nil
+// where that is nil. Dir is where the policy lies.
+func TLSToCells(p *policy.ProxyTLS, dir string) (*tls.Config, error) {
+	if p == nil {
+		return nil, nil
+	}
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: p.ServerName}
+	if p.CAFile == "" {
+		return cfg, nil
+	}
+	var err error
+	if cfg.RootCAs, err = authorities(within(dir, p.CAFile)); err != nil {
+		return nil, fmt.Errorf("read the authorities of the cells' certificates: %w", err)
+	}
+	return cfg, nil
+}
+
+func authorities(file string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate in PEM", file)
+	}
+	return pool, nil
 }
 
 func within(dir, file string) string {
@@ -73,6 +99,9 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	err := c.load()
 	if c.loaded == nil {
 		return nil, fmt.Errorf("read the proxy's certificate: %w", err)
+	}
+	if err != nil {
+		c.log.Warn("the proxy's changed certificate can't be used, the one of before still is", "file", c.cert, "error", err)
 	}
 	return c.loaded, nil
 }

@@ -11,23 +11,26 @@ import (
 // WebSocket. Once it has agreed, the connection is no request any more: it gives its
 // place back, and lives until either side ends it.
 func (x *exchange) upgrade(w http.ResponseWriter, r *http.Request) {
-	p, failed, agreed := x.p, false, false
+	p, failed, agreed, needed := x.p, false, false, time.Duration(0)
+	defer func() { // a caller that is gone panics
+		if agreed {
+			p.upgraded.Add(-1)
+		}
+	}()
 	p.upgradeTo(w, r, "http", p.cfg.Application, func(res *http.Response) {
-		at := x.answered(nil)
-		if agreed = res.StatusCode == http.StatusSwitchingProtocols; agreed {
-			x.leave(at.Sub(x.entered))
+		needed = x.answered(nil, res.StatusCode)
+		if res.StatusCode == http.StatusSwitchingProtocols {
+			x.leave(needed)
 			p.upgraded.Add(1)
+			agreed = true
 		}
 	}, func(err error) {
 		failed = true
 		x.fail(w, r, err, nil)
 	})
-	if agreed {
-		p.upgraded.Add(-1)
-	}
 	if !failed {
 		p.stats[x.class].served.Add(1)
-		x.leave(time.Since(x.entered))
+		x.leave(needed)
 	}
 }
 

@@ -215,6 +215,8 @@ service "front-api" {
     tls {
       cert_file      = "api.pem"
       key_file       = "api.key"
+      ca_file        = "cells-ca.pem"
+      server_name    = "api.example"
       client_ca_file = "crawlers.pem"
     }
   }
