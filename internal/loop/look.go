@@ -144,10 +144,26 @@ func (l *Leader) spools(ctx context.Context, topic string) map[string]int {
 			}
 		}
 	}
+	return depthsOf(l.Sources.Vitals(ctx, asked), topic)
+}
+
+// depthsOf are the depths of the spools before a topic. One that a cell has adopted
+// is a spool of its own: what is in it was counted when it grew, so it must have
+// gone from there when the topic has it.
+func depthsOf(results []sense.Result, topic string) map[string]int {
 	depths := map[string]int{}
-	for _, r := range l.Sources.Vitals(ctx, asked) {
-		if depth, there := r.Vitals.Spools[topic]; there && r.Err == nil {
-			depths[r.Cell+"."+r.Incarnation] = depth
+	for _, r := range results {
+		if r.Err != nil {
+			continue
+		}
+		life := r.Cell + "." + r.Incarnation
+		if depth, there := r.Vitals.Spools[topic]; there {
+			depths[life] = depth
+		}
+		for cell, spools := range r.Vitals.Adopted {
+			if depth, there := spools[topic]; there {
+				depths[life+"/"+cell] = depth
+			}
 		}
 	}
 	return depths
