@@ -14,10 +14,10 @@ import (
 // refuses in order, and crawlers know what to do then.
 func (n *node) replyTo() spool.Header {
 	id := n.cell.Identity
-	if !n.service.Spool.ReplyTo || id.Port == 0 {
+	if !n.spool.service.Spool.ReplyTo || id.Port == 0 {
 		return spool.Header{}
 	}
-	address := scheme(n.service.Proxy) + "://" + net.JoinHostPort(id.Address, strconv.Itoa(id.Port))
+	address := scheme(n.spool.service.Proxy) + "://" + net.JoinHostPort(id.Address, strconv.Itoa(id.Port))
 	if n.proxy != nil && !n.proxy.Report().Crawlers {
 		if sibling, ok := n.siblings.WithRoom(true); ok {
 			address = sibling
