@@ -51,6 +51,7 @@ type view struct {
 	tombstones []fleet.Tombstone
 	published  *fleet.Published
 	requests   []fleet.Request // what other services ask of this one
+	unread     error           // requests that hold something else
 	slow       map[string]fleet.Slow
 	behind     []balance.Behind // the services that this one needs
 	consulErr  error            // pins, marks and tombstones are as of the last beat
@@ -197,9 +198,10 @@ func (v *view) readMarks(ctx context.Context, c *fleet.Client, service string) e
 		return err
 	}
 	requests, err := c.Requests(ctx, service)
-	if err != nil {
+	if _, corrupt := errors.AsType[*fleet.CorruptError](err); err != nil && !corrupt {
 		return err
 	}
+	v.unread = err
 	slow, err := c.Slow(ctx, service)
 	if err != nil {
 		return err
