@@ -63,6 +63,7 @@ const retry = time.Second
 func (p *Partner) Find(ctx context.Context) (fleet.Pair, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.Limit)
 	defer cancel()
+	var why error // of the last try that came to its end
 	for tries := 0; ; tries++ {
 		pair, err := p.Fleet.PairUp(ctx, p.With, p.Cell, p.stands(ctx), p.choose)
 		if err == nil {
@@ -73,12 +74,15 @@ func (p *Partner) Find(ctx context.Context) (fleet.Pair, error) {
 			p.Log.Info("paired", "cell", p.Cell.Name, "with", pair.Partner, "at", pair.Address)
 			return pair, nil
 		}
+		if why == nil || ctx.Err() == nil {
+			why = err
+		}
 		if tries == 0 {
 			p.Log.Warn("no partner yet: the application waits", "of", p.With, "for", p.Limit, "error", err)
 		}
 		select {
 		case <-ctx.Done():
-			return fleet.Pair{}, fmt.Errorf("find a partner of service %s within %s: %w", p.With, p.Limit, err)
+			return fleet.Pair{}, fmt.Errorf("find a partner of service %s within %s: %w", p.With, p.Limit, why)
 		case <-time.After(retry):
 		}
 	}
