@@ -27,7 +27,6 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/peer"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/sense"
-	"github.com/homeostat-io/terraform-provider-homeostat/internal/spool"
 )
 
 // node is one running sidecar.
@@ -45,8 +44,8 @@ type node struct {
 	database *sense.Postgres  // that the cell is; nil for one that is none
 	partner  *pairing.Partner // of the cell; nil for one that is paired with none
 	local    *local.Listener  // for the application; nil for a leader alone
-	spool    *spool.Spool     // nil where the policy has none
-	queue    *spool.Kafka     // that it sends to
+	spool    *spooling        // nil where the policy has none
+	adopter  *adopter         // of others' spools; nil where the cell has none itself
 	proxy    *ownProxy        // nil where the policy has no proxy
 	siblings *front.Cells     // of the cell; nil where it has no proxy
 	machine  *install.Machine // that the cell was made of; nil for a process among others

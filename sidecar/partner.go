@@ -34,7 +34,7 @@ func (n *node) findPartner(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("begin the application: %w", err)
 	}
-	n.app.Tell(pairing.Variable(n.own.Pair), pair.Address)
+	n.app.Tell(pairing.Variable(n.partner.With), pair.Address)
 	go func() {
 		if err := n.partner.Watch(ctx); err != nil && ctx.Err() == nil {
 			n.leading.log.Error("no longer following how the partner fares", "error", err)

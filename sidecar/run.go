@@ -177,7 +177,7 @@ func (n *node) standUntilReload(ctx context.Context, hup <-chan os.Signal, load 
 // take makes a policy the sidecar's own. Nobody leads meanwhile.
 func (n *node) take(p *policy.Policy) {
 	n.leading.policy, n.service = p, p.Service(n.service.Name)
-	n.leading.log.Info("the policy was read again; how the application is checked, what its proxy does and how Consul is reached change at the next start",
+	n.leading.log.Info("the policy was read again; how the application is checked, what its proxy and its spool do and how Consul is reached change at the next start",
 		"digest", p.Digest[:12])
 }
 

@@ -6,10 +6,21 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/spool"
 )
+
+// spooling is the cell's spool, and the queue that it sends to.
+type spooling struct {
+	queue *spool.Kafka
+	*spool.Spool
+}
+
+// claimExtra is for how long, beside one request to the broker, another process may
+// take to give the cell's spool back.
+const claimExtra = 15 * time.Second
 
 // openSpool opens the cell's spool, where the policy gives it one. It sends at once
 // what an earlier life of the cell has left.
@@ -18,16 +29,23 @@ func (n *node) openSpool(ctx context.Context) error {
 	if p == nil {
 		return nil
 	}
-	kafka, err := spoolKafka(n.began.Kafka, p.Topics)
-	if err != nil {
+	n.spool = &spooling{}
+	var err error
+	if n.spool.queue, err = spoolKafka(n.began.Kafka, p.Topics); err != nil {
 		return err
 	}
-	n.queue = kafka
-	n.spool, err = spool.Open(ctx, n.spoolConfig(n.spoolDir(n.cell.Identity.Name), p.Topics))
+	own := n.cell.Identity.Name
+	n.spool.Spool, err = spool.Claim(ctx, n.spoolConfig(n.spoolDir(own), p.Topics), n.began.Kafka.Timeout+claimExtra)
 	if err != nil {
 		return err
 	}
 	n.cell.Spool = n.spool
+	n.adopter = &adopter{
+		service: n.own.Name, cell: own, dir: n.spoolDir(""), topics: p.Topics,
+		members: n.leading.fleet.Members, config: n.spoolConfig, log: n.leading.log,
+		sending: map[string]*spool.Spool{}, told: map[string]bool{},
+	}
+	n.cell.Adopted = n.adopter.depths
 	return n.registry.Register(n.spool)
 }
 
@@ -38,7 +56,7 @@ func (n *node) spoolConfig(dir string, topics []string) spool.Config {
 		Pace:     spool.PacerConfig{Hold: p.Hold, Spread: p.Spread},
 		MaxBytes: int64(p.MaxBytes), MaxAge: p.MaxAge, SegmentBytes: int64(p.SegmentBytes),
 		MaxMessageBytes: p.MaxMessageBytes, MaxBatch: p.MaxBatch, MaxRequestBytes: int64(p.MaxRequestBytes),
-		Broker: n.queue, Timeout: n.began.Kafka.Timeout,
+		Broker: n.spool.queue, Timeout: n.began.Kafka.Timeout,
 		Pressure: n.pressure(), Header: n.replyTo, Log: n.leading.log,
 	}
 }
@@ -67,12 +85,15 @@ func spoolKafka(k *policy.Kafka, topics []string) (*spool.Kafka, error) {
 
 // closeSpool leaves on disk what has not been sent.
 func (n *node) closeSpool() {
-	if n.spool != nil {
+	if n.spool == nil {
+		return
+	}
+	if n.spool.Spool != nil {
 		if err := n.spool.Close(); err != nil {
 			n.leading.log.Error("close the spool", "error", err)
 		}
 	}
-	if n.queue != nil {
-		n.queue.Close()
+	if n.spool.queue != nil {
+		n.spool.queue.Close()
 	}
 }

@@ -10,7 +10,9 @@ import "slices"
 //
 // for k cells at the rate mu. Where next to nothing was left unserved, requests
 // are served and only slow, and the gain is the part of the excess of latency
-// that is gone. After Law.EffectOrders orders in a row below Law.EffectGain no
+// that is gone or, where that is more, the part of k*mu by which the served rate
+// rose: while load climbs as fast as cells are born, latency stays out of bound
+// though each of them carries its share. After Law.EffectOrders orders in a row below Law.EffectGain no
 // more are placed, until latency and lag are back in bound, or a service behind
 // has changed its count, or Law.EffectRetry is over; the last two allow one order
 // as a trial. More of what doesn't help costs money, and where a database is
@@ -149,7 +151,9 @@ func (m *memory) gain(c *Config, o *Observation) (gain float64, measured bool) {
 	if e.Base.Excess <= 0 || !o.Latency.Known {
 		return 1, true // it wasn't slow before: something else is
 	}
-	return clamp((e.Base.Excess-c.excess(o))/e.Base.Excess, 0, 1), true
+	faster := (e.Base.Excess - c.excess(o)) / e.Base.Excess
+	carried := (o.Served.Value - e.Base.Served) / (float64(e.Cells) * perCell)
+	return clamp(max(faster, carried), 0, 1), true
 }
 
 // leastUnserved is the share of the offered rate below which what is left

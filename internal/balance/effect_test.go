@@ -126,6 +126,36 @@ func TestEffectByLatency(t *testing.T) {
 	}
 }
 
+// Load that climbs as fast as cells are born, all of it served, keeps latency out
+// of bound; cells that carry what has come help nevertheless.
+func TestEffectOnARamp(t *testing.T) {
+	for name, c := range map[string]struct {
+		rise    float64 // of the load, a second
+		stopped bool
+	}{"climbs": {8, false}, "stands": {0, true}} {
+		t.Run(name, func(t *testing.T) {
+			s := newService(t, 4)
+			s.cfg.Max, s.cfg.Requests, s.cfg.LatencyUpper = 2000, true, time.Second
+			s.obs.Offered, s.obs.Served, s.obs.Latency, s.obs.BirthMedian = per(600), per(600), per(3), per(20)
+			for range 20 * 12 {
+				load := s.obs.Offered.Value + 5*c.rise
+				s.obs.Offered, s.obs.Served = per(load), per(load)
+				if len(s.obs.InFlight) == 0 {
+					s.life(1)
+				} else if s.beats(1); !s.obs.InFlight[0].Expected.After(s.obs.At) {
+					s.obs.Ready, s.obs.InFlight = s.obs.Ordered, nil // the next beat sees it
+				}
+				if s.st.mem.Effect.Stopped {
+					break
+				}
+			}
+			if got := s.st.mem.Effect; got.Stopped != c.stopped || got.Base.Ready <= 4 {
+				t.Errorf("%+v at %d cells: %s", got, s.obs.Ready, s.d.Reason)
+			}
+		})
+	}
+}
+
 // A missing reading judges nothing, and does not hold back for ever.
 func TestEffectWithoutAReading(t *testing.T) {
 	s := slow(t)

@@ -81,7 +81,9 @@ func (l *Lease) Withdraw(ctx context.Context, service string) error {
 	return l.commit(ctx, "withdraw what was asked of "+service, []*api.KVTxnOp{{Verb: api.KVDelete, Key: key}})
 }
 
-// Requests returns what is asked of a service, expired requests included.
+// Requests returns what is asked of a service, expired requests included. Other
+// services write them, so one that can't be read keeps none of the others away: it
+// is in the error, as a CorruptError, beside those that can.
 func (c *Client) Requests(ctx context.Context, service string) ([]Request, error) {
 	folder := c.key(service, keyRequests)
 	if err := checkKey(folder); err != nil {
@@ -92,15 +94,17 @@ func (c *Client) Requests(ctx context.Context, service string) ([]Request, error
 		return nil, err
 	}
 	var all []Request
+	var unread []error
 	for _, p := range pairs {
 		var r Request
 		if err := decode(p.Key, p.Value, &r); err != nil {
-			return nil, err
+			unread = append(unread, err)
+			continue
 		}
 		r.index = p.ModifyIndex
 		all = append(all, r)
 	}
-	return all, nil
+	return all, errors.Join(unread...)
 }
 
 // Answer tells what became of a request; the service that asked reads it.

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"testing"
@@ -69,6 +70,19 @@ func TestRequestsBetweenLeaders(t *testing.T) {
 		if err == nil {
 			t.Errorf("%s: was taken", name)
 		}
+	}
+}
+
+// Something else among the requests, which anybody may write, keeps none of the
+// others away.
+func TestRequestsBesideGarbage(t *testing.T) {
+	t.Parallel()
+	c, _ := atNoon(t)
+	ok(t, lead(t, c, "api").Ask(t.Context(), "db", Request{Floor: 2, Reason: "full"}, time.Minute))
+	ok(t, c.put(t.Context(), c.key("db", keyRequests, "zoo"), "nonsense"))
+	all, err := c.Requests(t.Context(), "db")
+	if _, corrupt := errors.AsType[*CorruptError](err); !corrupt || len(all) != 1 || all[0].From != "api" {
+		t.Errorf("got %+v, %v", all, err)
 	}
 }
 

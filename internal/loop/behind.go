@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -45,13 +46,15 @@ func (l *Leader) lookAt(ctx context.Context, s *policy.Service, at time.Time) ba
 		b.Answer = answers[l.Service.Name].Reason
 	}
 	members, err := l.Fleet.Members(ctx, s.Name)
-	if err != nil {
+	marks, err2 := l.Fleet.Leaving(ctx, s.Name)
+	if err := errors.Join(err, err2); err != nil {
 		b.Room = reading.Unknown("%v", err)
 		return b
 	}
 	var siblings []sense.Sibling
 	for _, m := range members {
-		if m.Health == fleet.Critical {
+		leaves := slices.ContainsFunc(marks, func(l fleet.Leaving) bool { return l.Cell == m.Name })
+		if m.Health == fleet.Critical || leaves { // one that is emptied has room for nobody
 			continue
 		}
 		b.Ready++

@@ -59,6 +59,9 @@ type CellConfig struct {
 	App      Application
 	// Spool holds the messages that the application gave; nil where there is none.
 	Spool Spool
+	// Adopted is how many messages wait in the spools of cells that are gone, which this
+	// one's sidecar sends, by cell and topic; nil where it sends none.
+	Adopted func() map[string]map[string]int
 	// Stop lets go of what the sidecar does beside the cell, such as leading, and
 	// ends the application, in order that the cell can leave. It may be called
 	// again.
@@ -349,6 +352,9 @@ func (c *Cell) Vitals() sense.Vitals {
 	if c.Spool != nil {
 		v.Spools = c.Spool.Depths()
 		v.SpoolDepth = reading.Of(float64(v.SpoolTotal()), c.Now())
+	}
+	if c.Adopted != nil {
+		v.Adopted = c.Adopted()
 	}
 	return v
 }

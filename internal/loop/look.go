@@ -51,6 +51,7 @@ type view struct {
 	tombstones []fleet.Tombstone
 	published  *fleet.Published
 	requests   []fleet.Request // what other services ask of this one
+	unread     error           // requests that hold something else
 	slow       map[string]fleet.Slow
 	behind     []balance.Behind // the services that this one needs
 	consulErr  error            // pins, marks and tombstones are as of the last beat
@@ -144,10 +145,26 @@ func (l *Leader) spools(ctx context.Context, topic string) map[string]int {
 			}
 		}
 	}
+	return depthsOf(l.Sources.Vitals(ctx, asked), topic)
+}
+
+// depthsOf are the depths of the spools before a topic. One that a cell has adopted
+// is a spool of its own: what is in it was counted when it grew, so it must have
+// gone from there when the topic has it.
+func depthsOf(results []sense.Result, topic string) map[string]int {
 	depths := map[string]int{}
-	for _, r := range l.Sources.Vitals(ctx, asked) {
-		if depth, there := r.Vitals.Spools[topic]; there && r.Err == nil {
-			depths[r.Cell+"."+r.Incarnation] = depth
+	for _, r := range results {
+		if r.Err != nil {
+			continue
+		}
+		life := r.Cell + "." + r.Incarnation
+		if depth, there := r.Vitals.Spools[topic]; there {
+			depths[life] = depth
+		}
+		for cell, spools := range r.Vitals.Adopted {
+			if depth, there := spools[topic]; there {
+				depths[life+"/"+cell] = depth
+			}
 		}
 	}
 	return depths
@@ -181,9 +198,10 @@ func (v *view) readMarks(ctx context.Context, c *fleet.Client, service string) e
 		return err
 	}
 	requests, err := c.Requests(ctx, service)
-	if err != nil {
+	if _, corrupt := errors.AsType[*fleet.CorruptError](err); err != nil && !corrupt {
 		return err
 	}
+	v.unread = err
 	slow, err := c.Slow(ctx, service)
 	if err != nil {
 		return err

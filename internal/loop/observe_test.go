@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -22,6 +23,39 @@ func TestSpoolsCountAsOffered(t *testing.T) {
 		at = at.Add(5 * time.Second)
 		lag := sense.LagSample{At: at, Topic: "urls", PartitionCount: reading.Of(1, at), Partitions: []sense.PartitionLag{{End: int64(500 * i), LeaderEpoch: 1}}}
 		obs := e.observe(view{at: at, lag: &lag, spools: map[string]int{"api-1.i1": step.depth}}, books{}, &memory{})
+		if got := obs.Offered; got.Known != (step.want >= 0) || got.Known && got.Value != step.want {
+			t.Errorf("step %d: offered %+v, want %g", i, got, step.want)
+		}
+	}
+}
+
+// TestAdoptedSpoolsCountOnce has a cell die with 500 messages in its spool, which
+// were counted when they came: sent by another cell they are not offered anew.
+func TestAdoptedSpoolsCountOnce(t *testing.T) {
+	e := newEyes(&policy.Service{KafkaLag: &policy.KafkaLag{Topic: "urls"}})
+	at := time.Unix(1000, 0)
+	vitals := func(cell string, v sense.Vitals) sense.Result {
+		return sense.Result{Sibling: sense.Sibling{Cell: cell, Incarnation: "i1"}, Vitals: v}
+	}
+	own := func(depth int) sense.Vitals { return sense.Vitals{Spools: map[string]int{"urls": depth, "pages": 7}} }
+	adopted := func(depth int) sense.Vitals {
+		return sense.Vitals{Adopted: map[string]map[string]int{"api-1": {"urls": depth}}}
+	}
+	for i, step := range []struct {
+		results []sense.Result
+		end     int64
+		want    float64
+	}{
+		{[]sense.Result{vitals("api-1", own(0))}, 0, -1},
+		{[]sense.Result{vitals("api-1", own(500))}, 0, 100},
+		{[]sense.Result{{Err: errors.New("it is dead")}}, 0, 0},
+		{[]sense.Result{vitals("api-2", adopted(500))}, 0, 0},
+		{[]sense.Result{vitals("api-2", adopted(100))}, 400, 0},
+		{[]sense.Result{vitals("api-2", adopted(0))}, 600, 20},
+	} {
+		at = at.Add(5 * time.Second)
+		lag := sense.LagSample{At: at, Topic: "urls", PartitionCount: reading.Of(1, at), Partitions: []sense.PartitionLag{{End: step.end, LeaderEpoch: 1}}}
+		obs := e.observe(view{at: at, lag: &lag, spools: depthsOf(step.results, "urls")}, books{}, &memory{})
 		if got := obs.Offered; got.Known != (step.want >= 0) || got.Known && got.Value != step.want {
 			t.Errorf("step %d: offered %+v, want %g", i, got, step.want)
 		}

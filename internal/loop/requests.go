@@ -14,6 +14,7 @@ import (
 type mail struct {
 	asked    map[string]sent         // by the service asked
 	answered map[string]fleet.Answer // by the service that asked; nil: not read yet
+	unread   bool                    // that some can't be read was told
 }
 
 // sent is a request as it was written; a floor of 0 was withdrawn.
@@ -29,6 +30,10 @@ func (l *Leader) exchange(ctx context.Context, v view, trouble string) {
 	if v.consulErr != nil || !v.proven {
 		return
 	}
+	if (v.unread != nil) != l.mail.unread && v.unread != nil {
+		l.Log.Error("a request of another service can't be read and counts as none; remove it if nothing writes it again", "error", v.unread)
+	}
+	l.mail.unread = v.unread != nil
 	if v.paused == "" {
 		l.askOthers(ctx, v)
 	}

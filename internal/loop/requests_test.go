@@ -25,6 +25,7 @@ import (
 // their Terraform.
 type pairOfLeaders struct {
 	t        *testing.T
+	consul   string // its address
 	fleet    *fleet.Client
 	api, db  *Leader
 	now      time.Time
@@ -36,8 +37,8 @@ func newPairOfLeaders(t *testing.T) *pairOfLeaders {
 	if testing.Short() {
 		t.Skip("needs Consul")
 	}
-	p := &pairOfLeaders{t: t, now: time.Now(), database: *sense.UnknownDatabase(reading.Unknown("away"))}
-	c, err := fleet.New(fleet.Config{Addresses: []string{testkit.Consul(t).Addr()}, Now: func() time.Time { return p.now }})
+	p := &pairOfLeaders{t: t, now: time.Now(), database: *sense.UnknownDatabase(reading.Unknown("away")), consul: testkit.Consul(t).Addr()}
+	c, err := fleet.New(fleet.Config{Addresses: []string{p.consul}, Now: func() time.Time { return p.now }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,6 +141,11 @@ func TestLeadersAskEachOther(t *testing.T) {
 	if d := p.api.last; len(d.Asks) != 0 {
 		t.Fatalf("asked for more of what isn't known: %+v", d.Asks)
 	}
+	// A database that leaves, and is being emptied, has room for nobody.
+	p.register("db-0")
+	if err := p.db.lease.MarkLeaving(t.Context(), fleet.Leaving{Cell: "db-0", Since: p.now, Until: p.now.Add(time.Hour), Reason: "drained"}); err != nil {
+		t.Fatal(err)
+	}
 	p.database.Room, p.database.Cause = reading.Of(0, p.now), "connections at 120 % of the bound"
 	d := p.beat(p.api, slowAPI)
 	if len(d.Asks) != 1 || d.Asks[0].Floor != 2 || !strings.Contains(d.Asks[0].Reason, "db-1: connections at 120 %") {
@@ -181,6 +187,29 @@ func TestLeadersAskEachOther(t *testing.T) {
 	}
 	if s := ReadStatus(t.Context(), p.fleet, "db"); len(s.Requests)+len(s.Answers) != 0 {
 		t.Errorf("left: %+v %+v", s.Requests, s.Answers)
+	}
+}
+
+// What lies among the requests and is none keeps the leader from nothing.
+func TestRequestThatCannotBeRead(t *testing.T) {
+	p := newPairOfLeaders(t)
+	p.db.record = fleet.Record{Count: 1, Names: []string{"db-1"}}
+	if err := p.api.lease.Ask(t.Context(), "db", fleet.Request{Floor: 3, Reason: "full"}, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://"+p.consul+"/v1/kv/homeostat/db/requests/zoo", strings.NewReader("nonsense"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := answer.Body.Close(); err != nil || answer.StatusCode != http.StatusOK {
+		t.Fatal(answer.Status, err)
+	}
+	if d := p.beat(p.db, nil); d.Desired != 3 || p.db.seen.unread == nil {
+		t.Errorf("%d desired: %s; unread: %v", d.Desired, d.Reason, p.db.seen.unread)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 // pacing is how fast one cell is, and under which load.
 type pacing struct {
 	Name string
+	Life string // its incarnation
 	// Latency is in seconds, Load per second.
 	Latency, Load float64
 }
@@ -36,7 +37,8 @@ type pacing struct {
 // others is not judged. If more than SlowShare of the cells are slow at once,
 // none is: then it isn't the cell.
 //
-// What is unknown of a cell in a beat neither confirms nor clears anything. One
+// What is unknown of a cell in a beat neither confirms nor clears anything; one that
+// was not judged for SlowAfter is not slow since before that. One
 // that was marked, was spared, recovered and is marked again within slowAgain is
 // due at once: it is fast only while it has nothing to do.
 type slowWatch struct {
@@ -52,6 +54,9 @@ type slowCell struct {
 	Even time.Time `json:"even,omitzero"`
 	// Marked is since when it is marked, Before when it was marked before that.
 	Marked time.Time `json:"marked,omitzero"`
+	// Seen is when it was judged last, Life of which incarnation this is.
+	Seen time.Time `json:"seen,omitzero"`
+	Life string    `json:"life,omitempty"`
 	Before time.Time `json:"before,omitzero"`
 	Reason string    `json:"reason,omitempty"`
 }
@@ -75,14 +80,17 @@ func (w *slowWatch) judge(r *policy.Replace, now time.Time, cells []pacing) (hel
 		w.Cells = map[string]slowCell{}
 	}
 	for _, c := range cells {
-		w.remember(r, now, c.Name, slow[c.Name])
+		w.remember(r, now, c, slow[c.Name])
 	}
 	return ""
 }
 
 // remember takes one cell's beat.
-func (w *slowWatch) remember(r *policy.Replace, now time.Time, name, why string) {
-	c := w.Cells[name]
+func (w *slowWatch) remember(r *policy.Replace, now time.Time, cell pacing, why string) {
+	c := w.Cells[cell.Name]
+	if c.Marked.IsZero() && now.Sub(c.Seen) > r.SlowAfter {
+		c.Slow = time.Time{}
+	}
 	switch {
 	case why == "" && c.Marked.IsZero():
 		c.Slow = time.Time{}
@@ -103,15 +111,20 @@ func (w *slowWatch) remember(r *policy.Replace, now time.Time, name, why string)
 		}
 	}
 	if c.Slow.IsZero() && now.Sub(c.Before) >= slowAgain {
-		delete(w.Cells, name)
+		delete(w.Cells, cell.Name)
 		return
 	}
-	w.Cells[name] = c
+	c.Seen, c.Life = now, cell.Life
+	w.Cells[cell.Name] = c
 }
 
-// forget drops cells that are no more.
-func (w *slowWatch) forget(living []string) {
-	maps.DeleteFunc(w.Cells, func(name string, _ slowCell) bool { return !slices.Contains(living, name) })
+// forget drops cells that are no more, and what earlier lives did of those that
+// are: living is their incarnations by name, empty where that isn't known.
+func (w *slowWatch) forget(living map[string]string) {
+	maps.DeleteFunc(w.Cells, func(name string, c slowCell) bool {
+		life, lives := living[name]
+		return !lives || life != "" && c.Life != "" && life != c.Life
+	})
 }
 
 // marked are the cells that count as slow, with the reason.

@@ -110,7 +110,9 @@ func TestSlowCellIsMarkedThenDue(t *testing.T) {
 	// Spared it was well, with its share of clients it is slow again.
 	w.beats(25, &at, slow)
 	state(true, true)
-	w.forget([]string{"api-1"})
+	w.forget(map[string]string{"api-5": ""})
+	state(true, true)
+	w.forget(map[string]string{"api-1": ""})
 	state(false, false)
 }
 
@@ -170,7 +172,7 @@ func TestSlowCellsAreReplacedOneAfterTheOther(t *testing.T) {
 		if len(r.l.record.Names) < 6 || len(r.l.record.Names) > 7 {
 			t.Fatalf("beat %d: %v", beat, r.l.record.Names)
 		}
-		r.l.memory.Slow.forget(r.l.cells())
+		r.l.memory.Slow.forget(r.l.lives(view{}))
 		for name, health := range r.members {
 			if health == fleet.Critical {
 				r.members[name] = fleet.Passing // born
@@ -179,6 +181,55 @@ func TestSlowCellsAreReplacedOneAfterTheOther(t *testing.T) {
 	}
 	if names := r.l.record.Names; slices.Contains(names, "api-2") || slices.Contains(names, "api-5") || len(names) != 6 {
 		t.Errorf("left: %v", names)
+	}
+}
+
+// Two bad beats with nothing known between them are not slowness that stays.
+func TestSlowIsSeenToStay(t *testing.T) {
+	slow := pack(0.1, 0.11, 0.09, 0.1, 1)
+	at := slowNoon
+	var w slowWatch
+	w.beats(1, &at, slow)
+	w.beats(25, &at, slow[:4])
+	w.beats(1, &at, slow)
+	if marked := w.marked(); len(marked) != 0 {
+		t.Errorf("marked %v", marked)
+	}
+	w.beats(24, &at, slow)
+	if marked := w.marked(); len(marked) != 1 {
+		t.Errorf("marked %v", marked)
+	}
+}
+
+// Another life of a cell begins anew.
+func TestSlowIsOfOneLife(t *testing.T) {
+	slow := pack(0.1, 0.11, 0.09, 0.1, 1)
+	slow[4].Life = "first"
+	at := slowNoon
+	var w slowWatch
+	w.beats(30, &at, slow)
+	w.forget(map[string]string{"api-5": "first"})
+	if marked := w.marked(); len(marked) != 1 {
+		t.Errorf("marked %v", marked)
+	}
+	w.forget(map[string]string{"api-5": "second"})
+	if marked := w.marked(); len(marked) != 0 {
+		t.Errorf("marked %v", marked)
+	}
+}
+
+// A cell that was marked alone isn't replaced while all are slow.
+func TestSlowCellsStayWhileAllAreSlow(t *testing.T) {
+	r := newRenewing(6, 1, 10, 1)
+	r.l.Service.Replace = byDefault
+	r.l.memory.Slow.Cells = map[string]slowCell{"api-2": {Slow: slowNoon, Marked: slowNoon}}
+	now := view{at: slowNoon.Add(time.Hour)}
+	if due := r.l.slowDue(now); len(due) != 1 {
+		t.Fatalf("due %v", due)
+	}
+	r.l.tellSlow("3 of 6 cells are slow at once")
+	if due := r.l.slowDue(now); len(due) != 0 {
+		t.Errorf("due %v", due)
 	}
 }
 

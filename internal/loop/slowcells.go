@@ -14,18 +14,20 @@ import (
 // is so.
 func (l *Leader) watchSlow(ctx context.Context, v view) string {
 	r := &l.Service.Replace
-	if r.Slow == policy.SlowOff || v.membersErr != nil || v.consulErr != nil || !v.proven {
+	if v.membersErr != nil || v.consulErr != nil || !v.proven || v.paused != "" {
 		return ""
 	}
-	l.memory.Slow.forget(l.cells())
-	held := l.memory.Slow.judge(r, v.at, l.pacings(v))
+	held := ""
+	if r.Slow == policy.SlowOff {
+		l.memory.Slow = slowWatch{} // marks from before are taken back
+	} else {
+		l.memory.Slow.forget(l.lives(v))
+		held = l.memory.Slow.judge(r, v.at, l.pacings(v))
+	}
 	marked := l.memory.Slow.marked()
 	for _, name := range slices.Sorted(maps.Keys(marked)) {
-		if _, done := v.slow[name]; done {
-			continue
-		}
 		m, known := v.member(name)
-		if !known {
+		if mark, done := v.slow[name]; !known || done && mark.Incarnation == m.Incarnation {
 			continue
 		}
 		err := l.lease.MarkSlow(ctx, fleet.Slow{Cell: name, Incarnation: m.Incarnation, Since: v.at, Reason: marked[name]})
@@ -48,6 +50,16 @@ func (l *Leader) watchSlow(ctx context.Context, v view) string {
 	return held
 }
 
+// lives are the cells there are, with the incarnation of each that is known.
+func (l *Leader) lives(v view) map[string]string {
+	lives := map[string]string{}
+	for _, name := range l.cells() {
+		m, _ := v.member(name)
+		lives[name] = m.Incarnation
+	}
+	return lives
+}
+
 // tellSlow tells once that slow cells are not judged, and why.
 func (l *Leader) tellSlow(held string) {
 	if (held != "") != (l.slowHeld != "") && held != "" {
@@ -66,17 +78,18 @@ func (l *Leader) pacings(v view) []pacing {
 			continue
 		}
 		if latency, _, err := vitals.Latency.Quantile(r.SlowQuantile); err == nil {
-			all = append(all, pacing{Name: name, Latency: latency, Load: vitals.Served.Value})
+			all = append(all, pacing{Name: name, Life: vitals.Incarnation, Latency: latency, Load: vitals.Served.Value})
 		}
 	}
 	return all
 }
 
 // slowDue are the slow cells that are to be replaced now, at most as many at a
-// time as dead ones. One that holds data isn't: an empty one in its place would
-// be no better.
+// time as dead ones. None is while many are slow at once: it may be the same that
+// made this one slow. One that holds data isn't: an empty one in its place would be
+// no better.
 func (l *Leader) slowDue(v view) []string {
-	if l.Service.Replace.Slow != policy.SlowReplace || l.Service.HoldsData || !l.roster().Named {
+	if l.slowHeld != "" || l.Service.Replace.Slow != policy.SlowReplace || l.Service.HoldsData || !l.roster().Named {
 		return nil
 	}
 	due := intersect(l.memory.Slow.due(&l.Service.Replace, v.at), l.cells())

@@ -28,7 +28,7 @@ func TestSlowCellIsSparedAndTakenBack(t *testing.T) {
 	}, lease)
 	leader.record.Names, leader.record.Count = []string{"api-1", "api-2", "api-3", "api-4", "api-5"}, 5
 	leader.held = map[string]heldCell{}
-	at := slowNoon
+	at, paused := slowNoon, ""
 	look := func(latency float64) {
 		t.Helper()
 		members, err := l.fleet.Members(t.Context(), "api")
@@ -40,7 +40,7 @@ func TestSlowCellIsSparedAndTakenBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		at = at.Add(2 * time.Minute)
-		v := view{at: at, members: members, slow: marks, proven: true, byCell: map[string]sense.Vitals{}}
+		v := view{at: at, members: members, slow: marks, proven: true, paused: paused, byCell: map[string]sense.Vitals{}}
 		for i, name := range leader.cells() {
 			mean := 0.1 + float64(i)/1000
 			if name == "api-1" {
@@ -71,5 +71,20 @@ func TestSlowCellIsSparedAndTakenBack(t *testing.T) {
 	is(fleet.Warning)
 	look(0.1)
 	look(0.1)
+	is(fleet.Passing)
+	// Nothing is done while a person has paused it.
+	paused = "paused"
+	look(5)
+	look(5)
+	if marks, err := l.fleet.Slow(t.Context(), "api"); err != nil || len(marks) != 0 {
+		t.Errorf("marked while it was paused: %v, %v", marks, err)
+	}
+	paused = ""
+	look(5)
+	look(5)
+	is(fleet.Warning)
+	// Where the policy wants none marked any more, marks are taken back.
+	leader.Service.Replace.Slow = policy.SlowOff
+	look(5)
 	is(fleet.Passing)
 }

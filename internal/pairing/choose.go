@@ -18,6 +18,8 @@ type Candidate struct {
 	// Pairs is how many cells are paired with it, Young how many of them so
 	// lately that Room may not show it yet.
 	Pairs, Young int
+	// Spared is one whose health is warning: it is slow, and to be spared.
+	Spared bool
 }
 
 // Settling is how long a pair counts as young: an application has opened its
@@ -34,8 +36,9 @@ var ErrNobody = errors.New("no cell takes work")
 // is (the method of greatest divisors, after D'Hondt and Jefferson). Of equals
 // the one with the fewest pairs is taken, then the first by name.
 //
-// A candidate whose room isn't known comes after those that have some, and
-// before those that have none; among these the pairs decide.
+// A candidate whose room isn't known comes after those that have some, one that is
+// to be spared after these, and last those that have none; where no room is known
+// the pairs decide.
 func Choose(all []Candidate) (Candidate, error) {
 	if len(all) == 0 {
 		return Candidate{}, ErrNobody
@@ -50,20 +53,23 @@ func Choose(all []Candidate) (Candidate, error) {
 	}), nil
 }
 
-// class is 2 with room, 1 where that isn't known, 0 without.
+// class is 3 with room, 2 where that isn't known, 1 for one to be spared, 0 without
+// room.
 func (c Candidate) class() int {
 	switch {
-	case !c.Room.Known:
+	case c.Room.Known && c.Room.Value <= 0:
+		return 0
+	case c.Spared:
 		return 1
-	case c.Room.Value > 0:
+	case !c.Room.Known:
 		return 2
 	default:
-		return 0
+		return 3
 	}
 }
 
 func (c Candidate) share() float64 {
-	if c.class() != 2 {
+	if !c.Room.Known {
 		return 0
 	}
 	return c.Room.Value / float64(c.Young+1)

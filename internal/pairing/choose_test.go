@@ -26,6 +26,8 @@ func TestChoose(t *testing.T) {
 		{"then the name", []Candidate{{Name: "b", Room: room(0.5)}, {Name: "a", Room: room(0.5)}}, "a"},
 		{"little room before unknown", []Candidate{{Name: "a", Room: away}, {Name: "b", Room: room(0.01), Young: 9}}, "b"},
 		{"unknown before none", []Candidate{{Name: "a", Room: room(0)}, {Name: "b", Room: away, Pairs: 9}}, "b"},
+		{"one that is slow after one of which nothing is known", []Candidate{{Name: "a", Room: room(1), Spared: true}, {Name: "b", Room: away, Pairs: 9}}, "b"},
+		{"a slow one before one without room", []Candidate{{Name: "a", Room: room(0)}, {Name: "b", Room: away, Spared: true}}, "b"},
 		{"no room anywhere", []Candidate{{Name: "a", Room: room(0), Pairs: 3}, {Name: "b", Room: room(0), Pairs: 2}}, "b"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -63,24 +63,44 @@ const retry = time.Second
 func (p *Partner) Find(ctx context.Context) (fleet.Pair, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.Limit)
 	defer cancel()
+	var why error // of the last try that came to its end
 	for tries := 0; ; tries++ {
 		pair, err := p.Fleet.PairUp(ctx, p.With, p.Cell, p.stands(ctx), p.choose)
 		if err == nil {
+			pair.Address = p.present(ctx, pair)
 			p.mu.Lock()
 			p.pair = &pair
 			p.mu.Unlock()
 			p.Log.Info("paired", "cell", p.Cell.Name, "with", pair.Partner, "at", pair.Address)
 			return pair, nil
 		}
+		if why == nil || ctx.Err() == nil {
+			why = err
+		}
 		if tries == 0 {
 			p.Log.Warn("no partner yet: the application waits", "of", p.With, "for", p.Limit, "error", err)
 		}
 		select {
 		case <-ctx.Done():
-			return fleet.Pair{}, fmt.Errorf("find a partner of service %s within %s: %w", p.With, p.Limit, err)
+			return fleet.Pair{}, fmt.Errorf("find a partner of service %s within %s: %w", p.With, p.Limit, why)
 		case <-time.After(retry):
 		}
 	}
+}
+
+// present is where the partner is now: one that was started again may listen
+// elsewhere than where it was found first. Where that can't be seen it is as then.
+func (p *Partner) present(ctx context.Context, pair fleet.Pair) string {
+	members, err := p.Fleet.Members(ctx, p.With)
+	if err != nil {
+		return pair.Address
+	}
+	for _, m := range members {
+		if m.Name == pair.Partner && m.Port != 0 {
+			return addressOf(m)
+		}
+	}
+	return pair.Address
 }
 
 // stands says of a pair whether it is kept: unless its partner was removed on
@@ -125,7 +145,7 @@ func (p *Partner) candidates(ctx context.Context, pairs []fleet.Pair) ([]Candida
 	rooms := p.rooms(ctx, members)
 	var all []Candidate
 	for _, m := range members {
-		c := Candidate{Name: m.Name, Address: addressOf(m), Room: rooms[m.Name]}
+		c := Candidate{Name: m.Name, Address: addressOf(m), Room: rooms[m.Name], Spared: m.Health == fleet.Warning}
 		for _, pair := range pairs {
 			if pair.Partner != m.Name {
 				continue

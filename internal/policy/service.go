@@ -6,7 +6,9 @@ import "time"
 //
 // A service with neither kafka_lag nor requests nor latency nor proxy is not scaled
 // by load: it is kept at its minimum, its dead cells are replaced, and a person
-// or another service's needs may raise it.
+// or another service's needs may raise it. Nothing lowers it again but a person's
+// pin or a lower max: that nobody asks for a cell any more doesn't say that nobody
+// uses it.
 type Service struct {
 	// Name is the block's label: at most 48 of a-z, 0-9 and -, as cells,
 	// Consul's services and host names are called after it.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/reading"
@@ -53,6 +54,9 @@ type Vitals struct {
 	SpoolDepth reading.Reading `json:"spool_depth"`
 	// Spools is that by topic; nil where the cell has no spool.
 	Spools map[string]int `json:"spools,omitempty"`
+	// Adopted is the same of spools that cells which are gone have left, and that this
+	// one sends, by cell and topic. They count neither in SpoolDepth nor in Spools.
+	Adopted map[string]map[string]int `json:"adopted,omitempty"`
 	// Database is how the cell's database fares; nil where the cell is none.
 	Database *Database `json:"database,omitempty"`
 }
@@ -86,9 +90,11 @@ func (v *Vitals) check() error {
 			return fmt.Errorf("vitals give a %s of %g", what, r.Value)
 		}
 	}
-	for topic, depth := range v.Spools {
-		if depth < 0 {
-			return fmt.Errorf("vitals give a spool depth of %d for topic %q", depth, topic)
+	for _, spools := range append(slices.Collect(maps.Values(v.Adopted)), v.Spools) {
+		for topic, depth := range spools {
+			if depth < 0 {
+				return fmt.Errorf("vitals give a spool depth of %d for topic %q", depth, topic)
+			}
 		}
 	}
 	if v.Busy.Known && v.Busy.Value > 1 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -70,7 +71,7 @@ func openLog(cfg logConfig) (*messageLog, Recovery, error) {
 	if err := os.MkdirAll(cfg.dir, 0o700); err != nil {
 		return nil, Recovery{}, fmt.Errorf("make the spool's folder: %w", err)
 	}
-	lock, err := lockFolder(cfg.dir)
+	lock, err := lockFile(filepath.Join(cfg.dir, "lock"))
 	if err != nil {
 		return nil, Recovery{}, err
 	}
@@ -119,14 +120,14 @@ func (l *messageLog) restore() (Recovery, error) {
 	return report, nil
 }
 
-// lockFolder keeps other processes out. The kernel frees it with the process.
-func lockFolder(dir string) (*os.File, error) {
-	f, err := os.OpenFile(dir+"/lock", os.O_CREATE|os.O_RDWR, 0o600)
+// lockFile keeps other processes out. The kernel frees it with the process.
+func lockFile(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock the spool: %w", err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("%w: %s: %w", ErrInUse, dir, err), f.Close())
+		return nil, errors.Join(fmt.Errorf("%w: %s: %w", ErrInUse, path, err), f.Close())
 	}
 	return f, nil
 }

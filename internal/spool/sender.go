@@ -24,7 +24,8 @@ type sender struct {
 	// log. The first `let` of them may go, or have.
 	window     []*item
 	let        int
-	bytes      int
+	bytes      int // of those that aren't confirmed
+	done       int // how many are confirmed, and wait for one before them to be
 	lanes      []*lane
 	partitions []int
 	asked      time.Time // when the partitions were asked for
@@ -47,10 +48,14 @@ type result struct {
 
 const (
 	// readAhead is how many messages are read that may not go yet, windowMost and
-	// windowBytes how much is held in memory at most, and underWay how many may be
-	// let go and not be confirmed.
+	// windowBytes how much is held in memory at most that isn't confirmed, windowSpan
+	// how many messages there are at most from the first of these on, which are sent
+	// again after a crash, and underWay how many may be
+	// let go and not be confirmed, beside those that wait for a partition that takes
+	// none.
 	readAhead   = 256
 	windowMost  = 1 << 14
+	windowSpan  = 1 << 16
 	windowBytes = 32 << 20
 	underWay    = 2048
 	// tick is how often the pace is looked at while something waits for it, and
@@ -108,7 +113,7 @@ func (s *sender) pause() time.Duration {
 
 // fill reads ahead.
 func (s *sender) fill() {
-	for len(s.window)-s.let < readAhead && len(s.window) < windowMost && s.bytes < windowBytes {
+	for len(s.window)-s.let < readAhead && len(s.window) < windowSpan && len(s.window)-s.done < windowMost && s.bytes < windowBytes {
 		entries, err := s.reader.read()
 		if s.trouble("be read", err); err != nil {
 			return
@@ -145,11 +150,17 @@ func (s *sender) fill() {
 // allow lets messages go as the pace has it.
 func (s *sender) allow(ctx context.Context) {
 	if !s.knowPartitions(ctx) {
+		if len(s.window) > 0 { // else it wasn't asked
+			s.pacer.Observe(s.now(), Load{Away: true})
+		}
 		return
 	}
-	unconfirmed := 0
+	unconfirmed, flowing := 0, 0
 	for _, l := range s.lanes {
 		unconfirmed += len(l.waiting)
+		if l.failures == 0 {
+			flowing += len(l.waiting)
+		}
 	}
 	now := s.now()
 	load := Load{Depth: max(0, s.log.stats().depth-unconfirmed), Away: s.away(), Held: s.pressure != nil && !s.pressure.WithinBound()}
@@ -163,7 +174,7 @@ func (s *sender) allow(ctx context.Context) {
 	}
 	s.held.Store(load.Held && load.Depth > 0)
 	s.pacer.Observe(now, load)
-	for s.let < len(s.window) && unconfirmed < underWay {
+	for s.let < len(s.window) && flowing < underWay {
 		next := s.window[s.let]
 		if !s.pacer.Take(next.message.Accepted) && !(s.flushing.Load() && !load.Away) {
 			return
@@ -171,7 +182,9 @@ func (s *sender) allow(ctx context.Context) {
 		l := s.lanes[partitionOf(next, s.partitions)]
 		l.waiting = append(l.waiting, next)
 		s.let++
-		unconfirmed++
+		if l.failures == 0 {
+			flowing++
+		}
 	}
 }
 
@@ -221,8 +234,9 @@ func (s *sender) take(r result) {
 	for _, i := range done {
 		i.confirmed = true
 		s.bytes -= i.size
-		i.message.Body, i.message.Headers = nil, nil
+		i.message = Message{}
 	}
+	s.done += len(done)
 	s.sent.Add(uint64(len(done)))
 	s.log.confirmed(len(done))
 	n := 0
@@ -233,7 +247,7 @@ func (s *sender) take(r result) {
 		return
 	}
 	position := s.window[n-1].sequence + 1
-	s.window, s.let = s.window[n:], s.let-n
+	s.window, s.let, s.done = s.window[n:], s.let-n, s.done-n
 	s.trouble("remove what was sent", s.log.release(position))
 }
 

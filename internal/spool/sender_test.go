@@ -27,6 +27,9 @@ type fakeQueue struct {
 	taken   []Message
 	busy    map[int]bool
 	wrong   error
+	// unknown is the answer to who asks for the partitions, and asks counts them.
+	unknown error
+	asks    int
 }
 
 func newFakeQueue(partitions int, failure func(int) (error, bool)) *fakeQueue {
@@ -38,7 +41,18 @@ func isAway(int) (error, bool) { return errors.New("away"), false }
 func (f *fakeQueue) Partitions(context.Context, string) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.partitions, nil
+	f.asks++
+	return f.partitions, f.unknown
+}
+
+// asked is an error until somebody has asked for the partitions.
+func (f *fakeQueue) asked() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.asks == 0 {
+		return errors.New("nobody has asked for the partitions")
+	}
+	return nil
 }
 
 func (f *fakeQueue) Produce(_ context.Context, _ string, partition int, messages []Message) error {
@@ -210,7 +224,8 @@ func TestOrderOverRetries(t *testing.T) {
 	}
 }
 
-// TestOnePartitionAway holds that others are sent meanwhile.
+// TestOnePartitionAway holds that others are sent meanwhile, also once more messages
+// wait for it than may be under way.
 func TestOnePartitionAway(t *testing.T) {
 	leaks(t)
 	f := newFakeQueue(2, nil)
@@ -221,22 +236,23 @@ func TestOnePartitionAway(t *testing.T) {
 		return nil, true
 	}
 	s := start(t, config(t.TempDir(), f))
-	for n := range 50 {
-		addEach(t, s, 10, n)
+	const keys, each = 100, 2 * underWay / 50 // about half go to each partition
+	for n := range each {
+		addEach(t, s, keys, n)
 	}
 	one := 0
-	for key := range 10 {
+	for key := range keys {
 		one += partitionOf(&item{message: Message{Key: fmt.Append(nil, key)}}, []int{0, 1})
 	}
 	testkit.Await(t, time.Minute, func(context.Context) error {
-		if n := len(f.all()); n != 50*one {
-			return fmt.Errorf("%d messages went of %d", n, 50*one)
+		if n := len(f.all()); n != each*one {
+			return fmt.Errorf("%d messages went of %d", n, each*one)
 		}
 		return nil
 	})
 	f.set(func() { f.failure = nil })
 	testkit.Await(t, time.Minute, sentAll(s))
-	inOrder(t, f.all(), 10, 50)
+	inOrder(t, f.all(), keys, each)
 }
 
 // TestStartedAgain sends what an earlier life has left, once.
@@ -291,6 +307,34 @@ func TestHeldBack(t *testing.T) {
 		t.Error(err)
 	}
 	inOrder(t, f.all(), 1, 2)
+}
+
+// TestAwayFromTheStart has the queue come back after a while that the spool has seen
+// nothing but: what has gathered rises from nothing, as after any outage.
+func TestAwayFromTheStart(t *testing.T) {
+	leaks(t)
+	f := newFakeQueue(1, nil)
+	f.unknown = errors.New("away")
+	cfg := config(t.TempDir(), f)
+	cfg.Pace.Spread = 30 * time.Second
+	s := start(t, cfg)
+	for range 5 {
+		addEach(t, s, 100, 0)
+	}
+	testkit.Await(t, time.Minute, func(context.Context) error { return f.asked() })
+	f.set(func() { f.unknown = nil })
+	testkit.Await(t, 3*time.Minute, func(context.Context) error {
+		if len(f.all()) == 0 {
+			return errors.New("nothing goes")
+		}
+		return nil
+	})
+	if n := s.Depth(); n < 250 {
+		t.Errorf("of 500 messages all but %d went at once", n)
+	}
+	if err := s.Flush(t.Context()); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestFlushThatFails says what is left, and where.
