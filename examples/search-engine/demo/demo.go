@@ -31,8 +31,9 @@ type demo struct {
 	server      *testkit.ConsulServer
 	consul      *api.Client
 	fleet       *fleet.Client
-	api         *discover.Service
-	store       *store.Store
+	front       *front   // nil before there are APIs
+	clients     *clients // nil before they search
+	store       *store.Databases
 	binary      string   // of Terraform
 	environment []string // of Terraform and homeostat
 	made        []string // services that may exist
@@ -102,7 +103,7 @@ func (d *demo) get(ctx context.Context, o options) error {
 		}
 	}
 	d.environment = append(testkit.TerraformEnvironment(d.place.cliConfig()), "CONSUL_HTTP_ADDR="+d.consulAddr())
-	if err := d.connect(ctx); err != nil {
+	if err := d.connect(); err != nil {
 		return err
 	}
 	if err := d.place.copySources(at); err != nil {
@@ -142,25 +143,19 @@ func (d *demo) startQueue() error {
 }
 
 // connect makes the clients that look at the system from outside.
-func (d *demo) connect(ctx context.Context) (err error) {
+func (d *demo) connect() (err error) {
 	if d.consul, err = d.server.Client(); err != nil {
 		return err
 	}
 	if d.fleet, err = fleet.New(fleet.Config{Addresses: []string{d.server.Addr()}}); err != nil {
 		return err
 	}
-	if d.api, err = discover.New("api"); err != nil {
-		return err
-	}
 	db, err := discover.New("db")
 	if err != nil {
 		return err
 	}
-	d.store, err = store.Open(ctx, func(ctx context.Context) (string, error) {
-		db.Forget()
-		return db.Pick(ctx)
-	}, 2)
-	return err
+	d.store = store.NewDatabases(store.Places(db.All), func() string { return "" }, 2)
+	return nil
 }
 
 // settings writes what the root modules need to know of this run.
@@ -180,6 +175,9 @@ func (d *demo) settings() error {
 		case service == "api":
 			settings["brokers"] = d.brokers
 			settings["address"] = d.host
+			// Slow on purpose, too: one answers forty searches a second.
+			settings["workers"] = 4
+			settings["search_cost"] = "100ms"
 		case d.cloud != nil:
 			settings = d.cloudSettings()
 		default:
@@ -208,6 +206,12 @@ func (d *demo) up(ctx context.Context) error {
 		if err := d.make(ctx, service); err != nil {
 			return err
 		}
+		if service == "api" {
+			var err error
+			if d.front, err = d.startFront(); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -230,6 +234,7 @@ func (d *demo) down(ctx context.Context) error {
 	if d.store != nil {
 		d.store.Close()
 	}
+	errs = append(errs, d.front.stop())
 	if len(d.made) > 0 {
 		errs = append(errs, d.nothingLeft(ctx))
 	}
