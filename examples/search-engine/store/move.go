@@ -44,11 +44,12 @@ func (s *Store) writing(ctx context.Context, do func(*pgx.Conn) error) error {
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
-	defer pooled.Release()
-	if _, err := pooled.Exec(ctx, "SET default_transaction_read_only = off"); err != nil {
+	conn := pooled.Hijack() // nobody else is to write by it
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	if _, err := conn.Exec(ctx, "SET default_transaction_read_only = off"); err != nil {
 		return fmt.Errorf("ask to write: %w", err)
 	}
-	return do(pooled.Conn())
+	return do(conn)
 }
 
 // MoveTo moves all rows into another database and returns how many pages those were.
