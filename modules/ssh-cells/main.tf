@@ -51,6 +51,18 @@ locals {
     if !contains(local.known, "${var.service}-${n}")
   ]
   names = var.cell_names != null ? var.cell_names : slice(concat(local.known, local.fresh), 0, local.count)
+
+  # A cell with a machine of its own is born there and nowhere else. That one has
+  # none is said by its birth and not by the plan: a leader plans one cell more than
+  # there are to learn what an order changes.
+  pools = {
+    for name in local.names : name => var.machine_of == null ? var.hosts : concat(
+      [for host in var.hosts : host if host.address == lookup(var.machine_of, name, "")],
+      contains(keys(var.machine_of), name) ? [] : [
+        { address = "${name}-has-no-machine-in-machine-of.invalid", host_keys = null, accept_new_host_key = null }
+      ],
+    )
+  }
 }
 
 resource "homeostat_cell" "cell" {
@@ -59,7 +71,7 @@ resource "homeostat_cell" "cell" {
   service = var.service
   name    = each.key
   ssh = {
-    hosts            = var.hosts
+    hosts            = local.pools[each.key]
     user             = var.user
     private_key      = var.private_key
     private_key_file = var.private_key_file

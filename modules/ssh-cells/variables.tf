@@ -45,6 +45,22 @@ variable "hosts" {
   }
 }
 
+variable "machine_of" {
+  description = "The address of each cell's own machine, by the cell's name, for cells that hold data: none is ever born on another, and one without a machine isn't born. Null for whichever is free."
+  type        = map(string)
+  default     = null
+
+  validation {
+    condition     = var.machine_of == null ? true : alltrue([for address in values(var.machine_of) : contains(var.hosts[*].address, address)])
+    error_message = "machine_of names a machine that isn't in hosts."
+  }
+
+  validation {
+    condition     = var.machine_of == null ? true : length(distinct(values(var.machine_of))) == length(var.machine_of)
+    error_message = "machine_of gives two cells the same machine."
+  }
+}
+
 variable "user" {
   description = "Who gets in for births. Another than root must be able to use sudo without a password."
   type        = string
