@@ -167,6 +167,31 @@ service "api" {
   }
 }
 
+# The front is where clients come: it sends each to an API that has room. It has no
+# signal of load here; where clients are many there are several, behind DNS.
+service "front" {
+  min  = 1
+  max  = 1
+  beat = "1s"
+  lead = []
+
+  terraform { dir = "../search-engine/terraform/front" }
+
+  health {
+    http     = "/healthz"
+    interval = "500ms"
+    ttl      = "4s"
+  }
+
+  birth {
+    time        = "4s"
+    timeout     = "30s"
+    backoff_min = "2s"
+  }
+
+  replace { after = "4s" }
+}
+
 # Databases hold data: a dead one is started again over its own folder, and never
 # replaced by an empty one. Each API writes to its own and reads all. They have no
 # signal of load; an API that finds none with room asks for one more.

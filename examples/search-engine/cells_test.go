@@ -41,8 +41,8 @@ type engine struct {
 	broker   int // port; a broker need not listen there yet
 	web      *httptest.Server
 	data     string // the databases' directory
-	// replyTo is what messages name: the base URL of an API.
-	replyTo atomic.Value
+	// replyTo is what messages name: the base URL of an API, or nil.
+	replyTo atomic.Pointer[string]
 }
 
 // newEngine builds the programs and starts Consul and the web. The database
@@ -57,7 +57,6 @@ func newEngine(t *testing.T, files fstest.MapFS) *engine {
 	if output, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the programs: %v\n%s", err, output)
 	}
-	e.replyTo.Store("")
 	var err error
 	if e.client, err = e.consul.Client(); err != nil {
 		t.Fatal(err)

@@ -22,11 +22,12 @@ func TestManyDatabases(t *testing.T) {
 	first, second := c.start(t, "db", "db-1"), c.start(t, "db", "db-2")
 	c.start(t, "api", "api-1")
 	api := c.startBeside(t, c.sidecar(t, "db-2"), "api", "api-2")
-	c.replyTo.Store("http://" + api.address) // or all pages would go to the first of the list
+	to := "http://" + api.address
+	c.replyTo.Store(&to) // or all pages would go to the first of the list
 	c.crawler(t, "crawler-1", "-page-cost", "1ms")
 	c.seed(t)
 	c.atLeast(t, 20)
-	c.replyTo.Store("")
+	c.replyTo.Store(nil)
 	c.crawler(t, "crawler-2", "-page-cost", "1ms")
 	c.wantExact(t)
 	for _, db := range []*cell{first, second} {

@@ -36,7 +36,11 @@ func (e *engine) sidecar(t *testing.T, partner string) (address string) {
 		MaxMessageBytes: 1 << 16, MaxBatch: 1000, MaxRequestBytes: 1 << 23,
 		Broker: queue, Timeout: 3 * time.Second, Log: slog.New(slog.DiscardHandler),
 		Header: func() spool.Header {
-			return spool.Header{Name: replyto.Header, Value: []byte(e.replyTo.Load().(string))}
+			h := spool.Header{Name: replyto.Header}
+			if to := e.replyTo.Load(); to != nil {
+				h.Value = []byte(*to)
+			}
+			return h
 		},
 	})
 	if err != nil {

@@ -136,6 +136,10 @@ func (d *demo) pinnedCrawl(ctx context.Context, s *screen) (time.Duration, searc
 	})
 	sum, ended := clients.end()
 	got.Sum = sum
+	s.say("Clients saw: %s", sum)
+	for _, why := range sum.Why {
+		s.say("  %s", why)
+	}
 	switch err = errors.Join(err, ended); {
 	case err != nil:
 	case crawlers > minCrawlers:

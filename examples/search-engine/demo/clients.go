@@ -32,7 +32,7 @@ func (d *demo) search(ctx context.Context, from, to time.Duration) (*clients, er
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	c := &clients{cancel: cancel, ended: make(chan error, 1)}
-	replayed := replay.Clients{URL: d.front.url, Trace: trace.Part(from, to), Speed: clientsSpeed, Rate: clientsRate, Seed: 1}
+	replayed := replay.Clients{URL: d.front(), Trace: trace.Part(from, to), Speed: clientsSpeed, Rate: clientsRate, Seed: 1}
 	go func() { c.ended <- replayed.Replay(ctx, &c.tally) }()
 	d.clients = c
 	return c, nil

@@ -35,7 +35,7 @@ func (d *demo) show(ctx context.Context) error {
 		return err
 	}
 	s.say("The crawl is complete: what is stored is what is reachable, to the page and the link.")
-	s.say("Search it:  curl -L '%s/search?q=fst+automaton'", d.front.url)
+	s.say("Search it:  curl -L '%s/search?q=fst+automaton'", d.front())
 	s.say("Kill any cell and see:  kill -9 PID, with a pid of  ps axu | grep %s", d.place.root)
 	if d.cloud != nil {
 		for _, b := range d.cloud.births.done() {
@@ -53,7 +53,7 @@ func (d *demo) seed(ctx context.Context) error {
 		return err
 	}
 	return testkit.Poll(ctx, time.Minute, func(ctx context.Context) error {
-		request, err := http.NewRequestWithContext(ctx, http.MethodPost, d.front.url+"/seed", bytes.NewReader(body))
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, d.front()+"/seed", bytes.NewReader(body))
 		if err != nil {
 			return err
 		}

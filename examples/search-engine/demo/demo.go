@@ -31,7 +31,7 @@ type demo struct {
 	server      *testkit.ConsulServer
 	consul      *api.Client
 	fleet       *fleet.Client
-	front       *front   // nil before there are APIs
+	frontPort   int
 	clients     *clients // nil before they search
 	store       *store.Databases
 	binary      string   // of Terraform
@@ -85,6 +85,9 @@ func (d *demo) get(ctx context.Context, o options) error {
 		return err
 	}
 	if err := d.startQueue(); err != nil {
+		return err
+	}
+	if err := d.takeFrontPort(); err != nil {
 		return err
 	}
 	// What the cells inherit: this Consul, and a PATH that has this Terraform.
@@ -172,6 +175,8 @@ func (d *demo) settings() error {
 		switch {
 		case service == "db":
 			settings["data_directory"] = d.place.in("data")
+		case service == "front":
+			settings["port"] = d.frontPort
 		case service == "api":
 			settings["brokers"] = d.brokers
 			settings["address"] = d.host
@@ -206,12 +211,6 @@ func (d *demo) up(ctx context.Context) error {
 		if err := d.make(ctx, service); err != nil {
 			return err
 		}
-		if service == "api" {
-			var err error
-			if d.front, err = d.startFront(); err != nil {
-				return err
-			}
-		}
 	}
 	return nil
 }
@@ -234,7 +233,6 @@ func (d *demo) down(ctx context.Context) error {
 	if d.store != nil {
 		d.store.Close()
 	}
-	errs = append(errs, d.front.stop())
 	if len(d.made) > 0 {
 		errs = append(errs, d.nothingLeft(ctx))
 	}

@@ -20,7 +20,7 @@ import (
 //	modules/                        copy of the modules
 //	examples/search-engine/         copy of the example:
 //	    homeostat.hcl                 the policy, with this run's addresses
-//	    terraform/{api,crawler,db}/   root modules, with settings and states
+//	    terraform/{api,crawler,db,front}/   root modules, with settings and states
 //	cells/                          what is known of each cell, and its log
 //	data/                           the database cells' folders
 //	consul/ kafka/ logs/
