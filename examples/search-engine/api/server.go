@@ -85,6 +85,9 @@ func (s *server) work(route string, handle func(http.Header, *http.Request) (int
 		defer cancel()
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		status, body, err := handle(w.Header(), r.WithContext(ctx))
+		if r.Context().Err() != nil {
+			return // the client has gone
+		}
 		if err != nil {
 			answerError(w, statusOf(err), err)
 			return
