@@ -2,11 +2,13 @@
 package discover
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -17,6 +19,10 @@ import (
 // ErrNone says that Consul answers and knows no cell that takes work.
 var ErrNone = errors.New("no cell of the service is passing")
 
+// metaCell is where the registration of a cell has its name, which stays when it is
+// born again. One that has no sidecar goes by its id.
+const metaCell = "homeostat_cell"
+
 // fresh is how long an answer of Consul is used again.
 const fresh = time.Second
 
@@ -26,8 +32,16 @@ type Service struct {
 	name   string
 
 	mu    sync.Mutex
-	cells []string
+	all   []Cell
+	cells []string // addresses of those that take work
 	until time.Time
+}
+
+// Cell is one cell as Consul has it.
+type Cell struct {
+	Name    string
+	Address string // host:port
+	Health  string // passing, warning or critical
 }
 
 // New returns a Service that asks the Consul at CONSUL_HTTP_ADDR, with the
@@ -55,6 +69,20 @@ func (s *Service) Pick(ctx context.Context) (string, error) {
 	return s.cells[rand.IntN(len(s.cells))], nil
 }
 
+// All returns the cells that are registered, whatever their health, by name, each
+// once: what is left of an earlier life of one is not the cell. While
+// Consul is away those known last are returned, if there were any.
+func (s *Service) All(ctx context.Context) ([]Cell, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if time.Now().After(s.until) {
+		if err := s.ask(ctx); err != nil && !errors.Is(err, ErrNone) && s.all == nil {
+			return nil, err
+		}
+	}
+	return slices.Clone(s.all), nil
+}
+
 // Forget makes the next Pick ask Consul anew: a cell that Pick returned did
 // not answer.
 func (s *Service) Forget() {
@@ -71,14 +99,22 @@ func (s *Service) ask(ctx context.Context) error {
 		return fmt.Errorf("ask Consul for %s: %w", s.name, err)
 	}
 	byStatus := map[string][]string{}
+	s.all = make([]Cell, 0, len(entries))
 	for _, entry := range entries {
 		host := entry.Service.Address
 		if host == "" {
 			host = entry.Node.Address
 		}
 		status := entry.Checks.AggregatedStatus()
-		byStatus[status] = append(byStatus[status], net.JoinHostPort(host, strconv.Itoa(entry.Service.Port)))
+		address := net.JoinHostPort(host, strconv.Itoa(entry.Service.Port))
+		byStatus[status] = append(byStatus[status], address)
+		s.all = append(s.all, Cell{Name: cmp.Or(entry.Service.Meta[metaCell], entry.Service.ID), Address: address, Health: status})
 	}
+	rank := []string{api.HealthPassing, api.HealthWarning, api.HealthCritical}
+	slices.SortFunc(s.all, func(a, b Cell) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(slices.Index(rank, a.Health), slices.Index(rank, b.Health)))
+	})
+	s.all = slices.CompactFunc(s.all, func(a, b Cell) bool { return a.Name == b.Name })
 	s.cells = byStatus[api.HealthPassing]
 	if len(s.cells) == 0 {
 		s.cells = byStatus[api.HealthWarning]

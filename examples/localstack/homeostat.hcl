@@ -85,31 +85,44 @@ service "crawler" {
   }
 }
 
-# API cells store pages and answer searches. They are scaled by their requests,
-# and trusted with less while they are slow.
+# API cells store pages and answer searches. Their sidecars stand before them:
+# clients come first, crawlers get what clients leave. They are scaled by their
+# requests, and trusted with less while they are slow; where a database is what makes
+# them slow, that one grows.
 service "api" {
   min   = 1
   max   = 3
   beat  = "1s"
   needs = ["db"]
+  pair  = "db"
   lead  = [] # the crawlers have a leader
 
   terraform { dir = "../search-engine/terraform/api" }
 
-  requests {
-    arrived = "api_requests_total"
-    refused = "api_requests_refused_total"
+  proxy {
+    crawlers { paths = ["/pages"] } # and who sends the header Homeostat-Crawler
   }
 
+  # How many clients wait is up to the front and the proxy; how long, to this.
   latency {
-    histogram = "api_request_seconds"
-    labels    = { route = "/pages" }
-    upper     = "1s"
+    upper = "1s"
   }
 
   metrics {
-    busy      = "api_busy"
+    busy      = "api_search_busy"
     in_flight = "api_in_flight"
+  }
+
+  # URLs wait here for the queue while clients need the cell, and say to which API
+  # their pages are to go.
+  spool {
+    topics = ["urls"]
+    hold   = "10s" # default: 60s
+  }
+
+  front {
+    slow_start = "5s" # default: 30s
+    drain_time = "2s" # default: 30s
   }
 
   health {
@@ -132,18 +145,76 @@ service "api" {
   replace { after = "4s" }
 
   limits { changes_per_hour = 1000 }
+
+  # As above; production leaves it out.
+  law {
+    need_window     = "20s"
+    look_backs      = ["5s", "15s"]
+    first_look_back = "5s"
+    half_life       = "10m"
+    relearn         = "5s"
+    mean_time       = "1m"
+    trend_min       = "5s"
+    trend_max       = "10s"
+    prior_time      = "30s"
+    prior_births    = 5
+    drain_min       = "5s"
+    release_window  = "5s"
+    release_after   = "10s"
+    rate_window     = "5s"
+    signal_away     = "10s"
+    effect_time     = "10s" # default: 1m
+  }
 }
 
-# The database holds data: a dead cell is started again over its own folder, and
-# never replaced by an empty one. It has no signal to scale by and stays at one.
+# The front is where clients come: it sends each to an API that has room. It has no
+# signal of load here; where clients are many there are several, behind DNS.
+service "front" {
+  min  = 1
+  max  = 1
+  beat = "1s"
+  lead = []
+
+  terraform { dir = "../search-engine/terraform/front" }
+
+  health {
+    http     = "/healthz"
+    interval = "500ms"
+    ttl      = "4s"
+  }
+
+  birth {
+    time        = "4s"
+    timeout     = "30s"
+    backoff_min = "2s"
+  }
+
+  replace { after = "4s" }
+}
+
+# Databases hold data: a dead one is started again over its own folder, and never
+# replaced by an empty one. Each API writes to its own and reads all. They have no
+# signal of load; an API that finds none with room asks for one more.
 service "db" {
-  min        = 1
-  max        = 1
+  min        = 2
+  max        = 3
   beat       = "1s"
   lead       = []
   holds_data = true
 
   terraform { dir = "../search-engine/terraform/db" }
+
+  postgres {
+    sslmode           = "disable"
+    connections_upper = 0.8
+    probe_upper       = "250ms" # default: 50ms; two cores are shared by all of this
+  }
+
+  # One that is to leave, as when a person lowers max, moves its rows before.
+  drain {
+    command = ["/opt/search-engine/db", "move"]
+    timeout = "1m"
+  }
 
   health {
     tcp      = true

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/fstest"
@@ -39,7 +40,9 @@ type engine struct {
 	client   *api.Client
 	broker   int // port; a broker need not listen there yet
 	web      *httptest.Server
-	data     string // the database's directory
+	data     string // the databases' directory
+	// replyTo is what messages name: the base URL of an API, or nil.
+	replyTo atomic.Pointer[string]
 }
 
 // newEngine builds the programs and starts Consul and the web. The database
@@ -91,14 +94,25 @@ type cell struct {
 }
 
 // start starts a program on a free port and registers it in Consul once it
-// listens.
+// listens. An API writes to db-1.
 func (e *engine) start(t *testing.T, program, name string, arguments ...string) *cell {
+	t.Helper()
+	beside := ""
+	if program != "db" {
+		beside = e.sidecar(t, "db-1")
+	}
+	return e.startBeside(t, beside, program, name, arguments...)
+}
+
+// startBeside starts a program beside a sidecar.
+func (e *engine) startBeside(t *testing.T, sidecar, program, name string, arguments ...string) *cell {
 	t.Helper()
 	port := testkit.FreePort(t)
 	c := &cell{id: name, address: fmt.Sprintf("127.0.0.1:%d", port)}
 	c.command = exec.Command(filepath.Join(e.programs, program), arguments...)
 	c.command.Env = append(os.Environ(), "CONSUL_HTTP_ADDR="+e.consul.Addr(), "KAFKA_BROKERS="+e.brokerAddress(),
-		"HOMEOSTAT_PORT="+strconv.Itoa(port), "HOMEOSTAT_DATA_DIRECTORY="+filepath.Join(e.data, "db-1"))
+		"HOMEOSTAT_SIDECAR="+sidecar, "HOMEOSTAT_CELL="+name,
+		"HOMEOSTAT_PORT="+strconv.Itoa(port), "HOMEOSTAT_DATA_DIRECTORY="+filepath.Join(e.data, name))
 	c.command.Stdout, c.command.Stderr = t.Output(), t.Output()
 	c.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := c.command.Start(); err != nil {

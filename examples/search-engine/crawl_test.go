@@ -51,7 +51,7 @@ type crawl struct {
 	*engine
 	scope string
 	want  *reach.Web
-	store *store.Store
+	store *store.Databases
 }
 
 func newCrawl(t *testing.T, pages int) *crawl {
@@ -68,9 +68,7 @@ func newCrawl(t *testing.T, pages int) *crawl {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.store, err = store.Open(t.Context(), db.Pick, 2); err != nil {
-		t.Fatal(err)
-	}
+	c.store = store.NewDatabases(store.Places(db.All), func() string { return "db-1" }, 2)
 	t.Cleanup(c.store.Close)
 	return c
 }
@@ -175,12 +173,14 @@ func (c *crawl) send(t *testing.T, urls []string) {
 	}
 }
 
-// A cell that stores a page and dies before the queue has its URLs loses none:
-// the next cell puts them there.
+// A cell that stores a page and dies before the spool has its URLs loses none: the
+// next cell puts them there.
 func TestAPIKilledBetweenStoreAndQueue(t *testing.T) {
 	c := newCrawl(t, 5)
+	c.startBroker(t)
 	c.start(t, "db", "db-1")
-	api := c.start(t, "api", "api-1") // there is no broker yet
+	// Its sidecar is away.
+	api := c.startBeside(t, fmt.Sprintf("http://127.0.0.1:%d", testkit.FreePort(t)), "api", "api-1")
 	testkit.Await(t, limit, func(ctx context.Context) error {
 		return post(ctx, api, "/seed", fmt.Sprintf(`{"urls":[%q]}`, c.scope))
 	})
@@ -194,7 +194,6 @@ func TestAPIKilledBetweenStoreAndQueue(t *testing.T) {
 	}
 	c.crash(t, api)
 
-	c.startBroker(t)
 	c.start(t, "api", "api-2")
 	c.crawler(t, "crawler-1", "-page-cost", "0s")
 	c.wantExact(t)

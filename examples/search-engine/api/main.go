@@ -9,8 +9,12 @@
 //	GET    /metrics     for Prometheus and the sidecar
 //	PUT    /drain       take no new work; DELETE takes that back
 //
+// It stands behind its sidecar's proxy, which serves clients first, and puts URLs
+// on the queue by its sidecar's spool. Pages are written to the database that the
+// cell is paired with, searches are answered from all.
+//
 // A URL that was accepted is never lost and a page stored twice changes
-// nothing; see packages store and relay.go. While the database is away, or the
+// nothing; see packages store and relay.go. While no database can be used, or the
 // cell is full or draining, the answer is 503 with Retry-After.
 package main
 
@@ -28,8 +32,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/examples/cell"
-	"github.com/homeostat-io/terraform-provider-homeostat/examples/discover"
-	"github.com/homeostat-io/terraform-provider-homeostat/examples/search-engine/store"
 )
 
 type settings struct {
@@ -37,7 +39,10 @@ type settings struct {
 	topic       string
 	partitions  int
 	database    string
+	sidecar     string
 	concurrency int
+	workers     int
+	searchCost  time.Duration
 	sweep       time.Duration
 }
 
@@ -47,7 +52,10 @@ func main() {
 	flag.StringVar(&s.topic, "topic", "urls", "topic for newly found URLs, made if it does not exist")
 	flag.IntVar(&s.partitions, "partitions", 24, "partitions of a topic that is made")
 	flag.StringVar(&s.database, "database", "db", "service in Consul, or host:port, of PostgreSQL")
-	flag.IntVar(&s.concurrency, "concurrency", 32, "requests worked on at once; more are refused with 503")
+	flag.StringVar(&s.sidecar, "sidecar", os.Getenv("HOMEOSTAT_SIDECAR"), "base URL of the sidecar, whose spool takes URLs for the queue")
+	flag.IntVar(&s.concurrency, "concurrency", 256, "requests taken on at once; more are refused with 503")
+	flag.IntVar(&s.workers, "workers", 16, "searches worked on at once; more wait")
+	flag.DurationVar(&s.searchCost, "search-cost", 0, "time that a search takes beside the real work")
 	flag.DurationVar(&s.sweep, "sweep", time.Second, "how often to look for URLs that a crash kept from the queue")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -59,19 +67,16 @@ func main() {
 }
 
 func run(ctx context.Context, s settings) error {
-	locate, err := locator(s.database)
-	if err != nil {
-		return err
-	}
 	if s.brokers == "" {
 		return fmt.Errorf("no Kafka brokers: set -brokers or KAFKA_BROKERS to host:port")
 	}
-	if s.concurrency < 1 || s.partitions < 1 || s.sweep <= 0 {
-		return fmt.Errorf("-concurrency, -partitions and -sweep must be above zero")
+	if s.sidecar == "" {
+		return fmt.Errorf("no sidecar: set -sidecar or HOMEOSTAT_SIDECAR to its base URL")
 	}
-	// A quarter of the requests waits for the database at any instant; each
-	// connection is a process there.
-	pages, err := store.Open(ctx, locate, max(4, s.concurrency/4))
+	if s.concurrency < 1 || s.workers < 1 || s.partitions < 1 || s.sweep <= 0 || s.searchCost < 0 {
+		return fmt.Errorf("-concurrency, -workers, -partitions and -sweep must be above zero, and -search-cost not below")
+	}
+	pages, err := databases(s)
 	if err != nil {
 		return err
 	}
@@ -81,7 +86,7 @@ func run(ctx context.Context, s settings) error {
 		return err
 	}
 	relay := newRelay(pages, strings.Split(s.brokers, ","), s)
-	server := newServer(pages, relay, s.concurrency)
+	server := newServer(pages, relay, s)
 	slog.Info("serving", "address", listener.Addr().String())
 
 	// The relay outlives the server, so that what the last requests found is
@@ -95,19 +100,4 @@ func run(ctx context.Context, s settings) error {
 		return cell.Serve(ctx, listener, server.handler(), 20*time.Second)
 	})
 	return group.Wait()
-}
-
-// locator finds the database at a fixed host:port or through Consul.
-func locator(database string) (store.Locate, error) {
-	if strings.Contains(database, ":") {
-		return func(context.Context) (string, error) { return database, nil }, nil
-	}
-	service, err := discover.New(database)
-	if err != nil {
-		return nil, err
-	}
-	return func(ctx context.Context) (string, error) {
-		service.Forget() // a new connection is rare, and due because the old place failed
-		return service.Pick(ctx)
-	}, nil
 }

@@ -31,7 +31,7 @@ const (
 type database interface {
 	Put(ctx context.Context, page store.Page) (stored bool, found int64, err error)
 	Seed(ctx context.Context, urls []string) (int64, error)
-	Search(ctx context.Context, query string, limit int) ([]store.Hit, error)
+	Search(ctx context.Context, query string, limit int) (hits []store.Hit, away int, err error)
 	Stats(ctx context.Context) (store.Stats, error)
 }
 
@@ -42,12 +42,15 @@ type server struct {
 	store   database
 	relay   nudger
 	gate    *cell.Gate
+	desk    *desk
 	metrics *metrics
 }
 
-func newServer(pages database, relay nudger, concurrency int) *server {
-	s := &server{store: pages, relay: relay, gate: cell.NewGate(concurrency, time.Now), metrics: newMetrics()}
+func newServer(pages database, relay nudger, o settings) *server {
+	s := &server{store: pages, relay: relay, gate: cell.NewGate(o.concurrency, time.Now), metrics: newMetrics()}
 	s.gate.Register(s.metrics.registry, "api")
+	s.desk = newDesk(o.workers, o.searchCost)
+	s.desk.gate.Register(s.metrics.registry, "api_search")
 	return s
 }
 
@@ -67,7 +70,7 @@ func (s *server) handler() http.Handler {
 
 // work wraps a handler that does the cell's work: it is counted, bounded,
 // timed, and refused while the cell is full or draining.
-func (s *server) work(route string, handle func(*http.Request) (int, any, error)) http.Handler {
+func (s *server) work(route string, handle func(http.Header, *http.Request) (int, any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.metrics.arrived.Inc()
 		if err := s.gate.Enter(); err != nil {
@@ -81,7 +84,10 @@ func (s *server) work(route string, handle func(*http.Request) (int, any, error)
 		ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
 		defer cancel()
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-		status, body, err := handle(r.WithContext(ctx))
+		status, body, err := handle(w.Header(), r.WithContext(ctx))
+		if r.Context().Err() != nil {
+			return // the client has gone
+		}
 		if err != nil {
 			answerError(w, statusOf(err), err)
 			return
@@ -120,7 +126,7 @@ func answerError(w http.ResponseWriter, status int, err error) {
 	http.Error(w, err.Error(), status)
 }
 
-func (s *server) putPage(r *http.Request) (int, any, error) {
+func (s *server) putPage(_ http.Header, r *http.Request) (int, any, error) {
 	var page store.Page
 	if err := decode(r, &page); err != nil {
 		return 0, nil, err
@@ -142,7 +148,7 @@ func (s *server) putPage(r *http.Request) (int, any, error) {
 	return http.StatusCreated, map[string]int64{"found": found}, nil
 }
 
-func (s *server) seed(r *http.Request) (int, any, error) {
+func (s *server) seed(_ http.Header, r *http.Request) (int, any, error) {
 	var body struct {
 		URLs []string `json:"urls"`
 	}
@@ -160,7 +166,7 @@ func (s *server) seed(r *http.Request) (int, any, error) {
 	return http.StatusCreated, map[string]int64{"found": found}, nil
 }
 
-func (s *server) search(r *http.Request) (int, any, error) {
+func (s *server) search(header http.Header, r *http.Request) (int, any, error) {
 	query, limit := r.FormValue("q"), 10
 	if query == "" {
 		return 0, nil, fmt.Errorf("%w: name what to search for: /search?q=words", errBadRequest)
@@ -171,11 +177,22 @@ func (s *server) search(r *http.Request) (int, any, error) {
 			return 0, nil, fmt.Errorf("%w: limit %q is not a number from 1 to 100", errBadRequest, text)
 		}
 	}
-	hits, err := s.store.Search(r.Context(), query, limit)
-	return http.StatusOK, hits, err
+	leave, err := s.desk.enter(r.Context())
+	if err != nil {
+		return 0, nil, err
+	}
+	defer leave()
+	hits, away, err := s.store.Search(r.Context(), query, limit)
+	if err != nil {
+		return 0, nil, err
+	}
+	if away > 0 {
+		header.Set("Databases-Away", strconv.Itoa(away)) // and what they hold is missing
+	}
+	return http.StatusOK, hits, nil
 }
 
-func (s *server) stats(r *http.Request) (int, any, error) {
+func (s *server) stats(_ http.Header, r *http.Request) (int, any, error) {
 	stats, err := s.store.Stats(r.Context())
 	return http.StatusOK, stats, err
 }

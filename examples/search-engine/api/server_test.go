@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -21,7 +22,7 @@ import (
 type fakeStore struct {
 	PutFunc    func(context.Context, store.Page) (bool, int64, error)
 	SeedFunc   func(context.Context, []string) (int64, error)
-	SearchFunc func(context.Context, string, int) ([]store.Hit, error)
+	SearchFunc func(context.Context, string, int) ([]store.Hit, int, error)
 	StatsFunc  func(context.Context) (store.Stats, error)
 }
 
@@ -31,10 +32,13 @@ func (f *fakeStore) Put(ctx context.Context, page store.Page) (bool, int64, erro
 func (f *fakeStore) Seed(ctx context.Context, urls []string) (int64, error) {
 	return f.SeedFunc(ctx, urls)
 }
-func (f *fakeStore) Search(ctx context.Context, query string, limit int) ([]store.Hit, error) {
+func (f *fakeStore) Search(ctx context.Context, query string, limit int) ([]store.Hit, int, error) {
 	return f.SearchFunc(ctx, query, limit)
 }
 func (f *fakeStore) Stats(ctx context.Context) (store.Stats, error) { return f.StatsFunc(ctx) }
+
+// one is a server that does one thing at once.
+var one = settings{concurrency: 1, workers: 1}
 
 type fakeRelay struct{ nudged int }
 
@@ -76,7 +80,7 @@ func TestPutPage(t *testing.T) {
 			relay := &fakeRelay{}
 			server := newServer(&fakeStore{PutFunc: func(context.Context, store.Page) (bool, int64, error) {
 				return c.stored, c.found, c.err
-			}}, relay, 1)
+			}}, relay, one)
 			response := call(server.handler(), http.MethodPost, "/pages", c.body)
 			if response.Code != c.status {
 				t.Errorf("status = %d, want %d: %s", response.Code, c.status, response.Body)
@@ -92,7 +96,7 @@ func TestPutPage(t *testing.T) {
 }
 
 func TestTooLargeABody(t *testing.T) {
-	server := newServer(&fakeStore{}, &fakeRelay{}, 1)
+	server := newServer(&fakeStore{}, &fakeRelay{}, one)
 	body := `{"url":"http://h/a","text":"` + strings.Repeat("x", maxBody) + `"}`
 	if response := call(server.handler(), http.MethodPost, "/pages", body); response.Code != http.StatusRequestEntityTooLarge {
 		t.Errorf("status = %d", response.Code)
@@ -101,11 +105,11 @@ func TestTooLargeABody(t *testing.T) {
 
 func TestSearch(t *testing.T) {
 	var gotQuery string
-	var gotLimit int
-	server := newServer(&fakeStore{SearchFunc: func(_ context.Context, query string, limit int) ([]store.Hit, error) {
+	var gotLimit, away int
+	server := newServer(&fakeStore{SearchFunc: func(_ context.Context, query string, limit int) ([]store.Hit, int, error) {
 		gotQuery, gotLimit = query, limit
-		return []store.Hit{}, nil
-	}}, &fakeRelay{}, 1)
+		return []store.Hit{}, away, nil
+	}}, &fakeRelay{}, one)
 	for path, status := range map[string]int{
 		"/search?q=a+b&limit=7": 200, "/search": 400, "/search?q=a&limit=0": 400, "/search?q=a&limit=101": 400, "/search?q=a&limit=x": 400,
 	} {
@@ -119,6 +123,45 @@ func TestSearch(t *testing.T) {
 	if body := call(server.handler(), http.MethodGet, "/search?q=a", "").Body.String(); strings.TrimSpace(body) != "[]" {
 		t.Errorf("no hits are %s, want []", body)
 	}
+	for _, n := range []int{0, 2} {
+		away = n
+		response := call(server.handler(), http.MethodGet, "/search?q=a", "")
+		if got := response.Header().Get("Databases-Away"); response.Code != 200 || got != map[int]string{2: "2"}[n] {
+			t.Errorf("with %d databases away: %d, %q", n, response.Code, got)
+		}
+	}
+}
+
+// A search takes its time, at its seat, and gives up with its client.
+func TestDesk(t *testing.T) {
+	d := newDesk(1, time.Hour)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 2 { // the seat is free again
+		if _, err := d.enter(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("with a client that has gone: %v", err)
+		}
+	}
+	d = newDesk(1, 0)
+	leave, err := d.enter(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	waiting := make(chan error)
+	go func() {
+		leave, err := d.enter(t.Context())
+		if err == nil {
+			leave()
+		}
+		waiting <- err
+	}()
+	if n := d.gate.InFlight(); n != 1 {
+		t.Errorf("%d searches at one seat", n)
+	}
+	leave()
+	if err := <-waiting; err != nil || d.gate.InFlight() != 0 {
+		t.Errorf("the next one: %v", err)
+	}
 }
 
 // A full or draining cell refuses work with Retry-After, and counts it as
@@ -129,7 +172,7 @@ func TestFullAndDraining(t *testing.T) {
 		entered <- struct{}{}
 		<-leave
 		return store.Stats{Pages: 3}, nil
-	}}, &fakeRelay{}, 1)
+	}}, &fakeRelay{}, one)
 	handler := server.handler()
 	first := make(chan *httptest.ResponseRecorder)
 	go func() { first <- call(handler, http.MethodGet, "/stats", "") }()

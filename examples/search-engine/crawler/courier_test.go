@@ -4,14 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/segmentio/kafka-go"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/examples/search-engine/store"
 )
@@ -56,12 +57,12 @@ func TestDeliver(t *testing.T) {
 			api := &fakeAPI{codes: c.codes}
 			server := httptest.NewServer(api)
 			defer server.Close()
-			courier, err := newCourier(strings.TrimPrefix(server.URL, "http://"))
+			courier, err := newCourier("api", listing(t, server.URL))
 			if err != nil {
 				t.Fatal(err)
 			}
 			courier.first = time.Millisecond
-			if err := courier.deliver(t.Context(), page); err != nil {
+			if err := courier.deliver(t.Context(), server.URL, page); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(c.want, api.pages); diff != "" {
@@ -71,19 +72,42 @@ func TestDeliver(t *testing.T) {
 	}
 }
 
+// listing is a sidecar that knows one API.
+func listing(t *testing.T, api string) string {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/v1/services/api" {
+			t.Errorf("asked for %s", r.URL.Path)
+		}
+		_, _ = fmt.Fprintf(w, `{"service":"api","cells":[{"url":%q,"health":"passing"}]}`, api)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
 func TestDeliverEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	over := errors.New("the generation is over")
-	courier := &courier{
-		client: http.DefaultClient,
-		first:  time.Millisecond,
-		forget: func() {},
-		pick: func(context.Context) (string, error) {
-			cancel(over)
-			return "", errors.New("no API")
-		},
+	away := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		cancel(over)
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	defer away.Close()
+	courier, err := newCourier("api", listing(t, away.URL))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err := courier.deliver(ctx, store.Page{}); !errors.Is(err, over) {
+	if err := courier.deliver(ctx, "", store.Page{}); !errors.Is(err, over) {
 		t.Errorf("deliver = %v", err)
+	}
+}
+
+func TestReplyTo(t *testing.T) {
+	const api = "http://10.0.0.7:8080"
+	named := kafka.Message{Headers: []kafka.Header{{Key: "other", Value: []byte("x")}, {Key: "homeostat-reply-to", Value: []byte(api)}}}
+	if got := replyTo(named); got != api {
+		t.Errorf("the message names %q, want %q", got, api)
+	}
+	if got := replyTo(kafka.Message{}); got != "" {
+		t.Errorf("a message without the header names %q", got)
 	}
 }

@@ -3,9 +3,12 @@ package main
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/segmentio/kafka-go"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/replyto"
 )
 
 // crawler does the work on one URL.
@@ -37,12 +40,22 @@ func (c *crawler) crawl(ctx context.Context, message kafka.Message) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	if err := c.courier.deliver(ctx, page); err != nil {
+	if err := c.courier.deliver(ctx, replyTo(message), page); err != nil {
 		return err
 	}
 	c.metrics.pages.WithLabelValues(outcome(page.Status)).Inc()
 	c.metrics.seconds.Observe(time.Since(start).Seconds())
 	return nil
+}
+
+// replyTo is the API that a message names, empty for none.
+func replyTo(message kafka.Message) string {
+	for _, header := range message.Headers {
+		if strings.EqualFold(header.Key, replyto.Header) {
+			return string(header.Value)
+		}
+	}
+	return ""
 }
 
 // outcome sums up a status of HTTP for the metrics.

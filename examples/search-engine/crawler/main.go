@@ -1,5 +1,6 @@
 // Command crawler is the program of a crawler cell: it takes URLs from the
-// queue, fetches and analyses the pages, and brings them to an API.
+// queue, fetches and analyses the pages, and brings them to the API that the message
+// names, or to another one.
 //
 //	GET    /healthz   this program works
 //	GET    /metrics   for Prometheus and the sidecar
@@ -33,6 +34,7 @@ type settings struct {
 	topic    string
 	group    string
 	api      string
+	sidecar  string
 	scope    string
 	agent    string
 	workers  int
@@ -47,7 +49,8 @@ func main() {
 	flag.StringVar(&s.brokers, "brokers", os.Getenv("KAFKA_BROKERS"), "Kafka brokers, host:port, separated by commas")
 	flag.StringVar(&s.topic, "topic", "urls", "topic to take URLs from")
 	flag.StringVar(&s.group, "group", "crawlers", "consumer group")
-	flag.StringVar(&s.api, "api", "api", "service in Consul, or host:port, that stores pages")
+	flag.StringVar(&s.api, "api", "api", "service that stores pages")
+	flag.StringVar(&s.sidecar, "sidecar", os.Getenv("HOMEOSTAT_SIDECAR"), "base URL of the sidecar, or a front, that lists that service's cells")
 	flag.StringVar(&s.scope, "scope", "", "only URLs that begin with this one are crawled, such as http://host/docs/")
 	flag.StringVar(&s.agent, "agent", strings.TrimSpace("homeostat-example-crawler "+os.Getenv("HOMEOSTAT_CELL")), "what it calls itself to web servers")
 	flag.IntVar(&s.workers, "workers", 4, "pages worked on at once")
@@ -77,7 +80,7 @@ func run(ctx context.Context, s settings) error {
 	case s.pageCost < 0:
 		return fmt.Errorf("-page-cost must not be negative")
 	}
-	courier, err := newCourier(s.api)
+	courier, err := newCourier(s.api, s.sidecar)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,9 @@
 // recovered by PostgreSQL itself, from its log. SIGTERM is a fast shutdown:
 // clients are cut off and nothing that was committed is lost.
 //
+// "db move" is the drain command of such a cell: it moves all rows into another
+// database, and then nobody may write to this one any more.
+//
 // It listens on loopback only and trusts whoever connects, without a password:
 // good for an example on one machine, and for nothing else.
 package main
@@ -31,8 +34,25 @@ func main() {
 	runtime.LockOSThread()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if len(os.Args) > 1 {
+		moveOrExit(ctx, os.Args[1:])
+		return
+	}
 	if err := run(ctx, os.Getenv); err != nil {
 		slog.Error("the database has ended", "error", err)
+		os.Exit(1)
+	}
+}
+
+// moveOrExit is the second thing that this program does. What it writes last is shown
+// where the cell is looked at.
+func moveOrExit(ctx context.Context, arguments []string) {
+	err := fmt.Errorf("there is only the command move, not %q", arguments)
+	if len(arguments) == 1 && arguments[0] == "move" {
+		err = move(ctx, os.Getenv)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }

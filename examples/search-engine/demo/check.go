@@ -2,25 +2,32 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/examples/search-engine/replay"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 )
 
 // minCrawlers and gain are what the check holds the crawlers to: the policy's
-// minimum, and how many times as long a crawl takes with no more than that.
+// minimum, and how many times as long a crawl takes with no more than that. minAPIs
+// is the policy's, too, and inTime the share of the searches that must be answered
+// within a second.
 const (
 	minCrawlers = 1
 	gain        = 1.5
+	minAPIs     = 1
+	inTime      = 0.8
 )
 
 // settleLimit is how long a service may take to get to where it is to be.
 const settleLimit = 3 * time.Minute
 
-// check crawls three times: as Homeostat would, with the crawlers pinned, and
-// with cells of every kind killed on the way. It returns the line to end with.
+// check crawls three times: as Homeostat would; with the crawlers pinned, while
+// clients search; and with cells of every kind killed on the way. It returns the line
+// to end with.
 func (d *demo) check(ctx context.Context) (string, error) {
 	s := newScreen(os.Stdout, len(d.web.want.Pages))
 	most := 0
@@ -31,10 +38,7 @@ func (d *demo) check(ctx context.Context) (string, error) {
 	if most <= minCrawlers {
 		return "", fmt.Errorf("the crawlers did not go up: never more than %d", most)
 	}
-	if err := d.settle(ctx, s, minCrawlers); err != nil {
-		return "", err
-	}
-	pinned, err := d.pinnedCrawl(ctx, s)
+	pinned, searched, err := d.pinnedCrawl(ctx, s)
 	if err != nil {
 		return "", err
 	}
@@ -45,8 +49,8 @@ func (d *demo) check(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("pages=%d crawlers_max=%d births=%d replaced=%d seconds=%.0f pinned_seconds=%.0f",
-		len(d.web.want.Pages), most, len(d.seen), replaced, free.Seconds(), pinned.Seconds()), nil
+	return fmt.Sprintf("pages=%d crawlers_max=%d births=%d replaced=%d seconds=%.0f pinned_seconds=%.0f %s",
+		len(d.web.want.Pages), most, len(d.seen), replaced, free.Seconds(), pinned.Seconds(), searched), nil
 }
 
 // crawl crawls everything anew and returns how long that took.
@@ -82,10 +86,10 @@ func (d *demo) finish(ctx context.Context, s *screen, what string, began time.Ti
 	return took, nil
 }
 
-// settle waits until there are so many crawlers and no more is on the way.
-func (d *demo) settle(ctx context.Context, s *screen, crawlers int) error {
-	return d.until(ctx, s, settleLimit, fmt.Sprintf("waiting for %d crawlers", crawlers), func(now sight) bool {
-		return now.settled("crawler", crawlers)
+// settle waits until a service has so many cells and no more is on the way.
+func (d *demo) settle(ctx context.Context, s *screen, service string, cells int) error {
+	return d.until(ctx, s, settleLimit, fmt.Sprintf("waiting for %d cells of %s", cells, service), func(now sight) bool {
+		return now.settled(service, cells)
 	})
 }
 
@@ -94,19 +98,58 @@ func (d *demo) pin(ctx context.Context, s *screen, crawlers int) error {
 	if err := d.homeostat(ctx, "pin", "crawler", fmt.Sprint(crawlers)); err != nil {
 		return err
 	}
-	return d.settle(ctx, s, crawlers)
+	return d.settle(ctx, s, "crawler", crawlers)
 }
 
-func (d *demo) pinnedCrawl(ctx context.Context, s *screen) (time.Duration, error) {
+// searched is what clients saw during a crawl.
+type searched struct {
+	replay.Sum
+	apis, databases int // the most there were, and how many kept the pages
+}
+
+// String is the end of the line to end with.
+func (s searched) String() string {
+	return fmt.Sprintf("apis_max=%d databases=%d searches=%d search_rate=%.1f search_p99=%.3f searches_in_time=%.3f search_errors=%d",
+		s.apis, s.databases, s.Queries, s.Rate, s.P99.Seconds(), s.InTime, s.Errors)
+}
+
+// pinnedCrawl crawls with the fewest crawlers, so that it is the clients' load alone
+// that the APIs grow with.
+func (d *demo) pinnedCrawl(ctx context.Context, s *screen) (time.Duration, searched, error) {
+	if err := d.settle(ctx, s, "crawler", minCrawlers); err != nil {
+		return 0, searched{}, err
+	}
 	if err := d.pin(ctx, s, minCrawlers); err != nil {
-		return 0, err
+		return 0, searched{}, err
 	}
-	most := 0
-	took, err := d.crawl(ctx, s, "crawl 2: crawlers pinned", func(now sight) { most = max(most, now.crawlers()) })
-	if err == nil && most > minCrawlers {
-		err = fmt.Errorf("the crawlers were pinned to %d and became %d", minCrawlers, most)
+	if err := d.settle(ctx, s, "api", minAPIs); err != nil {
+		return 0, searched{}, err
 	}
-	return took, err
+	clients, err := d.search(ctx, busyFrom, busyFrom+busyFor)
+	if err != nil {
+		return 0, searched{}, err
+	}
+	crawlers, got := 0, searched{}
+	took, err := d.crawl(ctx, s, "crawl 2: crawlers pinned, clients search", func(now sight) {
+		crawlers, got.apis = max(crawlers, now.crawlers()), max(got.apis, now.apis())
+		got.databases = len(now.passing("db"))
+	})
+	sum, ended := clients.end()
+	got.Sum = sum
+	s.say("Clients saw: %s", sum)
+	for _, why := range sum.Why {
+		s.say("  %s", why)
+	}
+	switch err = errors.Join(err, ended); {
+	case err != nil:
+	case crawlers > minCrawlers:
+		err = fmt.Errorf("the crawlers were pinned to %d and became %d", minCrawlers, crawlers)
+	case got.apis <= minAPIs:
+		err = fmt.Errorf("the APIs did not go up with the clients' load: never more than %d; %s", got.apis, got.Sum)
+	case got.InTime < inTime:
+		err = fmt.Errorf("too few searches were answered in time: %s; errors: %q", got.Sum, got.Why)
+	}
+	return took, got, err
 }
 
 // killingCrawl kills cells in the middle of a crawl, which must be exact all
@@ -141,7 +184,7 @@ func (d *demo) killingCrawl(ctx context.Context, s *screen) (int, error) {
 	if err := d.homeostat(ctx, "unpin", "crawler"); err != nil {
 		return 0, err
 	}
-	return replaced, d.settle(ctx, s, minCrawlers)
+	return replaced, d.settle(ctx, s, "crawler", minCrawlers)
 }
 
 // killOne kills a cell with all its processes, of the API every cell there is,
@@ -152,8 +195,10 @@ func (d *demo) killOne(ctx context.Context, s *screen, service string) error {
 	if before.stats == nil || len(victims) == 0 || before.complete() {
 		return fmt.Errorf("no %s can be killed in the middle of the crawl: %d are passing, and the database has %+v", service, len(victims), before.stats)
 	}
-	if service == "crawler" {
-		victims = victims[:1]
+	// One API that is not needed any more isn't replaced, so there may be fewer then.
+	count := minAPIs
+	if service != "api" {
+		victims, count = victims[:1], len(victims)
 	}
 	dead := map[string]bool{}
 	for _, victim := range victims {
@@ -166,7 +211,7 @@ func (d *demo) killOne(ctx context.Context, s *screen, service string) error {
 	}
 	what := fmt.Sprintf("crawl 3: waiting for another %s", service)
 	return d.until(ctx, s, settleLimit, what, func(now sight) bool {
-		return replacedBy(now.passing(service), dead, len(before.passing(service))) &&
+		return replacedBy(now.passing(service), dead, count) &&
 			now.stats != nil && now.stats.Pages >= before.stats.Pages
 	})
 }

@@ -23,6 +23,11 @@ func (d *demo) show(ctx context.Context) error {
 	if err := d.seed(ctx); err != nil {
 		return err
 	}
+	searching, err := d.search(ctx, 0, 24*time.Hour)
+	if err != nil {
+		return err
+	}
+	defer func() { _, _ = searching.end() }() // what became of it was shown
 	if err := d.until(ctx, s, crawlLimit, "crawling "+d.web.scope, sight.complete); err != nil {
 		return err
 	}
@@ -30,9 +35,7 @@ func (d *demo) show(ctx context.Context) error {
 		return err
 	}
 	s.say("The crawl is complete: what is stored is what is reachable, to the page and the link.")
-	if address, err := d.api.Pick(ctx); err == nil {
-		s.say("Search it:  curl 'http://%s/search?q=fst+automaton'", address)
-	}
+	s.say("Search it:  curl -L '%s/search?q=fst+automaton'", d.front())
 	s.say("Kill any cell and see:  kill -9 PID, with a pid of  ps axu | grep %s", d.place.root)
 	if d.cloud != nil {
 		for _, b := range d.cloud.births.done() {
@@ -43,18 +46,14 @@ func (d *demo) show(ctx context.Context) error {
 	return d.until(ctx, s, 1000*time.Hour, "Ctrl-C removes everything", func(sight) bool { return false })
 }
 
-// seed gives an API the page to begin with.
+// seed gives the search engine the page to begin with.
 func (d *demo) seed(ctx context.Context) error {
 	body, err := json.Marshal(map[string][]string{"urls": {d.web.start}})
 	if err != nil {
 		return err
 	}
 	return testkit.Poll(ctx, time.Minute, func(ctx context.Context) error {
-		address, err := d.api.Pick(ctx)
-		if err != nil {
-			return err
-		}
-		request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+"/seed", bytes.NewReader(body))
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, d.front()+"/seed", bytes.NewReader(body))
 		if err != nil {
 			return err
 		}
@@ -64,7 +63,7 @@ func (d *demo) seed(ctx context.Context) error {
 		}
 		defer func() { _ = response.Body.Close() }()
 		if response.StatusCode != http.StatusCreated {
-			return fmt.Errorf("seed the crawl: the API answered %s", response.Status)
+			return fmt.Errorf("seed the crawl: the front answered %s", response.Status)
 		}
 		return nil
 	})

@@ -31,8 +31,9 @@ type demo struct {
 	server      *testkit.ConsulServer
 	consul      *api.Client
 	fleet       *fleet.Client
-	api         *discover.Service
-	store       *store.Store
+	frontPort   int
+	clients     *clients // nil before they search
+	store       *store.Databases
 	binary      string   // of Terraform
 	environment []string // of Terraform and homeostat
 	made        []string // services that may exist
@@ -86,6 +87,9 @@ func (d *demo) get(ctx context.Context, o options) error {
 	if err := d.startQueue(); err != nil {
 		return err
 	}
+	if err := d.takeFrontPort(); err != nil {
+		return err
+	}
 	// What the cells inherit: this Consul, and a PATH that has this Terraform.
 	inherited := map[string]string{
 		"CONSUL_HTTP_ADDR": d.consulAddr(),
@@ -102,7 +106,7 @@ func (d *demo) get(ctx context.Context, o options) error {
 		}
 	}
 	d.environment = append(testkit.TerraformEnvironment(d.place.cliConfig()), "CONSUL_HTTP_ADDR="+d.consulAddr())
-	if err := d.connect(ctx); err != nil {
+	if err := d.connect(); err != nil {
 		return err
 	}
 	if err := d.place.copySources(at); err != nil {
@@ -142,25 +146,19 @@ func (d *demo) startQueue() error {
 }
 
 // connect makes the clients that look at the system from outside.
-func (d *demo) connect(ctx context.Context) (err error) {
+func (d *demo) connect() (err error) {
 	if d.consul, err = d.server.Client(); err != nil {
 		return err
 	}
 	if d.fleet, err = fleet.New(fleet.Config{Addresses: []string{d.server.Addr()}}); err != nil {
 		return err
 	}
-	if d.api, err = discover.New("api"); err != nil {
-		return err
-	}
 	db, err := discover.New("db")
 	if err != nil {
 		return err
 	}
-	d.store, err = store.Open(ctx, func(ctx context.Context) (string, error) {
-		db.Forget()
-		return db.Pick(ctx)
-	}, 2)
-	return err
+	d.store = store.NewDatabases(store.Places(db.All), func() string { return "" }, 2)
+	return nil
 }
 
 // settings writes what the root modules need to know of this run.
@@ -177,9 +175,14 @@ func (d *demo) settings() error {
 		switch {
 		case service == "db":
 			settings["data_directory"] = d.place.in("data")
+		case service == "front":
+			settings["port"] = d.frontPort
 		case service == "api":
 			settings["brokers"] = d.brokers
 			settings["address"] = d.host
+			// Slow on purpose, too: one answers forty searches a second.
+			settings["workers"] = 4
+			settings["search_cost"] = "100ms"
 		case d.cloud != nil:
 			settings = d.cloudSettings()
 		default:

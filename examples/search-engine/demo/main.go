@@ -43,7 +43,7 @@ func main() {
 	flag.StringVar(&o.brokers, "brokers", os.Getenv("KAFKA_BROKERS"), "Kafka to use, host:port, separated by commas (default one within this program)")
 	flag.BoolVar(&o.machines, "machines", false, "have the crawlers live on machines of their own, which are ordered from LocalStack's EC2")
 	flag.StringVar(&o.providers, "providers", os.Getenv("PROVIDERS"), "with -machines: a filesystem mirror that holds the AWS provider (default one that is found)")
-	flag.BoolVar(&o.check, "check", false, "crawl three times, kill cells, and fail unless all went as it should; with -machines: crawl once")
+	flag.BoolVar(&o.check, "check", false, "crawl three times, search, kill cells, and fail unless all went as it should; with -machines: crawl once")
 	flag.Parse()
 	// The first Ctrl-C ends the demo in good order, another one the program. Some
 	// callers signal a process and then its group: that is one and the same.

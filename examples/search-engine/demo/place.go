@@ -20,9 +20,9 @@ import (
 //	modules/                        copy of the modules
 //	examples/search-engine/         copy of the example:
 //	    homeostat.hcl                 the policy, with this run's addresses
-//	    terraform/{api,crawler,db}/   root modules, with settings and states
+//	    terraform/{api,crawler,db,front}/   root modules, with settings and states
 //	cells/                          what is known of each cell, and its log
-//	data/                           the database cell's folder
+//	data/                           the database cells' folders
 //	consul/ kafka/ logs/
 //
 // and where the crawlers live on machines of their own:
@@ -145,6 +145,9 @@ func (p place) build(ctx context.Context, providers string) error {
 // addresses are where this run's servers are, as all reach them: host:port.
 type addresses struct{ consul, brokers, web, s3 string }
 
+// installed is where the policies expect the programs that they name.
+const installed = "/opt/search-engine/"
+
 // copySources copies modules, root modules and policy out of the repository,
 // and puts this run's addresses into the policy, and into the genome.
 func (p place) copySources(to addresses) error {
@@ -155,12 +158,12 @@ func (p place) copySources(to addresses) error {
 	folders := []string{"modules", "examples/search-engine/terraform"}
 	brokers := strings.ReplaceAll(to.brokers, ",", `", "`)
 	files := map[string]map[string]string{
-		"examples/search-engine/homeostat.hcl": {"127.0.0.1:8500": to.consul, "127.0.0.1:9092": brokers},
+		"examples/search-engine/homeostat.hcl": {"127.0.0.1:8500": to.consul, "127.0.0.1:9092": brokers, installed: p.in("bin") + "/"},
 	}
 	if p.machines {
 		folders = append(folders, "examples/localstack/terraform")
 		files = map[string]map[string]string{
-			"examples/localstack/homeostat.hcl":      {"10.77.0.1:8500": to.consul, "10.77.0.1:9092": brokers, "10.77.0.1:4566": to.s3},
+			"examples/localstack/homeostat.hcl":      {"10.77.0.1:8500": to.consul, "10.77.0.1:9092": brokers, "10.77.0.1:4566": to.s3, installed: p.in("bin") + "/"},
 			"examples/localstack/crawler.genome.hcl": {"10.77.0.1:8500": to.consul, "10.77.0.1:9092": to.brokers, "http://10.77.0.1:8080/": to.web},
 		}
 	}
@@ -177,7 +180,8 @@ func (p place) copySources(to addresses) error {
 	return nil
 }
 
-// copyChanged copies a file and puts other addresses in the place of those it has.
+// copyChanged copies a file and puts other addresses and folders in the place of those
+// it has.
 func (p place) copyChanged(root, file string, changes map[string]string) error {
 	source, err := os.ReadFile(filepath.Join(root, file))
 	if err != nil {
@@ -186,7 +190,7 @@ func (p place) copyChanged(root, file string, changes map[string]string) error {
 	text := string(source)
 	for old, address := range changes {
 		if !strings.Contains(text, old) {
-			return fmt.Errorf("%s does not have the address %s that is to be replaced", file, old)
+			return fmt.Errorf("%s does not have %s, which is to be replaced", file, old)
 		}
 		text = strings.ReplaceAll(text, old, address)
 	}

@@ -43,6 +43,12 @@ func TestPolicyGetsThisRunsAddresses(t *testing.T) {
 	if got := parsed.Service("crawler").Min; got != minCrawlers {
 		t.Errorf("the check holds crawlers to %d, the policy's min is %d", minCrawlers, got)
 	}
+	if got := parsed.Service("api").Min; got != minAPIs {
+		t.Errorf("the check holds APIs to %d, the policy's min is %d", minAPIs, got)
+	}
+	if got := parsed.Service("db").Drain.Command; len(got) != 2 || got[0] != p.program("db") {
+		t.Errorf("databases move their rows by %q", got)
+	}
 }
 
 // Where the crawlers live on machines, policy and genome have this run's addresses.

@@ -70,8 +70,10 @@ func (s *screen) draw(what string, now sight) {
 // line writes one line, when a decision has changed or some time has passed.
 func (s *screen) line(what string, now sight) {
 	crawler := now.services["crawler"]
-	text := fmt.Sprintf("crawlers %d ready, %s ordered: %s", crawler.Ready, ordered(crawler), word(crawler))
-	code := fmt.Sprint(crawler.Ready, ordered(crawler))
+	api := now.services["api"]
+	text := fmt.Sprintf("APIs %d ready, %s ordered; crawlers %d ready, %s ordered: %s",
+		api.Ready, ordered(api), crawler.Ready, ordered(crawler), word(crawler))
+	code := fmt.Sprint(crawler.Ready, ordered(crawler), api.Ready, ordered(api))
 	if code == s.lastText && time.Since(s.last) < plainEvery {
 		return
 	}
@@ -86,12 +88,16 @@ func (s *screen) say(format string, values ...any) {
 }
 
 func (s *screen) progress(now sight) string {
+	searches := ""
+	if now.searches != nil && now.searches.Queries > 0 {
+		searches = ", searches: " + now.searches.String()
+	}
 	if now.stats == nil {
-		return "database away"
+		return "database away" + searches
 	}
 	// What the queue holds that isn't stored: fresher than the leader's last word.
 	lag := now.stats.Queued - now.stats.Stored
-	return fmt.Sprintf("pages %d of %d, links %d, lag %d", now.stats.Pages, s.pages, now.stats.Links, lag)
+	return fmt.Sprintf("pages %d of %d, links %d, lag %d%s", now.stats.Pages, s.pages, now.stats.Links, lag, searches)
 }
 
 func ordered(status loop.Status) string {

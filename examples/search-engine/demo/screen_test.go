@@ -33,10 +33,10 @@ func TestTableIsDrawnOverItself(t *testing.T) {
 	out.Reset()
 	s.draw("crawling", crawling(2, 2, strings.Repeat("trouble ", 20)))
 	second := out.String()
-	if !strings.HasPrefix(second, "\x1b[6A\r\x1b[J") {
+	if !strings.HasPrefix(second, "\x1b[7A\r\x1b[J") {
 		t.Errorf("the second table does not begin over the first: %q", second[:20])
 	}
-	for line := range strings.Lines(strings.TrimPrefix(second, "\x1b[6A\r\x1b[J")) {
+	for line := range strings.Lines(strings.TrimPrefix(second, "\x1b[7A\r\x1b[J")) {
 		if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > 59 {
 			t.Errorf("a line of %d characters would wrap: %q", n, line)
 		}
@@ -44,7 +44,7 @@ func TestTableIsDrawnOverItself(t *testing.T) {
 	out.Reset()
 	s.say("done")
 	s.draw("idle", crawling(1, 1, ""))
-	if strings.Contains(out.String(), "\x1b[6A") {
+	if strings.Contains(out.String(), "\x1b[7A") {
 		t.Error("what was said is drawn over")
 	}
 }

@@ -12,7 +12,7 @@ import (
 
 // services in the order in which they are made; they are removed the other way
 // round.
-var services = []string{"db", "api", "crawler"}
+var services = []string{"db", "api", "front", "crawler"}
 
 // terraform runs one command in a service's root module.
 func (d *demo) terraform(ctx context.Context, service string, arguments ...string) error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/examples/search-engine/replay"
 	"github.com/homeostat-io/terraform-provider-homeostat/examples/search-engine/store"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/loop"
@@ -12,7 +13,8 @@ import (
 
 // sight is what the system looks like from outside at one instant.
 type sight struct {
-	stats    *store.Stats // nil while the database is away
+	stats    *store.Stats // nil while a database is away
+	searches *replay.Sum  // nil before there are clients
 	services map[string]loop.Status
 }
 
@@ -23,6 +25,10 @@ func (d *demo) look(ctx context.Context) sight {
 	s := sight{services: map[string]loop.Status{}}
 	if stats, err := d.store.Stats(ctx); err == nil {
 		s.stats = &stats
+	}
+	if d.clients != nil {
+		sum := d.clients.tally.Sum()
+		s.searches = &sum
 	}
 	for _, service := range services {
 		status := loop.ReadStatus(ctx, d.fleet, service)
@@ -41,6 +47,9 @@ func (s sight) complete() bool {
 
 // crawlers counts those that are ready.
 func (s sight) crawlers() int { return s.services["crawler"].Ready }
+
+// apis counts those that are ready.
+func (s sight) apis() int { return s.services["api"].Ready }
 
 // settled says whether a service has just so many cells, none of them coming or
 // going.

@@ -41,18 +41,24 @@ type Stats struct {
 	Stored int64 `json:"stored"` // of those: with a page
 }
 
-// Stats counts pages, links and URLs.
-func (s *Store) Stats(ctx context.Context) (Stats, error) {
-	var stats Stats
-	err := s.pool.QueryRow(ctx, `
-		SELECT (SELECT count(*) FROM pages), (SELECT count(*) FROM links),
-		       count(*), count(queued_at), count(pages.url)
-		FROM urls LEFT JOIN pages USING (url)`,
-	).Scan(&stats.Pages, &stats.Links, &stats.Known, &stats.Queued, &stats.Stored)
+// address is what a database has of one address.
+type address struct {
+	url                   string
+	known, queued, stored bool
+	links                 int64
+}
+
+// addresses are all that a database knows or has stored, sorted by their bytes.
+func (s *Store) addresses(ctx context.Context) (pgx.Rows, error) {
+	rows, err := s.pool.Query(ctx, `
+		SELECT url, urls.url IS NOT NULL, queued_at IS NOT NULL, pages.url IS NOT NULL,
+		       (SELECT count(*) FROM links WHERE from_url = pages.url)
+		FROM urls FULL JOIN pages USING (url)
+		ORDER BY url COLLATE "C"`)
 	if err != nil {
-		return Stats{}, fmt.Errorf("count what is stored: %w", err)
+		return nil, fmt.Errorf("count what is stored: %w", err)
 	}
-	return stats, nil
+	return rows, nil
 }
 
 // Link is one stored link.

@@ -1,4 +1,5 @@
-// Package store keeps the search engine's pages, links and URLs in PostgreSQL.
+// Package store keeps the search engine's pages, links and URLs in PostgreSQL: in
+// one, or, by Databases, in several.
 //
 // A page and the URLs found on it are stored in one transaction, and a URL goes
 // to the queue from the table where that transaction put it (a transactional
@@ -128,9 +129,10 @@ type Page struct {
 	Links  []string `json:"links"` // absolute, within the crawl's scope
 }
 
-// Put stores a page, its links and the URLs that were not known. It returns how
-// many those are; a page that is stored already changes nothing.
-func (s *Store) Put(ctx context.Context, page Page) (stored bool, found int64, err error) {
+// Put stores a page, its links and the URLs that were known neither here nor
+// elsewhere. It returns how many those are; a page that is stored already changes
+// nothing.
+func (s *Store) Put(ctx context.Context, page Page, elsewhere map[string]bool) (stored bool, found int64, err error) {
 	// Sorted, so that two pages with the same new URLs don't deadlock.
 	links := slices.Compact(slices.Sorted(slices.Values(page.Links)))
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
@@ -146,7 +148,7 @@ func (s *Store) Put(ctx context.Context, page Page) (stored bool, found int64, e
 			page.URL, links); err != nil {
 			return err
 		}
-		found, err = addURLs(ctx, tx, links)
+		found, err = addURLs(ctx, tx, without(links, elsewhere))
 		return err
 	})
 	if err != nil {
@@ -155,14 +157,30 @@ func (s *Store) Put(ctx context.Context, page Page) (stored bool, found int64, e
 	return stored, found, nil
 }
 
-// Seed makes URLs known, so that the crawl begins with them. It returns how
-// many were not known before.
-func (s *Store) Seed(ctx context.Context, urls []string) (int64, error) {
-	found, err := addURLs(ctx, s.pool, slices.Sorted(slices.Values(urls)))
+// Seed makes URLs known that are not known elsewhere, so that the crawl begins with
+// them. It returns how many were not known before.
+func (s *Store) Seed(ctx context.Context, urls []string, elsewhere map[string]bool) (int64, error) {
+	found, err := addURLs(ctx, s.pool, without(slices.Sorted(slices.Values(urls)), elsewhere))
 	if err != nil {
 		return 0, fmt.Errorf("seed: %w", err)
 	}
 	return found, nil
+}
+
+// without leaves out URLs that are known elsewhere.
+func without(urls []string, elsewhere map[string]bool) []string {
+	return slices.DeleteFunc(slices.Clone(urls), func(url string) bool { return elsewhere[url] })
+}
+
+// Known tells which of the URLs are known here, and whether the page is stored.
+func (s *Store) Known(ctx context.Context, page string, urls []string) (known []string, stored bool, err error) {
+	err = s.pool.QueryRow(ctx, `
+		SELECT coalesce((SELECT array_agg(url) FROM urls WHERE url = ANY($1)), '{}'),
+		       EXISTS (SELECT 1 FROM pages WHERE url = $2)`, urls, page).Scan(&known, &stored)
+	if err != nil {
+		return nil, false, fmt.Errorf("ask which URLs are known: %w", err)
+	}
+	return known, stored, nil
 }
 
 type executor interface {

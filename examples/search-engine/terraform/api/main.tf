@@ -1,4 +1,5 @@
-# The API cells: they store pages, queue what is found in them, and search.
+# The API cells: they store pages, queue what is found in them, and search. Each is paired
+# with a database.
 
 terraform {
   required_version = ">= 1.8"
@@ -38,6 +39,7 @@ module "cells" {
   command = [
     "${var.programs}/homeostat", "run", "-policy", var.policy, "-address", var.address, "--",
     "${var.programs}/api", "-brokers", var.brokers, "-partitions", tostring(var.partitions),
+    "-workers", tostring(var.workers), "-search-cost", var.search_cost,
   ]
   environment = merge(var.environment, { CONSUL_HTTP_ADDR = var.consul_address })
 }

@@ -43,3 +43,15 @@ variable "partitions" {
   type        = number
   default     = 24
 }
+
+variable "workers" {
+  description = "Searches that one API works on at once."
+  type        = number
+  default     = 16
+}
+
+variable "search_cost" {
+  description = "Time that a search takes beside the real work: raise it to feel load on a small machine."
+  type        = string
+  default     = "0s"
+}

@@ -1,4 +1,4 @@
-# The database cell: PostgreSQL, over a folder of its own that outlives it.
+# The database cells: each a PostgreSQL, over a folder of its own that outlives it.
 
 terraform {
   required_version = ">= 1.8"
@@ -34,6 +34,7 @@ module "cells" {
   service       = "db"
   desired_count = var.desired_count
   cell_names    = var.cell_names
+  initial_count = var.initial_count
 
   command        = ["${var.programs}/homeostat", "run", "-policy", var.policy, "--", "${var.programs}/db"]
   data_directory = var.data_directory

@@ -30,3 +30,9 @@ variable "data_directory" {
   description = "Folder in which each database cell has one for its data, an absolute path. PostgreSQL doesn't run as root: others must be able to enter it."
   type        = string
 }
+
+variable "initial_count" {
+  description = "How many databases to begin with, where there is no record yet: the policy's min."
+  type        = number
+  default     = 2
+}
