@@ -26,8 +26,8 @@ const (
 const settleLimit = 3 * time.Minute
 
 // check crawls three times: as Homeostat would; with the crawlers pinned, while
-// clients search; and with cells of every kind killed on the way. It returns the line
-// to end with.
+// clients search; and with cells of every kind killed on the way. At last a database
+// leaves. It returns the line to end with.
 func (d *demo) check(ctx context.Context) (string, error) {
 	s := newScreen(os.Stdout, len(d.web.want.Pages))
 	most := 0
@@ -47,6 +47,9 @@ func (d *demo) check(ctx context.Context) (string, error) {
 	}
 	replaced, err := d.killingCrawl(ctx, s)
 	if err != nil {
+		return "", err
+	}
+	if err := d.shrink(ctx, s); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("pages=%d crawlers_max=%d births=%d replaced=%d seconds=%.0f pinned_seconds=%.0f %s",
@@ -185,6 +188,24 @@ func (d *demo) killingCrawl(ctx context.Context, s *screen) (int, error) {
 		return 0, err
 	}
 	return replaced, d.settle(ctx, s, "crawler", minCrawlers)
+}
+
+// shrink has all databases but one leave, which must lose nothing.
+func (d *demo) shrink(ctx context.Context, s *screen) error {
+	if err := d.homeostat(ctx, "pin", "db", "1"); err != nil {
+		return err
+	}
+	err := d.until(ctx, s, settleLimit, "waiting for a database to leave", func(now sight) bool {
+		return now.settled("db", 1) && now.stats != nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := d.exact(ctx); err != nil {
+		return fmt.Errorf("after a database has left: %w", err)
+	}
+	s.say("A database has left, and what is stored is exact.")
+	return nil
 }
 
 // killOne kills a cell with all its processes, of the API every cell there is,

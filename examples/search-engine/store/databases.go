@@ -19,8 +19,8 @@ import (
 type Place struct {
 	Name    string
 	Address string // host:port
-	// Writable says that it is well and isn't about to leave.
-	Writable bool
+	// Writable says that it is well and isn't about to leave, Leaving that it is.
+	Writable, Leaving bool
 }
 
 // ErrAway says that what was asked needs a database that can't be used now.
@@ -28,7 +28,7 @@ var ErrAway = errors.New("a database is away")
 
 const (
 	// forgetAfter is how long a database counts as away, rather than gone for good,
-	// after it was last registered.
+	// after it was last registered. One that was about to leave is gone at once.
 	forgetAfter = time.Minute
 	// knownLimit bounds asking the other databases what they know. One that doesn't
 	// answer costs a URL that is crawled twice, and nothing else.
@@ -63,7 +63,7 @@ func Places(registered func(context.Context) ([]discover.Cell, error)) func(cont
 		cells, err := registered(ctx)
 		var places []Place
 		for _, c := range cells {
-			places = append(places, Place{Name: c.Name, Address: c.Address, Writable: c.Health == "passing"})
+			places = append(places, Place{Name: c.Name, Address: c.Address, Writable: c.Health == "passing", Leaving: c.Health == "warning"})
 		}
 		return places, err
 	}
@@ -110,7 +110,7 @@ func (d *Databases) all(ctx context.Context) ([]*database, error) {
 	var all []*database
 	for name, one := range d.known {
 		switch age := now.Sub(one.seen); {
-		case age > forgetAfter:
+		case age > forgetAfter, age > 0 && one.place.Leaving:
 			go one.Close() // waits for what is in hand
 			delete(d.known, name)
 		default:
@@ -234,7 +234,9 @@ func (d *Databases) elsewhere(ctx context.Context, all []*database, but *databas
 }
 
 // Queue puts URLs of all databases on the queue, see Store.Queue: those of one whose
-// APIs have died wait for nobody in particular. It returns the most that one had.
+// APIs have died wait for nobody in particular. One that takes no more writes, since
+// it is about to leave, has its URLs sent from where they are moved. It returns the
+// most that one had.
 func (d *Databases) Queue(ctx context.Context, limit int, send func(context.Context, []string) error) (int, error) {
 	all, err := d.all(ctx)
 	if err != nil {
@@ -246,7 +248,7 @@ func (d *Databases) Queue(ctx context.Context, limit int, send func(context.Cont
 	)
 	for _, one := range all {
 		sent, err := one.Queue(ctx, limit, send)
-		if err != nil {
+		if err != nil && !readOnly(err) {
 			errs = append(errs, fmt.Errorf("%s: %w", one.place.Name, err))
 		}
 		most = max(most, sent)

@@ -125,9 +125,13 @@ func TestDatabases(t *testing.T) {
 	}
 	d.wantStats(t, Stats{Pages: 2, Links: 5, Known: 4, Queued: 4, Stored: 2})
 	d.spared.Store(false)
-	d.put(t, "http://h/c")
+	d.put(t, "http://h/c", "http://h/e")
 	if got := fmt.Sprint(d.in(t, 0)); got != "[]" {
 		t.Errorf("the database that left has taken %s", got)
+	}
+	// Nor does it keep the other's URLs from the queue.
+	if n, err := d.Queue(t.Context(), 1000, send); err != nil || n != 1 {
+		t.Errorf("%d, %v", n, err)
 	}
 	// A move that can't be made is taken back.
 	if _, err := all[1].MoveTo(t.Context(), all[0].Store); err == nil || !Away(err) {
@@ -218,6 +222,14 @@ func TestADatabaseIsForgotten(t *testing.T) {
 	d.known["db-1"].seen = time.Now().Add(-2 * forgetAfter)
 	if n := count(); n != 0 {
 		t.Errorf("%d databases long after it is gone", n)
+	}
+	registered = []Place{{Name: "db-2", Address: "127.0.0.1:1", Leaving: true}}
+	if n := count(); n != 1 {
+		t.Errorf("%d databases while one is leaving", n)
+	}
+	registered = nil
+	if n := count(); n != 0 {
+		t.Errorf("%d databases after it has left", n)
 	}
 }
 

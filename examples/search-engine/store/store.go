@@ -237,7 +237,13 @@ func Away(err error) bool {
 	case "08", "40", "53", "55", "57": // connection, conflict, resources, locks, shutdown
 		return true
 	}
-	return answer.Code == "25006" // a server in recovery takes no writes
+	return readOnly(err)
+}
+
+// readOnly says whether a server takes no writes: in recovery, or about to leave.
+func readOnly(err error) bool {
+	var answer *pgconn.PgError
+	return errors.As(err, &answer) && answer.Code == "25006"
 }
 
 // Refused says whether err means that PostgreSQL can't hold this very page, so
