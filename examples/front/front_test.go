@@ -18,7 +18,7 @@ import (
 func TestMain(m *testing.M) { testkit.Main(m) }
 
 // limit is for anything awaited, on a busy machine.
-const limit = 2 * time.Minute
+const limit = 4 * time.Minute
 
 // One of three Consul servers dies, then another: clients get their pages, cells are
 // ordered, and the server that is a cell comes back over its data. Then the cells
@@ -76,10 +76,7 @@ func (r *rig) visit(t *testing.T) *clients {
 	t.Helper()
 	addresses := r.addresses(t)
 	for _, address := range addresses {
-		testkit.Await(t, limit, func(ctx context.Context) error {
-			_, err := page(ctx, address)
-			return err
-		})
+		testkit.Await(t, limit, func(ctx context.Context) error { return fetch(ctx, address) })
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	c := &clients{cancel: cancel}
@@ -87,7 +84,7 @@ func (r *rig) visit(t *testing.T) *clients {
 	c.visits.Go(func() {
 		for n := 0; ctx.Err() == nil; n++ {
 			limit, done := context.WithTimeout(ctx, 30*time.Second)
-			if _, err := page(limit, addresses[n%len(addresses)]); err == nil {
+			if err := fetch(limit, addresses[n%len(addresses)]); err == nil {
 				c.pages++
 			} else if ctx.Err() == nil {
 				c.refused = append(c.refused, err.Error())
@@ -110,20 +107,20 @@ func (c *clients) stop(t *testing.T) {
 	}
 }
 
-// page gets what a front has of an api cell.
-func page(ctx context.Context, address string) (string, error) {
+// fetch has a front get a page of an api cell.
+func fetch(ctx context.Context, address string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return "", err
+		return err
 	}
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
 	if err == nil && (answer.StatusCode != http.StatusOK || !strings.HasPrefix(string(text), "api-")) {
 		err = fmt.Errorf("%s: %s", answer.Status, text)
 	}
-	return string(text), err
+	return err
 }

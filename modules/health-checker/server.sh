@@ -20,9 +20,11 @@ consul=${SERVER_CONSUL:-consul}
 number=${HOMEOSTAT_CELL##*-}
 data=${HOMEOSTAT_DATA_DIRECTORY:-${SERVER_DATA:-/var/lib/consul}/$HOMEOSTAT_CELL}
 
-# The life of the cell that has left for good. Another life joins again.
-left=$data/left
-has_left() { [ "$(cat "$left" 2>/dev/null)" = "$HOMEOSTAT_INCARNATION" ]; }
+# Which life of the cell leaves, with the process that sees to it, or has left. Another
+# life joins again.
+mark=$data/left
+marked() { cat "$mark" 2>/dev/null || :; }
+put() { echo "$HOMEOSTAT_INCARNATION $1" >"$mark.new" && mv "$mark.new" "$mark"; }
 
 case ${1:-} in
 sidecar)
@@ -31,21 +33,26 @@ sidecar)
   ;;
 
 run)
-  if has_left; then
-    # The sidecar starts what has ended. It is about to be told to end, too.
-    trap 'exit 0' TERM INT
-    while :; do
-      sleep 60 &
-      wait $!
-    done
-  fi
+  # The sidecar starts what has ended, a server that leaves among it. It is about to
+  # be told to end, too, unless leaving was cut.
+  trap 'exit 0' TERM INT
+  while :; do
+    now=$(marked)
+    case $now in
+    "$HOMEOSTAT_INCARNATION left") ;;
+    "$HOMEOSTAT_INCARNATION leaving "*) [ -d "/proc/${now##* }" ] || break ;;
+    *) break ;;
+    esac
+    sleep 1 &
+    wait $!
+  done
   if [ -z "${SERVER_JOIN:-}" ]; then
     echo "SERVER_JOIN names no server that exists: begin the first one by hand" >&2
     exit 1
   fi
   umask 077
   mkdir -p "$data"
-  rm -f "$left"
+  rm -f "$mark"
   set -- -server -node "$HOMEOSTAT_CELL" -data-dir "$data" -bind "$HOMEOSTAT_ADDRESS" \
     -client "$HOMEOSTAT_ADDRESS" -http-port "$HOMEOSTAT_PORT"
   for server in $SERVER_JOIN; do
@@ -66,19 +73,20 @@ run)
 leave)
   CONSUL_HTTP_ADDR=http://$HOMEOSTAT_ADDRESS:$HOMEOSTAT_PORT
   export CONSUL_HTTP_ADDR
-  if has_left; then
+  if [ "$(marked)" = "$HOMEOSTAT_INCARNATION left" ]; then
     exit 0
   fi
   if ! "$consul" operator autopilot state | grep -q '^Healthy: *true'; then
     echo "not all servers are well: one that left now could take the majority with it" >&2
     exit 1
   fi
-  trap 'rm -f "$left"; exit 1' TERM INT # the cell stays after all
-  echo "$HOMEOSTAT_INCARNATION" >"$left"
+  trap 'rm -f "$mark"; exit 1' TERM INT # the cell stays after all
+  put "leaving $$"
   if ! "$consul" leave; then
-    rm -f "$left"
+    rm -f "$mark"
     exit 1
   fi
+  put left
   ;;
 
 *)
