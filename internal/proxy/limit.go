@@ -51,8 +51,11 @@ const (
 	// a cell may be born under load and has then never seen an idle application.
 	firstProbe = time.Second
 	// settle and measure are the windows of a probe: in the first there are still
-	// answers to requests that were let in before.
+	// answers to requests that were let in before. It lasts until those have left,
+	// settled times as long as an answer took: one takes as long as the queue before
+	// it, and its own work, which may be half as long again as usual.
 	settle, measure = 1, 1
+	settled         = 2
 	// followDown and followUp are the weights by which the latency without load
 	// follows what is seen: down under load, where an answer that is faster than
 	// it can only mean that it is too high, and either way without load.
@@ -72,7 +75,9 @@ const (
 // filter: seen while little of the limit is used, and learned else by lowering the
 // limit for a moment ("minRTT calculation window"). Envoy lowers it to 3; here it is
 // lowered to a share of what the application needs, limit * base / latency by Little's
-// law, so that a probe costs little of its throughput. If base was too high, the
+// law, so that a probe costs little of its throughput. It is lowered until those have
+// left who were let in before: by their answers base would follow the queue they stood
+// in, and the limit base, and the queue the limit. If base was too high, the
 // application still has a queue then and base falls to what is seen, by that share
 // with each probe; if it was too low, base rises halfway.
 //
@@ -88,7 +93,8 @@ type Limit struct {
 	last  Window
 	next  time.Time
 	pause time.Duration
-	probe int // windows that the running probe still needs; 0 for none
+	probe int       // windows that the running probe still needs; 0 for none
+	alone time.Time // from when on a probe sees only what it let in itself
 }
 
 // NewLimit returns a limit that has seen nothing yet.
@@ -160,11 +166,15 @@ func (l *Limit) Observe(at time.Time, w Window) {
 	l.value = l.bounded((1-l.rule.Smoothing)*l.value + l.rule.Smoothing*estimate)
 	if !at.Before(l.next) {
 		l.probe = settle + measure
+		l.alone = at.Add(time.Duration(settled * w.Latency * float64(time.Second)))
 	}
 }
 
 // learn takes a window of a probe.
 func (l *Limit) learn(at time.Time, w Window) {
+	if l.probe > measure && at.Before(l.alone) {
+		return
+	}
 	if l.probe--; l.probe > 0 {
 		return
 	}

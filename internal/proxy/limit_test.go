@@ -48,6 +48,62 @@ func TestLimitFindsTheApplication(t *testing.T) {
 	}
 }
 
+// queued is an application that does so many requests at once, each for service
+// seconds, with what waits in it; who asks is many more than it can do. Its answers
+// tell of the queue as it was when they came, long after the limit was lowered.
+type queued struct {
+	workers, service float64
+	inFlight         []float64 // at the end of each step
+}
+
+const queuedStep = 0.01 // seconds
+
+// next is one step on: the median latency of what leaves.
+func (q *queued) next(limit int) float64 {
+	now := 0.0
+	if n := len(q.inFlight); n > 0 {
+		now = q.inFlight[n-1]
+	}
+	left := min(now, q.workers) / q.service * queuedStep
+	q.inFlight = append(q.inFlight, max(float64(limit), now-left))
+	took := q.service
+	for i := range q.inFlight {
+		if came := q.service * max(1, q.inFlight[i]/q.workers); float64(i)*queuedStep+came <= float64(len(q.inFlight))*queuedStep {
+			took = came
+		} else {
+			break
+		}
+	}
+	return took
+}
+
+// Under lasting overload the latency without load is learned, not that of the queue
+// which the limit allows for, however long that is beside a window.
+func TestLimitDoesNotDrift(t *testing.T) {
+	for _, service := range []float64{0.02, 0.1, 0.5} {
+		l, q, at := NewLimit(rule), queued{workers: 32, service: service}, epoch
+		most := 0
+		for i := range 6000 {
+			for range 10 {
+				at = at.Add(10 * time.Millisecond)
+				took := q.next(l.InFlight())
+				if len(q.inFlight)%10 == 0 {
+					l.Observe(at, Window{Latency: took, InFlight: int(q.inFlight[len(q.inFlight)-1])})
+				}
+			}
+			if len(q.inFlight) > 2000 { // twenty seconds are as long ago as it matters
+				q.inFlight = q.inFlight[1000:]
+			}
+			if i > 600 {
+				most = max(most, l.Found())
+			}
+		}
+		if most > 80 {
+			t.Errorf("work of %g s: a limit of %d for 32 workers, base %.3f", service, most, l.Base(Client))
+		}
+	}
+}
+
 // A limit that isn't used isn't changed, and what it takes without load is learned.
 func TestLimitUnused(t *testing.T) {
 	l := NewLimit(rule)
