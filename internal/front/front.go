@@ -24,7 +24,7 @@ type Config struct {
 	// Service is the service whose cells get the clients, Rule its block front.
 	Service string
 	Rule    policy.Front
-	// Cells are that service's, Lists answers for the others of the policy, too.
+	// Cells are that service's, and Lists answers with them.
 	Cells *Cells
 	Lists *Lists
 	// TLS is how the cells are spoken to where their addresses are https; nil for the
@@ -84,7 +84,7 @@ func (f *Front) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch service, asked := f.listed(r); {
 		case asked:
-			f.cfg.Lists.serve(w, r, service)
+			f.list(w, r, service)
 		case f.cfg.Rule.HealthPath != "" && r.URL.Path == f.cfg.Rule.HealthPath:
 			f.health(w)
 		default:

@@ -100,6 +100,16 @@ type ListCell struct {
 	AgeSeconds *float64 `json:"age_seconds,omitempty"`
 }
 
+// list tells the cells of the front's own service, and of no other: where the databases
+// are is nothing for whoever reaches the front. Applications ask beside themselves.
+func (f *Front) list(w http.ResponseWriter, r *http.Request, service string) {
+	if service != f.cfg.Service {
+		problem(w, http.StatusNotFound, fmt.Sprintf("this front lists the cells of %q alone", f.cfg.Service))
+		return
+	}
+	f.cfg.Lists.serve(w, r, service)
+}
+
 // serve answers 200 with a list, which is empty for a service that has no cell;
 // 404 for a service that the policy doesn't have; 503 while Consul has never told.
 func (l *Lists) serve(w http.ResponseWriter, r *http.Request, service string) {

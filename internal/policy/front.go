@@ -100,7 +100,7 @@ type Front struct {
 	// HealthPath is where the front tells of itself; empty: that path is the
 	// cells', too.
 	HealthPath string `policy:"health_path" default:"/healthz"`
-	// ListPath is below which the front lists a service's cells, at
+	// ListPath is below which the front lists the service's cells, at
 	// `<list_path>/<service>`; empty: that path is the cells', too.
 	ListPath string `policy:"list_path" default:"/v1/services"`
 	// ListAge is how long such a list may be kept.

@@ -48,6 +48,8 @@ func (b *body) Read(p []byte) (int, error) {
 	}
 	_ = b.control.SetReadDeadline(begun.Add(allowed)) // a writer of a test may have none
 	n, err := b.from.Read(p)
+	// While nobody reads nobody is slow; HTTP/2 would end the body all the same.
+	_ = b.control.SetReadDeadline(time.Time{}) // as above
 	return n, b.account(n, err, begun)
 }
 
@@ -66,8 +68,6 @@ func (b *body) account(n int, err error, begun time.Time) error {
 		return nil
 	case errors.Is(err, io.EOF):
 		b.ended = now
-		// Else it would end the connection while the application thinks.
-		_ = b.control.SetReadDeadline(time.Time{}) // as above
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = errSlow
 	default:

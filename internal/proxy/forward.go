@@ -103,11 +103,13 @@ func (p *Proxy) copy(w http.ResponseWriter, from io.Reader, stream bool) error {
 			return err
 		}
 	}
+	within := func(n int) { // a writer of a test may have no deadline
+		_ = control.SetWriteDeadline(time.Now().Add(b.Grace + time.Duration(n)*time.Second/time.Duration(b.Rate)))
+	}
 	for {
 		n, err := from.Read(piece[:])
 		if n > 0 {
-			limit := b.Grace + time.Duration(n)*time.Second/time.Duration(b.Rate)
-			_ = control.SetWriteDeadline(time.Now().Add(limit)) // a writer of a test may have none
+			within(n)
 			if _, err := w.Write(piece[:n]); err != nil {
 				return err
 			}
@@ -117,10 +119,15 @@ func (p *Proxy) copy(w http.ResponseWriter, from io.Reader, stream bool) error {
 				}
 			}
 		}
-		if err == io.EOF {
+		switch err {
+		case nil:
+			// While there is nothing to write nobody is slow; HTTP/2 would end the
+			// stream all the same.
+			_ = control.SetWriteDeadline(time.Time{}) // as above
+		case io.EOF:
+			within(0) // what the server still has to write
 			return nil
-		}
-		if err != nil {
+		default:
 			return err
 		}
 	}

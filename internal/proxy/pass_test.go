@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -177,6 +178,71 @@ const onePlace = `
       standing = "0s"
     }`
 
+// h2c is a client that speaks HTTP/2 without encryption.
+func h2c(t *testing.T) *http.Client {
+	t.Helper()
+	transport := &http.Transport{Protocols: new(http.Protocols)}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport, Timeout: 30 * time.Second}
+}
+
+// A stream may pause for longer than a piece of it may take, before its end as well.
+func TestPauses(t *testing.T) {
+	r := start(t, `bounds {
+      grace = "500ms"
+      rate  = 1000000000
+    }`, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for _, piece := range []string{"one ", "two"} {
+			_, _ = io.WriteString(w, piece)
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(time.Second)
+		}
+	}))
+	var asking sync.WaitGroup
+	for name, client := range map[string]*http.Client{"HTTP/1.1": r.client, "HTTP/2": h2c(t)} {
+		asking.Go(func() {
+			res, err := client.Get(r.url)
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				return
+			}
+			defer func() { _ = res.Body.Close() }()
+			if text, err := io.ReadAll(res.Body); err != nil || string(text) != "one two" {
+				t.Errorf("%s: %q, %v", name, text, err)
+			}
+		})
+	}
+	asking.Wait()
+}
+
+// deadlines is a caller's connection that remembers until when it may be read.
+type deadlines struct {
+	http.ResponseWriter
+	set []time.Time
+}
+
+// SetReadDeadline is what http.ResponseController looks for.
+func (d *deadlines) SetReadDeadline(t time.Time) error { d.set = append(d.set, t); return nil }
+
+// Between two reads of a body there is no deadline: the application may take its time,
+// and HTTP/2 ends a body whose deadline passes though nobody reads.
+func TestBodyHasNoDeadlineAtRest(t *testing.T) {
+	d := &deadlines{}
+	b := &body{
+		from: io.NopCloser(strings.NewReader("hello")), control: http.NewResponseController(d),
+		left: 10, grace: time.Second, rate: 1000, now: time.Now,
+	}
+	for n, err := 0, error(nil); err == nil; n, err = b.Read(make([]byte, 2)) {
+		if len(d.set) > 0 && !d.set[len(d.set)-1].IsZero() {
+			t.Errorf("after %d bytes more a deadline stays", n)
+		}
+	}
+	if n := len(d.set); n != 8 || !d.set[n-1].IsZero() || d.set[n-2].IsZero() {
+		t.Errorf("deadlines %v", d.set)
+	}
+}
+
 // A stream of events begins before its first event, and has no place of those in
 // flight, so that others have it.
 func TestEventStreams(t *testing.T) {
@@ -247,11 +313,7 @@ func TestUpgrade(t *testing.T) {
 
 func TestH2C(t *testing.T) {
 	r := start(t, "", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }))
-	protocols := new(http.Protocols)
-	protocols.SetUnencryptedHTTP2(true)
-	transport := &http.Transport{Protocols: protocols}
-	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport, Timeout: 20 * time.Second}
+	client := h2c(t)
 	ask := func() {
 		res, err := client.Post(r.url, "text/plain", strings.NewReader("hello"))
 		if err != nil {
