@@ -55,8 +55,8 @@ type slowCell struct {
 	// Marked is since when it is marked, Before when it was marked before that.
 	Marked time.Time `json:"marked,omitzero"`
 	// Seen is when it was judged last, Life of which incarnation this is.
-	Seen time.Time `json:"seen,omitzero"`
-	Life string    `json:"life,omitempty"`
+	Seen   time.Time `json:"seen,omitzero"`
+	Life   string    `json:"life,omitempty"`
 	Before time.Time `json:"before,omitzero"`
 	Reason string    `json:"reason,omitempty"`
 }
