@@ -114,7 +114,10 @@ func (n *node) makeCell(std stdio, o runOptions) error {
 		Version: o.version, Log: n.leading.log, Now: time.Now,
 	}
 	if n.machine != nil {
-		cfg.Leave = func(ctx context.Context, o fleet.LeaveOrder) error { return n.machine.Leave(ctx, o.ID(), o.Reuse) }
+		cfg.Leave = func(ctx context.Context, o fleet.LeaveOrder) error {
+			n.leading.peers.MayGo() // birth has brought the file
+			return n.machine.Leave(ctx, o.ID(), o.Reuse)
+		}
 		cfg.Reusable, cfg.Door = claim.Reuse && claim.Door != nil, n.door
 	}
 	n.cell = loop.NewCell(cfg)
