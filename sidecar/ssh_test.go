@@ -370,7 +370,7 @@ func TestPoolOverSSH(t *testing.T) {
 			}
 			t.Logf("three machines: %d ways in were tried and refused", refused)
 			p.succeed("pin", "pod", "5")
-			p.reads("the pool of 4 hosts is used up")
+			p.reads("births wait until", "the pool of 4 hosts is used up")
 			p.succeed("pause", "pod")
 			if out, code := p.run(p.terraform, "destroy", "-no-color", "-auto-approve", "-lock-timeout=1m"); code != 0 {
 				t.Errorf("exit %d\n%s", code, out)

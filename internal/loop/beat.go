@@ -168,7 +168,7 @@ func (l *Leader) orderNew(ctx context.Context, v view, left guard.Order) (string
 		err = cmp.Or(l.mark(ctx, s, v), err)
 	}
 	if err == nil && !s.orders() {
-		return l.idle(ctx, v), nil
+		return cmp.Or(l.idle(ctx, v), l.birthsWait(w.unborn(l.cells()))), nil
 	}
 	if err == nil {
 		err = l.place(ctx, s, reason)
@@ -179,7 +179,7 @@ func (l *Leader) orderNew(ctx context.Context, v view, left guard.Order) (string
 // leave does what leaveFound says of the order found.
 func (l *Leader) leave(ctx context.Context, v view, left guard.Order) (string, error) {
 	s, err := l.leaveFound(left, v)
-	if why := l.birthsWait(left); err == nil && why != "" {
+	if why := l.birthsWait(len(left.Add) + len(left.Replace)); err == nil && why != "" {
 		return why, nil
 	}
 	err = cmp.Or(l.mark(ctx, s, v), err)
@@ -238,20 +238,21 @@ func (l *Leader) carryOn(ctx context.Context, left guard.Order) string {
 	if why := l.waiting(); why != "" {
 		return why
 	}
-	if why := l.birthsWait(left); why != "" {
+	if why := l.birthsWait(len(left.Add) + len(left.Replace)); why != "" {
 		return why
 	}
 	l.carryOut(ctx)
 	return ""
 }
 
-// birthsWait returns why an order has to wait after births that failed.
-func (l *Leader) birthsWait(o guard.Order) string {
-	births := len(o.Add) + len(o.Replace)
-	if wait := l.memory.Book.Wait(l.Now()); births > 0 && wait > 0 {
-		return fmt.Sprintf("%d births wait %s: %d failed in a row", births, wait.Round(time.Second), l.memory.Book.Failures)
+// birthsWait returns why births that are wanted have to wait after others that
+// failed. It names an instant, since whatever is told anew is logged and written.
+func (l *Leader) birthsWait(births int) string {
+	if births <= 0 || l.memory.Book.Wait(l.Now()) == 0 {
+		return ""
 	}
-	return ""
+	return fmt.Sprintf("births wait until %s, %d failed in a row: %s", l.memory.Book.Until.Format(time.TimeOnly),
+		l.memory.Book.Failures, cmp.Or(l.memory.Unborn, l.memory.Book.Cause))
 }
 
 // wish gathers what this beat wants, and the reason for it.

@@ -18,6 +18,8 @@ type memory struct {
 	Law     balance.State `json:"law"`
 	Book    act.Book      `json:"book"`
 	Changes []change      `json:"changes"`
+	// Unborn says why the last births failed, until one lands.
+	Unborn string `json:"unborn,omitempty"`
 
 	savedAt time.Time
 }
