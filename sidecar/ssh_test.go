@@ -375,7 +375,20 @@ func TestPoolOverSSH(t *testing.T) {
 			if out, code := p.run(p.terraform, "destroy", "-no-color", "-auto-approve", "-lock-timeout=1m"); code != 0 {
 				t.Errorf("exit %d\n%s", code, out)
 			}
+			p.noErrors()
 		})
+	}
+}
+
+// noErrors makes sure that no cell's sidecar has met an error by its own account, up
+// to its last word.
+func (p *pool) noErrors() {
+	p.t.Helper()
+	for _, m := range p.machines {
+		out, err := m.Exec(p.t.Context(), "journalctl", "--no-pager", "-o", "cat", "-u", "homeostat")
+		if err != nil || !strings.Contains(out, "the cell has left") || strings.Contains(out, "level=ERROR") {
+			p.t.Errorf("the sidecars of machine %s: %v\n%s", m.Name(), err, out)
+		}
 	}
 }
 

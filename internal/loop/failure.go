@@ -68,7 +68,7 @@ func namedCause(detail string) string {
 	return strings.Join(words, " ")
 }
 
-// shortened leaves out the middle of a text of more than limit bytes. Its secrets
+// shortened leaves out the middle of a text of more than about limit bytes. Its secrets
 // have been masked before, so that none is cut in two.
 func shortened(text string, limit int) string {
 	if len(text) <= limit {

@@ -144,7 +144,7 @@ func (l *Leader) notCarriedOut(ctx context.Context, r result) {
 			continue
 		}
 		l.memory.Book.Failed(l.roster().key(n.Name), cause(r.err), l.Now(), l.backoff(), l.Jitter())
-		l.memory.Unborn = whyFailed(r.err)
+		l.memory.Unborn = shortened(r.err.Error(), whyLimit)
 		l.Metrics.births.WithLabelValues(l.Service.Name, "failed").Inc()
 		if !slices.Contains(l.failed, n.Name) {
 			l.failed = append(l.failed, n.Name)
