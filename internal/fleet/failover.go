@@ -28,13 +28,19 @@ func (c *Client) call(ctx context.Context, t *turn, what string, limit time.Dura
 
 // patiently repeats what fails because Consul is busy, for as long as one request
 // may take. A blocking query has a limit that leaves it time to wait for a change.
+// What the last attempt had too little time for says less than that it is busy.
 func (c *Client) patiently(ctx context.Context, limit time.Duration, once func(limit time.Duration) error) error {
 	began, pace := time.Now(), busyPace()
+	var busy error
 	for left := limit; ; {
 		err := once(left)
+		if busy != nil && errors.Is(err, context.DeadlineExceeded) {
+			return busy
+		}
 		if !mayPass(err) {
 			return err
 		}
+		busy = err
 		wait := pace.NextBackOff()
 		left = limit - time.Since(began) - wait
 		if left <= max(0, limit-c.cfg.Timeout) || sleep(ctx, wait) != nil {

@@ -18,7 +18,9 @@ func TestManyClientsHoldFewConnections(t *testing.T) {
 	for range rounds {
 		var g errgroup.Group
 		for range together {
-			c := newClient(t, quiet(t, server.Addr()))
+			cfg := quiet(t, server.Addr())
+			cfg.Timeout = patient
+			c := newClient(t, cfg)
 			all = append(all, c)
 			g.Go(func() error {
 				if _, err := c.Members(t.Context(), "api"); err != nil {
