@@ -82,6 +82,7 @@ func (p *pool) order(name string) {
 // next apply takes up the same life, or clears it and bears another: there is
 // never a second one. A killed one is taken up under its incarnation.
 func TestSSHTerraformCut(t *testing.T) {
+	t.Parallel()
 	for _, ordered := range []bool{true, false} {
 		t.Run(fmt.Sprintf("ordered %t", ordered), func(t *testing.T) {
 			p := faultyPool(t, poolOptions{})
@@ -163,27 +164,15 @@ func (p *pool) hungUp(m *testkit.Machine) {
 	})
 }
 
-// process waits for a process of a machine whose command line holds the words, and
+// process waits for a process of a machine whose command line begins so, and
 // returns it as this host knows it.
 func (p *pool) process(m *testkit.Machine, words string) (pid int) {
 	p.t.Helper()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		root, err := m.Path("/")
-		if err != nil {
-			continue
-		}
-		space, _ := os.Readlink(filepath.Join(filepath.Dir(filepath.Clean(root)), "ns", "pid"))
-		lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
-		for _, line := range lines {
-			text, _ := os.ReadFile(line) // it may have ended
-			if !strings.HasPrefix(strings.ReplaceAll(string(text), "\x00", " "), words) {
-				continue
-			}
-			if its, _ := os.Readlink(filepath.Join(filepath.Dir(line), "ns", "pid")); its == space {
-				pid, err := strconv.Atoi(filepath.Base(filepath.Dir(line)))
-				p.must(err)
-				return pid
-			}
+		pid, err := m.Process(words)
+		p.must(err)
+		if pid != 0 {
+			return pid
 		}
 	}
 	p.t.Fatalf("no process %q on %s", words, m.Name())
