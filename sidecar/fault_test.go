@@ -44,11 +44,18 @@ test -e "%[1]s/policy-of-$HOMEOSTAT_CELL" && policy="%[1]s/policy-of-$HOMEOSTAT_
 exec '%[2]s' run -policy "$policy" -- %[3]s
 `
 
-// faulty lays out a house whose cells can be made to fail.
+// faulty lays out a house whose cells can be made to fail, for a test that runs
+// beside others.
 func faulty(t *testing.T, o houseOptions) *house {
 	t.Helper()
 	needServers(t)
 	t.Parallel()
+	return faultyHouse(t, o)
+}
+
+// faultyHouse is faulty for a test that does so already.
+func faultyHouse(t *testing.T, o houseOptions) *house {
+	t.Helper()
 	h := newHouse(t, o)
 	command := strings.Join(o.Command, " ")
 	if command == "" {
