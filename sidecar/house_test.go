@@ -216,7 +216,7 @@ func (h *house) status() loop.Status {
 // processes of this machine.
 func (h *house) settled(n int, limit time.Duration) {
 	h.t.Helper()
-	err := testkit.Poll(h.t.Context(), limit, func(ctx context.Context) error { return h.agree(ctx, n) })
+	err := testkit.PollEvery(h.t.Context(), seldom, limit, func(ctx context.Context) error { return h.agree(ctx, n) })
 	if err != nil {
 		h.t.Fatalf("after %s: %v\n%s", limit, err, h.logs())
 	}

@@ -196,7 +196,7 @@ func TestSSHCutInUpload(t *testing.T) {
 	m := p.machines[0]
 	before := p.received(m)
 	apply := p.begin()
-	p.await("a part of it", func(context.Context) error {
+	testkit.Await(t, patience, func(context.Context) error {
 		path, err := m.Path("/var/lib/homeostat/blobs/*.part")
 		p.must(err)
 		parts, _ := filepath.Glob(path)
@@ -284,7 +284,7 @@ func TestSSHPowerLostInSealing(t *testing.T) {
 		p.want(name)
 		apply := p.begin()
 		// The key goes first.
-		p.await("a door half shut", func(context.Context) error {
+		testkit.Await(t, patience, func(context.Context) error {
 			path, err := m.Path("/home/birth/.ssh/authorized_keys")
 			p.must(err)
 			if info, err := os.Stat(path); err != nil || info.Size() > 0 {
