@@ -14,6 +14,7 @@ import (
 // one all the same; where any machine will do, it lives on the first, and that ends
 // with it.
 func TestOrphanedMachine(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		boot   string
 		orphan bool // is the cell's
@@ -100,6 +101,7 @@ func TestCutBirthByBootLeaves(t *testing.T) {
 
 // A Terraform that is cut in a birth leaves a machine that the next one takes up.
 func TestBirthByBootIsCut(t *testing.T) {
+	t.Parallel()
 	for name, signal := range map[string]os.Signal{"killed": os.Kill, "interrupted": os.Interrupt} {
 		t.Run(name, func(t *testing.T) {
 			healthy := make(chan struct{})

@@ -17,6 +17,7 @@ import (
 // A birth that fails makes its ticket void, and the next apply goes on with
 // another machine.
 func TestBirthByBootFails(t *testing.T) {
+	t.Parallel()
 	first := func() func(string) bool {
 		seen := false
 		return func(string) bool {
@@ -119,6 +120,7 @@ func TestBirthByBootWaitsForConsul(t *testing.T) {
 // A cell that is healthy only after its birth was given up is adopted by the next
 // apply, whether its ticket was made void or not.
 func TestBirthByBootComesLate(t *testing.T) {
+	t.Parallel()
 	for name, sick := range map[string]fleet.Health{"void ticket": fleet.Critical, "good ticket": fleet.Warning} {
 		t.Run(name, func(t *testing.T) {
 			healthy := make(chan struct{})

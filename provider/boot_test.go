@@ -153,6 +153,7 @@ func inTurn(texts []string) *regexp.Regexp {
 }
 
 func TestBirthByBoot(t *testing.T) {
+	t.Parallel()
 	for _, format := range []string{formatShell, formatCloudInit} {
 		t.Run(format, func(t *testing.T) {
 			b := newBootRig(t, cloud.Options{})
