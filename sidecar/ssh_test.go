@@ -293,6 +293,7 @@ func (p *pool) withoutDoor(files []string) []string {
 // TestBirthOverSSH has a cell born on a blank machine, the door shut behind it, and
 // leave by itself so that nothing of it is left there.
 func TestBirthOverSSH(t *testing.T) {
+	t.Parallel()
 	for _, o := range []poolOptions{
 		{User: "root"}, {User: "birth", Reuse: true}, {User: "birth", Authority: true, Genome: "user = \"daemon\""}, {User: "root", Authority: true, Reuse: true},
 		{User: "birth", Temporary: true, Reuse: true}, {User: "birth", Temporary: true, Authority: true},
@@ -354,6 +355,7 @@ func (p *pool) runsAs(m *testkit.Machine, user string) {
 // certificates. Machines are used again after their cells have left, and a pool
 // that is used up says so.
 func TestPoolOverSSH(t *testing.T) {
+	t.Parallel()
 	for _, authority := range []bool{false, true} {
 		t.Run(fmt.Sprintf("authority %t", authority), func(t *testing.T) {
 			p := newPool(t, poolOptions{Machines: 4, User: "birth", Authority: authority, Reuse: true})
