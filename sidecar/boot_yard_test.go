@@ -160,9 +160,21 @@ func (y *yard) look(id string, m *testkit.Machine) {
 }
 
 // claimOf is whose a machine is, as its disk says; nil where it is nobody's or off.
+// A machine is found by a process, and one that has just ended may have left its
+// number to another's: the disk has to be that of the machine.
 func claimOf(m *testkit.Machine) *install.Claim {
-	root, err := m.Path("/")
+	path, err := m.Path("/")
 	if err != nil {
+		return nil
+	}
+	disk, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer disk.Close()
+	root := fmt.Sprintf("/proc/self/fd/%d", disk.Fd())
+	id, err := os.ReadFile(filepath.Join(root, "var/lib/cloud/data/instance-id"))
+	if err != nil || strings.TrimSpace(string(id)) != m.ID() {
 		return nil
 	}
 	claim, err := (&install.Machine{Root: root}).Claim()
