@@ -297,7 +297,7 @@ func (c *bootCutter) destroyAll() {
 			c.must(syscall.Kill(p.PID, syscall.SIGTERM))
 		}
 	}
-	c.await("nothing left", func(ctx context.Context) error {
+	c.await("nothing left", func(context.Context) error {
 		if on := c.yard.on(); len(on) > 0 {
 			return fmt.Errorf("machines %v", on)
 		}
