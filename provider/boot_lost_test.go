@@ -1,7 +1,9 @@
 package main
 
 import (
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 
@@ -114,6 +116,34 @@ func TestTicketLost(t *testing.T) {
 				},
 				Config: config, PlanOnly: true, ExpectNonEmptyPlan: true,
 			},
+		},
+	})
+}
+
+// A cell that its leader found dead is not waited for.
+func TestDeadBootedCellIsNotWaitedFor(t *testing.T) {
+	var dead atomic.Bool
+	b := newBootRig(t, cloud.Options{
+		Leaves: func(fleet.Cell) bool { return false },
+		Health: func(fleet.Cell) fleet.Health {
+			if dead.Load() {
+				return fleet.Critical
+			}
+			return fleet.Passing
+		},
+	})
+	config := b.config(bootOptions{Cell: `timeouts = { delete = "1h" }`})
+	resource.UnitTest(t, resource.TestCase{
+		ProtoV6ProviderFactories: factories(), CheckDestroy: b.gone,
+		Steps: []resource.TestStep{
+			{Config: config},
+			{PreConfig: func() {
+				dead.Store(true)
+				await(t, "the cell is critical", func() bool { return b.member("web-1").Health == fleet.Critical })
+				b.record(fleet.Record{Names: []string{}, Orders: []fleet.Order{{
+					ID: "1", Reason: "a test", Placed: time.Now(), Remove: []string{"web-1"}, Dead: []string{b.member("web-1").ID()},
+				}}})
+			}, Config: config, Destroy: true},
 		},
 	})
 }

@@ -39,7 +39,8 @@ type house struct {
 	fleet     *fleet.Client
 	program   string // the homeostat program
 	terraform string
-	state     string // the state's file, where it isn't in the root module
+	state     string                 // the state's file, where it isn't in the root module
+	readState func() ([]byte, error) // the state's content, where it is in no file
 	env       []string
 }
 
@@ -257,10 +258,15 @@ func (h *house) agree(ctx context.Context, n int) error {
 	return nil
 }
 
-// stateCells reads the names of the cells from the state file, as Terraform
-// wrote it.
+// stateCells reads the names of the cells from the state, as Terraform wrote it.
 func (h *house) stateCells() ([]string, error) {
-	b, err := os.ReadFile(cmp.Or(h.state, filepath.Join(h.module(), "terraform.tfstate")))
+	read := h.readState
+	if read == nil {
+		read = func() ([]byte, error) {
+			return os.ReadFile(cmp.Or(h.state, filepath.Join(h.module(), "terraform.tfstate")))
+		}
+	}
+	b, err := read()
 	if err != nil {
 		return nil, err
 	}

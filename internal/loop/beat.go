@@ -46,8 +46,13 @@ func (l *Leader) beat(ctx context.Context) error {
 	if trouble == "" && l.busy == "" {
 		trouble, err = l.actOn(ctx, v)
 	}
-	l.tell(ctx, v, obs, trouble)
+	l.tell(ctx, v, obs, joined(l.unlisted.why, trouble))
 	return err
+}
+
+// joined puts what is in the way into one line.
+func joined(whys ...string) string {
+	return strings.Join(slices.DeleteFunc(whys, func(s string) bool { return s == "" }), "; ")
 }
 
 // atRest returns why the service is neither looked at nor decided on, by a code
@@ -79,7 +84,7 @@ func (l *Leader) mindPause(v view) {
 // forget has all read anew after a pause: somebody may change anything meanwhile.
 func (l *Leader) forget() {
 	if l.busy == "" {
-		l.prepared, l.obstructed, l.failed, l.gone = false, false, nil, nil
+		l.prepared, l.obstructed, l.failed, l.gone, l.unlisted = false, false, nil, nil, unlisted{}
 		l.deaths.silentSince, l.deaths.massSince = nil, time.Time{}
 	}
 }
@@ -131,6 +136,9 @@ func (l *Leader) actOn(ctx context.Context, v view) (string, error) {
 	}
 	if err := l.takePublished(ctx, v); err != nil {
 		return ending(err)
+	}
+	if l.Service.Members != policy.MembersState {
+		l.judgeUnlisted(ctx, v)
 	}
 	left := l.pending()
 	l.obstructed = l.obstructed && left.Size() > 0
@@ -204,7 +212,7 @@ func ending(err error) (string, error) {
 // the one in the record: births that failed, cells that are gone, and cells that
 // the plan would change though they are to be kept, as it does with dead ones.
 func (l *Leader) revises() bool {
-	return len(l.failed) > 0 || len(l.gone) > 0 || l.obstructed
+	return len(l.failed) > 0 || len(l.gone) > 0 || len(l.unlisted.due) > 0 || l.obstructed
 }
 
 // idle does what is to be done where nothing is ordered. It returns what is
@@ -261,7 +269,7 @@ func (l *Leader) wish(ctx context.Context, v view) (wish, string) {
 	w := wish{
 		Desired: l.last.Desired, Decided: l.last.Desired,
 		Dead:   dead.Dead,
-		Failed: l.failed,
+		Failed: slices.Concat(l.failed, without(l.unlisted.due, l.failed, dead.Dead)),
 		Held:   len(l.held),
 		Max:    l.Service.Max,
 	}
@@ -291,6 +299,8 @@ func (l *Leader) wish(ctx context.Context, v view) (wish, string) {
 		reason = fmt.Sprintf("%s: %s", strings.Join(dead.Dead, ", "), dead.Why[dead.Dead[0]])
 	} else if len(l.failed) > 0 {
 		reason = fmt.Sprintf("%s failed to be born; %s", strings.Join(l.failed, ", "), reason)
+	} else if len(l.unlisted.due) > 0 {
+		reason = fmt.Sprintf("%s: Terraform's refresh misses it, or a part of it; %s", strings.Join(l.unlisted.due, ", "), reason)
 	}
 	return w, reason
 }

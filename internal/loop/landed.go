@@ -45,7 +45,9 @@ func (l *Leader) landed(ctx context.Context, r result) {
 		l.strange[change] = true
 	}
 	l.gone, l.obstructed = r.gone, r.obstructed
-	l.failed = append(l.failed, without(r.broken, l.failed)...)
+	if r.looked {
+		l.unlisted.note(l.Now(), r.gone, r.broken)
+	}
 	l.owe(r)
 	if r.err == nil {
 		l.carriedOut(ctx, r)

@@ -190,6 +190,11 @@ func TestNobodyWaits(t *testing.T) {
 			c.prepare(r)
 			m := r.machine()
 			r.gone(m, m.boot(r.ctx), c.why)
+			mails, err := r.fleet.JoinMails(r.ctx, r.ticket.ID())
+			must(t, err)
+			if c.why == ErrUnknown.Error() && len(mails) > 0 {
+				t.Errorf("it has left %v", mails)
+			}
 		})
 	}
 }
