@@ -1,63 +1,33 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/hashicorp/consul/api"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 )
 
-// agentTimeout bounds one request to an agent.
-const agentTimeout = 5 * time.Second
-
 // agent is one Consul agent. A registration belongs to the agent that took it,
 // so unlike what is asked of the whole cluster it can't be asked of any.
-type agent struct {
-	address string
-	client  *api.Client
-}
-
-// newAgents makes a client for each address, with the same credentials as the
-// fleet's.
-func newAgents(cfg fleet.Config, addresses []string) ([]agent, error) {
-	var all []agent
-	for _, address := range addresses {
-		conf := api.DefaultConfig()
-		conf.Address = address
-		conf.Datacenter = cmp.Or(cfg.Datacenter, conf.Datacenter)
-		conf.TokenFile = cmp.Or(cfg.TokenFile, conf.TokenFile)
-		if cfg.Token != "" {
-			conf.Token, conf.TokenFile = cfg.Token, ""
-		}
-		conf.TLSConfig.CAFile = cmp.Or(cfg.CAFile, conf.TLSConfig.CAFile)
-		conf.TLSConfig.CertFile = cmp.Or(cfg.CertFile, conf.TLSConfig.CertFile)
-		conf.TLSConfig.KeyFile = cmp.Or(cfg.KeyFile, conf.TLSConfig.KeyFile)
-		client, err := api.NewClient(conf)
-		if err != nil {
-			return nil, fmt.Errorf("use Consul at %q: %w", address, err)
-		}
-		all = append(all, agent{address: address, client: client})
-	}
-	return all, nil
-}
+type agent struct{ fleet.Agent }
 
 // node is the name of the agent's node, by which the cluster knows it.
 func (a agent) node(ctx context.Context) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, agentTimeout)
-	defer cancel()
 	var self struct{ Config struct{ NodeName string } }
-	if _, err := a.client.Raw().Query("/v1/agent/self", &self, (&api.QueryOptions{}).WithContext(ctx)); err != nil {
-		return "", fmt.Errorf("ask the agent at %s who it is: %w", a.address, err)
+	err := a.Ask(ctx, func(ctx context.Context, consul *api.Client) error {
+		_, err := consul.Raw().Query("/v1/agent/self", &self, (&api.QueryOptions{}).WithContext(ctx))
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("ask the agent at %s who it is: %w", a.Address(), err)
 	}
 	if self.Config.NodeName == "" {
-		return "", fmt.Errorf("ask the agent at %s who it is: it doesn't tell its node's name", a.address)
+		return "", fmt.Errorf("ask the agent at %s who it is: it doesn't tell its node's name", a.Address())
 	}
 	return self.Config.NodeName, nil
 }
@@ -67,7 +37,8 @@ func (a agent) node(ctx context.Context) (string, error) {
 func (s *settings) agentOf(ctx context.Context, node string) (agent, string, error) {
 	var errs []error
 	var others []string
-	for _, a := range s.agents {
+	for _, one := range s.fleet.Agents() {
+		a := agent{one}
 		name, err := a.node(ctx)
 		switch {
 		case err != nil:
@@ -100,43 +71,49 @@ type agentCheck struct{ Type, Interval, Timeout string }
 
 // registered returns nil when the agent knows no such service.
 func (a agent) registered(ctx context.Context, id string) (*registration, error) {
-	ctx, cancel := context.WithTimeout(ctx, agentTimeout)
-	defer cancel()
-	service, _, err := a.client.Agent().Service(id, (&api.QueryOptions{}).WithContext(ctx))
+	var service *api.AgentService
+	err := a.Ask(ctx, func(ctx context.Context, consul *api.Client) (err error) {
+		service, _, err = consul.Agent().Service(id, (&api.QueryOptions{}).WithContext(ctx))
+		return err
+	})
 	if answered, ok := errors.AsType[api.StatusError](err); ok && answered.Code == http.StatusNotFound {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read service %s from the agent at %s: %w", id, a.address, err)
+		return nil, fmt.Errorf("read service %s from the agent at %s: %w", id, a.Address(), err)
 	}
 	var checks map[string]*agentCheck
-	if _, err := a.client.Raw().Query("/v1/agent/checks", &checks, (&api.QueryOptions{}).WithContext(ctx)); err != nil {
-		return nil, fmt.Errorf("read the checks of the agent at %s: %w", a.address, err)
+	err = a.Ask(ctx, func(ctx context.Context, consul *api.Client) error {
+		_, err := consul.Raw().Query("/v1/agent/checks", &checks, (&api.QueryOptions{}).WithContext(ctx))
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the checks of the agent at %s: %w", a.Address(), err)
 	}
 	return &registration{service: service, check: checks["service:"+id]}, nil
 }
 
 // register puts service and check in place of what there was.
 func (a agent) register(ctx context.Context, r *api.AgentServiceRegistration) error {
-	ctx, cancel := context.WithTimeout(ctx, agentTimeout)
-	defer cancel()
-	opts := api.ServiceRegisterOpts{ReplaceExistingChecks: true}.WithContext(ctx)
-	if err := a.client.Agent().ServiceRegisterOpts(r, opts); err != nil {
-		return fmt.Errorf("register service %s with the agent at %s: %w", r.ID, a.address, err)
+	err := a.Ask(ctx, func(ctx context.Context, consul *api.Client) error {
+		return consul.Agent().ServiceRegisterOpts(r, api.ServiceRegisterOpts{ReplaceExistingChecks: true}.WithContext(ctx))
+	})
+	if err != nil {
+		return fmt.Errorf("register service %s with the agent at %s: %w", r.ID, a.Address(), err)
 	}
 	return nil
 }
 
 // deregister takes service and check away; one that isn't there is no error.
 func (a agent) deregister(ctx context.Context, id string) error {
-	ctx, cancel := context.WithTimeout(ctx, agentTimeout)
-	defer cancel()
-	err := a.client.Agent().ServiceDeregisterOpts(id, (&api.QueryOptions{}).WithContext(ctx))
+	err := a.Ask(ctx, func(ctx context.Context, consul *api.Client) error {
+		return consul.Agent().ServiceDeregisterOpts(id, (&api.QueryOptions{}).WithContext(ctx))
+	})
 	if answered, ok := errors.AsType[api.StatusError](err); ok && answered.Code == http.StatusNotFound {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("deregister service %s from the agent at %s: %w", id, a.address, err)
+		return fmt.Errorf("deregister service %s from the agent at %s: %w", id, a.Address(), err)
 	}
 	return nil
 }

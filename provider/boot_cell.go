@@ -97,14 +97,19 @@ func (s *settings) leave(ctx context.Context, spec birth.Spec, machine string) (
 	if err := s.fleet.OrderLeave(ctx, spec.Service, order); err != nil {
 		return "", err
 	}
-	left := s.fleet.AwaitLeft(ctx, spec.Service, spec.Name, spec.Incarnation, func(a fleet.LeaveAnswer) {
+	waiting, cancel, err := s.untilLeft(ctx, spec.Service, fleet.Cell{Service: spec.Service, Name: spec.Name, Incarnation: spec.Incarnation})
+	defer cancel()
+	if err != nil {
+		return "", err
+	}
+	left := s.fleet.AwaitLeft(waiting, spec.Service, spec.Name, spec.Incarnation, func(a fleet.LeaveAnswer) {
 		tflog.Info(ctx, "leaving", map[string]any{"cell": spec.ID(), "phase": string(a.Phase)})
 	})
 	if left == nil || errors.Is(ctx.Err(), context.Canceled) {
 		return "", left
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), clearLimit/4)
-	defer cancel()
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), clearLimit/4)
+	defer done()
 	member, err := s.living(ctx, spec)
 	if err != nil {
 		return "", errors.Join(left, err)

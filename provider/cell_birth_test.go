@@ -30,6 +30,7 @@ func spaced(text string) *regexp.Regexp {
 }
 
 func TestBirthFails(t *testing.T) {
+	t.Parallel()
 	cases := map[string]struct {
 		kind string
 		more string
@@ -72,6 +73,7 @@ func TestBirthFails(t *testing.T) {
 }
 
 func TestBirthRefused(t *testing.T) {
+	t.Parallel()
 	t.Run("no such program", func(t *testing.T) {
 		r := newRig(t)
 		config := strings.Replace(r.cell("well"), os.Args[0], "/no/such/program", 1)

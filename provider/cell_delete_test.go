@@ -45,6 +45,7 @@ func TestDeleteLeavesNothing(t *testing.T) {
 
 // The sidecar's log is kept aside, as it goes with the cell.
 func TestDeleteDrains(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, drain string
 		want        []string
@@ -77,6 +78,7 @@ func TestDeleteDrains(t *testing.T) {
 }
 
 func TestDeleteData(t *testing.T) {
+	t.Parallel()
 	for _, deleted := range []bool{false, true} {
 		t.Run(fmt.Sprint(deleted), func(t *testing.T) {
 			r := newRig(t)

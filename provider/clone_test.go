@@ -59,6 +59,7 @@ func (c *cli) destroyAll() {
 // A second clone, with a state of its own, leaves the first one's cell alone,
 // even before anything has read the cell.
 func TestCloneLeavesLivingCell(t *testing.T) {
+	t.Parallel()
 	for name, kind := range map[string]string{"other attributes": "well otherwise", "the same attributes": "well"} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
@@ -96,6 +97,7 @@ func TestCloneImportsAfterCut(t *testing.T) {
 
 // An order takes up the very life that it names, and no other that lives.
 func TestCloneByOrder(t *testing.T) {
+	t.Parallel()
 	t.Run("the same life", func(t *testing.T) {
 		c := newCLI(t, newRig(t))
 		c.orders("01samea")

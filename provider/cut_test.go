@@ -41,6 +41,7 @@ func childrenOf(t *testing.T, parent int) []int {
 // A birth is held open by a gate, and cut there. What was begun is taken up by
 // the next apply, or cleared away: there is never a second process.
 func TestBirthCut(t *testing.T) {
+	t.Parallel()
 	cases := map[string]struct {
 		cut func(t *testing.T, c *cli, r *running)
 		// adopted says that the process which the first apply began is to be

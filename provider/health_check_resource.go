@@ -165,7 +165,8 @@ func (r *healthCheckResource) ImportState(ctx context.Context, req resource.Impo
 // when none has, so that reading it finds that out.
 func (s *settings) holder(ctx context.Context, id string) (string, error) {
 	first := ""
-	for _, a := range s.agents {
+	for _, one := range s.fleet.Agents() {
+		a := agent{one}
 		node, err := a.node(ctx)
 		if err != nil {
 			return "", err

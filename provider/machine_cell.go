@@ -144,8 +144,13 @@ func (s *settings) removeFromMachine(ctx context.Context, state *cellModel) (war
 	if err != nil {
 		return "", err
 	}
+	waiting, cancel, err := s.untilLeft(ctx, service, cell)
+	defer cancel()
+	if err != nil {
+		return "", err
+	}
 	if !sealed {
-		cleared := s.clearUnsealed(ctx, state, cell)
+		cleared := s.clearUnsealed(waiting, state, cell)
 		if cleared == nil || errors.Is(ctx.Err(), context.Canceled) {
 			return "", cleared
 		}
@@ -159,7 +164,7 @@ func (s *settings) removeFromMachine(ctx context.Context, state *cellModel) (war
 		return "", err
 	}
 	reusable := false
-	err = s.fleet.AwaitLeft(ctx, service, cell.Name, cell.Incarnation, func(a fleet.LeaveAnswer) {
+	err = s.fleet.AwaitLeft(waiting, service, cell.Name, cell.Incarnation, func(a fleet.LeaveAnswer) {
 		reusable = a.Reusable
 		tflog.Info(ctx, "leaving", map[string]any{"cell": cell.ID(), "phase": string(a.Phase)})
 	})

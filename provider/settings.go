@@ -28,7 +28,6 @@ type settings struct {
 	consul fleet.Config // that of fleet, as the block has it
 	peers  *peer.Keys   // nil: sidecars are asked without a signature
 	births *birth.Processes
-	agents []agent
 	roll   *roll
 	// unknown names the part of the block that only an apply will tell; the
 	// rest is then empty.
@@ -48,14 +47,6 @@ func newSettings(ctx context.Context, m providerModel, log *slog.Logger) (*setti
 		}
 		cfg.Peers = keys
 	}
-	client, err := fleet.New(cfg)
-	if err != nil {
-		return nil, err
-	}
-	agents, err := newAgents(cfg, client.Addresses())
-	if err != nil {
-		return nil, err
-	}
 	dir, err := stateDirectory(m.StateDirectory.ValueString(), os.Getenv)
 	if err != nil {
 		return nil, err
@@ -68,7 +59,11 @@ func newSettings(ctx context.Context, m providerModel, log *slog.Logger) (*setti
 	if err != nil {
 		return nil, err
 	}
-	return &settings{fleet: client, consul: cfg, peers: keys, births: births, agents: agents, roll: newRoll(client.Members)}, nil
+	client, err := fleet.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &settings{fleet: client, consul: cfg, peers: keys, births: births, roll: newRoll(client.Members)}, nil
 }
 
 // fleetConfig reads the consul attribute; what it leaves out is Consul's own

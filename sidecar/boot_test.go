@@ -174,6 +174,7 @@ func (b *bootHouse) lives(m *testkit.Machine) {
 // TestBirthByBoot has blank machines become a cell by what each runs at its first
 // boot, in both forms of user data. Nobody gets in.
 func TestBirthByBoot(t *testing.T) {
+	t.Parallel()
 	for name, render := range map[string]func(boot.Order, boot.Program) (string, error){"cloud-config": boot.CloudConfig, "shell": boot.Shell} {
 		t.Run(name, func(t *testing.T) {
 			b := newBootHouse(t, "")
@@ -212,6 +213,7 @@ func (b *bootHouse) leaves(m *testkit.Machine) {
 // TestBirthByBootGoesOn reboots a machine half-way: before it has the program, when
 // it has joined, and while it installs.
 func TestBirthByBootGoesOn(t *testing.T) {
+	t.Parallel()
 	for _, at := range []string{"before the program", "joined", "run sh"} {
 		t.Run(at, func(t *testing.T) {
 			genome := ""

@@ -61,6 +61,23 @@ func TestBirthsFailForAWhile(t *testing.T) {
 	}
 }
 
+// TestStatusTellsWhyBirthsWait has status say why there are fewer cells than wanted,
+// long after the order for more of them was given up. A beat is much longer here than
+// it takes to give that up, so that it isn't read by luck.
+func TestStatusTellsWhyBirthsWait(t *testing.T) {
+	h := faulty(t, houseOptions{Beat: "10s", Policy: `
+  birth {
+    backoff_min = "1h"
+    backoff_max = "1h"
+  }
+`})
+	h.apply()
+	h.settled(1, patience)
+	h.write("fault", "quota")
+	h.succeed("pin", "pod", "2")
+	h.reads("1 cell ordered, 1 ready", "births wait until", "1 failed in a row", "the quota is used up")
+}
+
 // added finds the births in the log line of an order.
 var added = regexp.MustCompile(`msg="order placed" .*add=(?:"\[([^\]]*)\]"|\[([^\]]*)\])`)
 

@@ -114,6 +114,7 @@ func TestOnlyCellHangs(t *testing.T) {
 // with a root module that it can't read. When a person has made the cell anew,
 // the guest gives the lock to its sidecar.
 func TestGuestAtRestYields(t *testing.T) {
+	t.Parallel()
 	for name, rest := range map[string]func(*house){
 		"paused":    func(h *house) { h.write("homeostat.paused", "") },
 		"not ready": func(h *house) { h.write("nowhere/main.tf", "this is no module"); h.restartGuest() },

@@ -15,9 +15,10 @@ import (
 // the broker it goes on as if nothing had been.
 func TestKafkaFails(t *testing.T) {
 	needServers(t)
+	t.Parallel()
 	kafka := testkit.Kafka(t)
 	q := newQueue(t, kafka, 2)
-	h := faulty(t, houseOptions{
+	h := faultyHouse(t, houseOptions{
 		Above: fmt.Sprintf("kafka { brokers = [%q] }", kafka.Addr()),
 		Policy: q.block("5s") + `
   drain { timeout = "0s" }

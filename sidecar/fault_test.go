@@ -44,11 +44,18 @@ test -e "%[1]s/policy-of-$HOMEOSTAT_CELL" && policy="%[1]s/policy-of-$HOMEOSTAT_
 exec '%[2]s' run -policy "$policy" -- %[3]s
 `
 
-// faulty lays out a house whose cells can be made to fail.
+// faulty lays out a house whose cells can be made to fail, for a test that runs
+// beside others.
 func faulty(t *testing.T, o houseOptions) *house {
 	t.Helper()
 	needServers(t)
 	t.Parallel()
+	return faultyHouse(t, o)
+}
+
+// faultyHouse is faulty for a test that does so already.
+func faultyHouse(t *testing.T, o houseOptions) *house {
+	t.Helper()
 	h := newHouse(t, o)
 	command := strings.Join(o.Command, " ")
 	if command == "" {
@@ -101,10 +108,16 @@ func (h *house) exists(name string) {
 	})
 }
 
-// await waits for a condition, and shows the sidecars' logs when it doesn't come.
+// seldom is the pause between two looks at what is awaited of a house. Most looks
+// go through the processes of the whole host, or begin a program, and many tests
+// look at a time.
+const seldom = 100 * time.Millisecond
+
+// await waits for a condition that lasts, and shows the sidecars' logs when it
+// doesn't come.
 func (h *house) await(what string, condition func(context.Context) error) {
 	h.t.Helper()
-	if err := testkit.Poll(h.t.Context(), patience, condition); err != nil {
+	if err := testkit.PollEvery(h.t.Context(), seldom, patience, condition); err != nil {
 		h.t.Fatalf("%s: %v\n%s\nof leaders without a cell:\n%s", what, err, h.logs(), strings.Join(h.logsAlone(), ""))
 	}
 }

@@ -39,7 +39,8 @@ type house struct {
 	fleet     *fleet.Client
 	program   string // the homeostat program
 	terraform string
-	state     string // the state's file, where it isn't in the root module
+	state     string                 // the state's file, where it isn't in the root module
+	readState func() ([]byte, error) // the state's content, where it is in no file
 	env       []string
 }
 
@@ -216,17 +217,21 @@ func (h *house) status() loop.Status {
 // processes of this machine.
 func (h *house) settled(n int, limit time.Duration) {
 	h.t.Helper()
-	err := testkit.Poll(h.t.Context(), limit, func(ctx context.Context) error { return h.agree(ctx, n) })
+	err := testkit.PollEvery(h.t.Context(), seldom, limit, func(ctx context.Context) error { return h.agree(ctx, n) })
 	if err != nil {
 		h.t.Fatalf("after %s: %v\n%s", limit, err, h.logs())
 	}
 }
 
-// agree returns how the four views differ.
+// agree returns how the four views differ. It begins with the one that costs least
+// to look at.
 func (h *house) agree(ctx context.Context, n int) error {
 	record, _, err := h.fleet.Record(ctx, "pod")
 	if err != nil {
 		return err
+	}
+	if len(record.Names) != n || len(record.Orders) > 0 {
+		return fmt.Errorf("record: %v; want %d, and no order left: %+v", record.Names, n, record.Orders)
 	}
 	members, err := h.fleet.Members(ctx, "pod")
 	if err != nil {
@@ -246,17 +251,22 @@ func (h *house) agree(ctx context.Context, n int) error {
 	views := map[string][]string{"record": record.Names, "Consul": passing, "state": state, "processes": h.processes()}
 	for name, cells := range views {
 		slices.Sort(cells)
-		if len(cells) != n || !slices.Equal(cells, views["record"]) || len(record.Orders) > 0 {
-			return fmt.Errorf("%s: %v; want %d, the same in all of %v, and no order left: %+v", name, cells, n, views, record.Orders)
+		if len(cells) != n || !slices.Equal(cells, views["record"]) {
+			return fmt.Errorf("%s: %v; want %d, the same in all of %v", name, cells, n, views)
 		}
 	}
 	return nil
 }
 
-// stateCells reads the names of the cells from the state file, as Terraform
-// wrote it.
+// stateCells reads the names of the cells from the state, as Terraform wrote it.
 func (h *house) stateCells() ([]string, error) {
-	b, err := os.ReadFile(cmp.Or(h.state, filepath.Join(h.module(), "terraform.tfstate")))
+	read := h.readState
+	if read == nil {
+		read = func() ([]byte, error) {
+			return os.ReadFile(cmp.Or(h.state, filepath.Join(h.module(), "terraform.tfstate")))
+		}
+	}
+	b, err := read()
 	if err != nil {
 		return nil, err
 	}

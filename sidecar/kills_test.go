@@ -47,7 +47,6 @@ func TestKills(t *testing.T) {
 // TestKillsOfReplacements does the same while a cell that holds data is made
 // anew under its name, since all of it was killed.
 func TestKillsOfReplacements(t *testing.T) {
-	t.Parallel()
 	h, random := killHouse(t, houseOptions{Min: 3, Max: 3, Policy: `
   holds_data = true
   health {
@@ -71,6 +70,7 @@ func TestKillsOfReplacements(t *testing.T) {
 func killHouse(t *testing.T, o houseOptions) (*house, *rand.Rand) {
 	t.Helper()
 	needServers(t)
+	t.Parallel()
 	seed := *killSeed
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())

@@ -11,6 +11,7 @@ import (
 // leaves nothing when a person takes it down.
 func TestServiceMendsItself(t *testing.T) {
 	needServers(t)
+	t.Parallel()
 	h := newHouse(t, houseOptions{Policy: `drain { timeout = "1s" }`})
 	h.apply()
 	h.settled(1, time.Minute)

@@ -31,6 +31,7 @@ func newNewborn(t *testing.T) *newborn {
 	if testing.Short() {
 		t.Skip("starts an sshd")
 	}
+	t.Parallel()
 	n := &newborn{T: t, sshd: testkit.SSHD(t, testkit.SSHDOptions{Users: []string{"birth"}})}
 	program, err := os.ReadFile(testkit.Sidecar(t))
 	if err != nil {

@@ -156,7 +156,10 @@ func (n *node) makeCell(ctx context.Context, std stdio, o runOptions) error {
 		cfg.Move = func(ctx context.Context) error { return runMove(ctx, command, n.app.Environment, n.leading.log) }
 	}
 	if n.machine != nil {
-		cfg.Leave = func(ctx context.Context, o fleet.LeaveOrder) error { return n.machine.Leave(ctx, o.ID(), o.Reuse) }
+		cfg.Leave = func(ctx context.Context, o fleet.LeaveOrder) error {
+			n.leading.peers.MayGo() // birth has brought the file
+			return n.machine.Leave(ctx, o.ID(), o.Reuse)
+		}
 		cfg.Reusable, cfg.Door = claim.Reuse && claim.Door != nil, n.door
 	}
 	if n.proxy != nil {

@@ -57,7 +57,7 @@ func (h *house) fewest() func() (least, most int) {
 func (h *house) renewed(genome string) []string {
 	h.t.Helper()
 	var names []string
-	testkit.Await(h.t, 2*time.Minute, func(ctx context.Context) error {
+	h.await("three cells of the genome", func(ctx context.Context) error {
 		names = nil
 		if err := h.agree(ctx, 3); err != nil {
 			return err

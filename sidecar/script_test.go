@@ -59,6 +59,7 @@ func TestMain(m *testing.M) {
 //	free service        takes the service's lock, which must be free at once,
 //	                    and gives it back
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		WorkdirRoot:         t.TempDir(), // testscript's own stays when only some scripts run

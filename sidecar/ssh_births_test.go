@@ -36,6 +36,7 @@ const mostApplies = 6
 // its door shut, and one that failed has left nothing. Then the cell leaves, and its
 // machine is used again.
 func TestBirthsCut(t *testing.T) {
+	t.Parallel()
 	seed := *birthSeed
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())

@@ -18,13 +18,15 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
 )
 
-// phases are where a birth can be held or caught, from outside.
-var phases = []struct {
+// birthPhase is where a birth can be held or caught, from outside.
+type birthPhase struct {
 	name string
 	// hold keeps a birth in the phase, reached returns when it is there, and
 	// let lets it go on.
 	hold, reached, let func(*pool, *testkit.Machine)
-}{
+}
+
+var phases = []birthPhase{
 	{"claim", func(p *pool, m *testkit.Machine) { p.must(m.Cut(p.t.Context())) },
 		func(p *pool, _ *testkit.Machine) { p.claimed(1) },
 		func(p *pool, m *testkit.Machine) { p.must(m.Mend(p.t.Context())) }},
@@ -82,52 +84,59 @@ func (p *pool) order(name string) {
 // next apply takes up the same life, or clears it and bears another: there is
 // never a second one. A killed one is taken up under its incarnation.
 func TestSSHTerraformCut(t *testing.T) {
+	t.Parallel()
 	for _, ordered := range []bool{true, false} {
-		t.Run(fmt.Sprintf("ordered %t", ordered), func(t *testing.T) {
-			p := faultyPool(t, poolOptions{})
-			p.gated("")
-			m := p.machines[0]
-			before := p.blank()
-			n := 0
-			for _, phase := range phases {
-				for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL} {
-					n++
-					name := fmt.Sprintf("pod-%d", n)
+		for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL} {
+			t.Run(fmt.Sprintf("ordered %t, %v", ordered, signal), func(t *testing.T) {
+				p := faultyPool(t, poolOptions{})
+				p.gated("")
+				before := p.blank()
+				for n, phase := range phases {
+					name := fmt.Sprintf("pod-%d", n+1)
 					p.want(name)
 					if ordered {
 						p.order(name)
 					}
-					phase.hold(p, m)
-					apply := p.begin()
-					phase.reached(p, m)
-					p.claimed(1)
-					hosts, err := p.claims(t.Context())
-					p.must(err)
-					began := time.Now()
-					apply.signal(signal)
-					out, code := apply.wait()
-					t.Logf("%s, %v: exit %d after %v", phase.name, signal, code, time.Since(began).Round(time.Millisecond))
-					if signal == syscall.SIGINT && phase.name != "seal" && (code == 0 || !says(out, "apply again: the cell stands in the state as tainted")) {
-						t.Errorf("exit %d\n%s", code, out)
-					}
-					phase.let(p, m)
-					p.unlock()
-					began = time.Now()
-					p.begin().succeeds()
-					t.Logf("%s, %v: born after %v more", phase.name, signal, time.Since(began).Round(time.Millisecond))
+					cut := p.cutBy(signal, phase)
 					member := p.born(name)
-					if same := member.Incarnation == hosts[0].Incarnation; same != (ordered || signal == syscall.SIGKILL) {
-						t.Errorf("%s, %v: the same life: %t", phase.name, signal, same)
+					if same := member.Incarnation == cut; same != (ordered || signal == syscall.SIGKILL) {
+						t.Errorf("%s: the same life: %t", phase.name, same)
 					}
 					p.want()
 					p.order("")
 					p.begin().succeeds()
 					p.gone(before)
 				}
-			}
-			t.Logf("births cut: %d", n)
-		})
+				t.Logf("births cut: %d", len(phases))
+			})
+		}
 	}
+}
+
+// cutBy ends a birth in a phase by a signal and applies again. It returns the
+// incarnation that was cut.
+func (p *pool) cutBy(signal syscall.Signal, phase birthPhase) (incarnation string) {
+	p.t.Helper()
+	m := p.machines[0]
+	phase.hold(p, m)
+	apply := p.begin()
+	phase.reached(p, m)
+	p.claimed(1)
+	hosts, err := p.claims(p.t.Context())
+	p.must(err)
+	began := time.Now()
+	apply.signal(signal)
+	out, code := apply.wait()
+	p.t.Logf("%s: exit %d after %v", phase.name, code, time.Since(began).Round(time.Millisecond))
+	if signal == syscall.SIGINT && phase.name != "seal" && (code == 0 || !says(out, "apply again: the cell stands in the state as tainted")) {
+		p.t.Errorf("exit %d\n%s", code, out)
+	}
+	phase.let(p, m)
+	p.unlock()
+	began = time.Now()
+	p.begin().succeeds()
+	p.t.Logf("%s: born after %v more", phase.name, time.Since(began).Round(time.Millisecond))
+	return hosts[0].Incarnation
 }
 
 // pad makes the upload one of so many bytes more, which can't be packed.
@@ -163,27 +172,15 @@ func (p *pool) hungUp(m *testkit.Machine) {
 	})
 }
 
-// process waits for a process of a machine whose command line holds the words, and
+// process waits for a process of a machine whose command line begins so, and
 // returns it as this host knows it.
 func (p *pool) process(m *testkit.Machine, words string) (pid int) {
 	p.t.Helper()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
-		root, err := m.Path("/")
-		if err != nil {
-			continue
-		}
-		space, _ := os.Readlink(filepath.Join(filepath.Dir(filepath.Clean(root)), "ns", "pid"))
-		lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
-		for _, line := range lines {
-			text, _ := os.ReadFile(line) // it may have ended
-			if !strings.HasPrefix(strings.ReplaceAll(string(text), "\x00", " "), words) {
-				continue
-			}
-			if its, _ := os.Readlink(filepath.Join(filepath.Dir(line), "ns", "pid")); its == space {
-				pid, err := strconv.Atoi(filepath.Base(filepath.Dir(line)))
-				p.must(err)
-				return pid
-			}
+		pid, err := m.Process(words)
+		p.must(err)
+		if pid != 0 {
+			return pid
 		}
 	}
 	p.t.Fatalf("no process %q on %s", words, m.Name())
@@ -199,7 +196,7 @@ func TestSSHCutInUpload(t *testing.T) {
 	m := p.machines[0]
 	before := p.received(m)
 	apply := p.begin()
-	p.await("a part of it", func(context.Context) error {
+	testkit.Await(t, patience, func(context.Context) error {
 		path, err := m.Path("/var/lib/homeostat/blobs/*.part")
 		p.must(err)
 		parts, _ := filepath.Glob(path)
@@ -287,7 +284,7 @@ func TestSSHPowerLostInSealing(t *testing.T) {
 		p.want(name)
 		apply := p.begin()
 		// The key goes first.
-		p.await("a door half shut", func(context.Context) error {
+		testkit.Await(t, patience, func(context.Context) error {
 			path, err := m.Path("/home/birth/.ssh/authorized_keys")
 			p.must(err)
 			if info, err := os.Stat(path); err != nil || info.Size() > 0 {

@@ -167,6 +167,7 @@ func TestSSHMachineHoldsAnother(t *testing.T) {
 // TestSSHTwoBirthsAtOnce has two Terraforms want machines of one pool at the same
 // instant: each gets one of its own, or is told that there is none.
 func TestSSHTwoBirthsAtOnce(t *testing.T) {
+	t.Parallel()
 	for machines := 1; machines <= 2; machines++ {
 		t.Run(fmt.Sprintf("%d machines", machines), func(t *testing.T) {
 			p := faultyPool(t, poolOptions{Machines: machines})
@@ -197,6 +198,7 @@ func TestSSHTwoBirthsAtOnce(t *testing.T) {
 // TestSSHCannotBeSealed has machines that can't be shut. The cell is destroyed, and
 // the machine is used no more.
 func TestSSHCannotBeSealed(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct{ spoil, says string }{
 		// A file that can't be replaced.
 		"the key stays": {

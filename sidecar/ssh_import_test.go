@@ -13,6 +13,7 @@ const cellAddress = `module.cells.homeostat_cell.cell["pod-1"]`
 // more, into a state again: where the module ignores how it was born, and where it
 // is written out.
 func TestImportOverSSH(t *testing.T) {
+	t.Parallel()
 	for _, written := range []bool{false, true} {
 		t.Run(fmt.Sprintf("written out %t", written), func(t *testing.T) {
 			p := newPool(t, poolOptions{Machines: 1, User: "birth", Reuse: true})

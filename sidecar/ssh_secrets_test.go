@@ -30,6 +30,7 @@ import (
 // into the operator's files and the cells' folder of secrets alone; the keys that
 // births get in with belong on no machine at all.
 func TestSecretsOverSSH(t *testing.T) {
+	t.Parallel()
 	for _, o := range []poolOptions{{User: "root", WriteOnly: true}, {User: "birth", Authority: true}} {
 		t.Run(fmt.Sprintf("authority %t", o.Authority), func(t *testing.T) {
 			s := newSecretHouse(t, o)

@@ -293,6 +293,7 @@ func (p *pool) withoutDoor(files []string) []string {
 // TestBirthOverSSH has a cell born on a blank machine, the door shut behind it, and
 // leave by itself so that nothing of it is left there.
 func TestBirthOverSSH(t *testing.T) {
+	t.Parallel()
 	for _, o := range []poolOptions{
 		{User: "root"}, {User: "birth", Reuse: true}, {User: "birth", Authority: true, Genome: "user = \"daemon\""}, {User: "root", Authority: true, Reuse: true},
 		{User: "birth", Temporary: true, Reuse: true}, {User: "birth", Temporary: true, Authority: true},
@@ -354,6 +355,7 @@ func (p *pool) runsAs(m *testkit.Machine, user string) {
 // certificates. Machines are used again after their cells have left, and a pool
 // that is used up says so.
 func TestPoolOverSSH(t *testing.T) {
+	t.Parallel()
 	for _, authority := range []bool{false, true} {
 		t.Run(fmt.Sprintf("authority %t", authority), func(t *testing.T) {
 			p := newPool(t, poolOptions{Machines: 4, User: "birth", Authority: authority, Reuse: true})
@@ -370,12 +372,25 @@ func TestPoolOverSSH(t *testing.T) {
 			}
 			t.Logf("three machines: %d ways in were tried and refused", refused)
 			p.succeed("pin", "pod", "5")
-			p.reads("the pool of 4 hosts is used up")
+			p.reads("births wait until", "the pool of 4 hosts is used up")
 			p.succeed("pause", "pod")
 			if out, code := p.run(p.terraform, "destroy", "-no-color", "-auto-approve", "-lock-timeout=1m"); code != 0 {
 				t.Errorf("exit %d\n%s", code, out)
 			}
+			p.noErrors()
 		})
+	}
+}
+
+// noErrors makes sure that no cell's sidecar has met an error by its own account, up
+// to its last word.
+func (p *pool) noErrors() {
+	p.t.Helper()
+	for _, m := range p.machines {
+		out, err := m.Exec(p.t.Context(), "journalctl", "--no-pager", "-o", "cat", "-u", "homeostat")
+		if err != nil || !strings.Contains(out, "the cell has left") || strings.Contains(out, "level=ERROR") {
+			p.t.Errorf("the sidecars of machine %s: %v\n%s", m.Name(), err, out)
+		}
 	}
 }
 

@@ -24,7 +24,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -93,16 +92,18 @@ type Client struct {
 
 	mu     sync.Mutex
 	strays map[string]stray
+	closed bool
 }
 
 // endpoint is one address and the client for it.
 type endpoint struct {
 	address string
 	api     *api.Client
-	http    *http.Transport
+	http    *transport
 }
 
 // New checks the configuration and makes a client. It doesn't reach for Consul.
+// Clients of one process share their connections to an address.
 func New(cfg Config) (*Client, error) {
 	cfg.Prefix = strings.Trim(cmp.Or(cfg.Prefix, DefaultPrefix), "/")
 	cfg.Timeout = cmp.Or(cfg.Timeout, DefaultTimeout)
@@ -124,6 +125,7 @@ func New(cfg Config) (*Client, error) {
 	for _, address := range cfg.Addresses {
 		e, err := cfg.endpoint(address)
 		if err != nil {
+			c.Close()
 			return nil, fmt.Errorf("use Consul at %q: %w", address, err)
 		}
 		c.endpoints = append(c.endpoints, e)
@@ -131,10 +133,17 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// Close closes idle connections. Leases are to be released before.
+// Close closes idle connections that no other client shares. Leases are to be
+// released before. It may be called again.
 func (c *Client) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return
+	}
+	c.closed = true
 	for _, e := range c.endpoints {
-		e.http.CloseIdleConnections()
+		transports.giveBack(e.http)
 	}
 }
 
@@ -185,18 +194,11 @@ func (cfg Config) endpoint(address string) (endpoint, error) {
 	if err != nil {
 		return endpoint{}, err
 	}
-	dialer := &net.Dialer{Timeout: cfg.Timeout, KeepAlive: 15 * time.Second}
-	transport := &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         dialer.DialContext,
-		TLSClientConfig:     secure,
-		TLSHandshakeTimeout: cfg.Timeout,
-		MaxIdleConnsPerHost: 8,
-		IdleConnTimeout:     90 * time.Second,
-	}
+	transport := transports.take(address, cfg.Timeout, secure)
 	conf.HttpClient = &http.Client{Transport: statusTransport{transport}}
 	client, err := api.NewClient(conf)
 	if err != nil {
+		transports.giveBack(transport)
 		return endpoint{}, err
 	}
 	return endpoint{address: address, api: client, http: transport}, nil

@@ -12,6 +12,9 @@ var (
 	// ErrUnreachable says that no address of Consul gave an answer. What was
 	// asked for is then unknown; a write may or may not have been made.
 	ErrUnreachable = errors.New("consul is unreachable")
+	// ErrBusy says that Consul lives and took no more of this host, so that nothing
+	// was done. It is an ErrUnreachable too: to wait helps against both.
+	ErrBusy = errors.New("consul is busy")
 	// ErrDenied says that the ACL token may not do this.
 	ErrDenied = errors.New("consul denied it; give a token that may write keys under the prefix, sessions and services (CONSUL_HTTP_TOKEN, or token_file in the policy)")
 	// ErrNoRecord says that Consul answered and holds no record of the service.
@@ -77,10 +80,20 @@ func (e *unreachableError) Error() string {
 	for _, f := range e.failures {
 		all = append(all, f.Error())
 	}
-	return fmt.Sprintf("%s: %v: %s", e.what, ErrUnreachable, strings.Join(all, "; "))
+	return fmt.Sprintf("%s: %v: %s", e.what, e.sentinels()[0], strings.Join(all, "; "))
 }
 
-func (e *unreachableError) Unwrap() []error { return append([]error{ErrUnreachable}, e.failures...) }
+func (e *unreachableError) Unwrap() []error { return append(e.sentinels(), e.failures...) }
+
+// sentinels are what it is, the more exact first.
+func (e *unreachableError) sentinels() []error {
+	for _, f := range e.failures {
+		if !isBusy(f) {
+			return []error{ErrUnreachable}
+		}
+	}
+	return []error{ErrBusy, ErrUnreachable}
+}
 
 // String names the holder for a message.
 func (h Holder) String() string {

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -18,9 +17,40 @@ import (
 type turn struct{ at atomic.Int32 }
 
 // call makes one request of the address whose turn it is and, where that one
-// can't answer, of the others, each once and each within the limit. The request
-// may so be made more than once.
+// can't answer, of the others, each once and each within the limit. Where none
+// could because Consul is busy, they are asked again after a pause, for as long as
+// one request may take. The request may so be made more than once.
 func (c *Client) call(ctx context.Context, t *turn, what string, limit time.Duration, request func(context.Context, *api.Client) error) error {
+	return c.patiently(ctx, limit, func(limit time.Duration) error {
+		return c.round(ctx, t, what, limit, request)
+	})
+}
+
+// patiently repeats what fails because Consul is busy, for as long as one request
+// may take. A blocking query has a limit that leaves it time to wait for a change.
+// What the last attempt had too little time for says less than that it is busy.
+func (c *Client) patiently(ctx context.Context, limit time.Duration, once func(limit time.Duration) error) error {
+	began, pace := time.Now(), busyPace()
+	var busy error
+	for left := limit; ; {
+		err := once(left)
+		if busy != nil && errors.Is(err, context.DeadlineExceeded) {
+			return busy
+		}
+		if !mayPass(err) {
+			return err
+		}
+		busy = err
+		wait := pace.NextBackOff()
+		left = limit - time.Since(began) - wait
+		if left <= max(0, limit-c.cfg.Timeout) || sleep(ctx, wait) != nil {
+			return err
+		}
+	}
+}
+
+// round asks each address once.
+func (c *Client) round(ctx context.Context, t *turn, what string, limit time.Duration, request func(context.Context, *api.Client) error) error {
 	first := int(t.at.Load())
 	var failures []error
 	for i := range c.endpoints {
@@ -59,11 +89,6 @@ func (c *Client) attempt(ctx context.Context, at int, limit time.Duration, reque
 	return err
 }
 
-// isStale says whether an error may be that of a kept connection only.
-func isStale(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
-}
-
 // isElsewhere says whether another address may do better: it may where none was
 // reached, or where the one reached can't serve just now.
 func isElsewhere(err error) bool {
@@ -91,7 +116,12 @@ type refusedError struct {
 	body string
 }
 
-func (e *refusedError) Error() string { return fmt.Sprintf("answered %d: %s", e.code, e.body) }
+func (e *refusedError) Error() string {
+	if e.code == http.StatusTooManyRequests {
+		return fmt.Sprintf("answered %d: %s; %s", e.code, e.body, advice(e.body))
+	}
+	return fmt.Sprintf("answered %d: %s", e.code, e.body)
+}
 
 func (e *refusedError) Unwrap() error {
 	switch e.code {
@@ -105,9 +135,10 @@ func (e *refusedError) Unwrap() error {
 
 // RoundTrip implements http.RoundTripper.
 func (t statusTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := t.base.RoundTrip(r)
+	var connection fresh
+	resp, err := t.base.RoundTrip(connection.trace(r))
 	if err != nil {
-		return nil, err
+		return nil, connection.judge(r, err)
 	}
 	switch {
 	case resp.StatusCode < 400, resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusConflict:

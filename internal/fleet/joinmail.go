@@ -81,6 +81,20 @@ func (c *Client) ClearJoin(ctx context.Context, id string) error {
 	})
 }
 
+// joined are the ids of the tickets over which something was said.
+func (c *Client) joined(ctx context.Context) (ids []string, err error) {
+	folder := c.allKey(joinsKey) + "/"
+	var keys []string
+	err = c.call(ctx, &c.anywhere, "list "+folder, c.cfg.Timeout, func(ctx context.Context, consul *api.Client) (err error) {
+		keys, _, err = consul.KV().Keys(folder, "/", query(ctx))
+		return err
+	})
+	for _, key := range keys {
+		ids = append(ids, strings.TrimSuffix(strings.TrimPrefix(key, folder), "/"))
+	}
+	return ids, err
+}
+
 // joinKey is where a text lies, or the folder of all of a ticket.
 func (c *Client) joinKey(id string, name ...string) (string, error) {
 	key := strings.Join(append([]string{c.allKey(joinsKey), id}, name...), "/")

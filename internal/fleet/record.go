@@ -47,6 +47,9 @@ type Order struct {
 	Remove []string  `json:"remove,omitempty"`
 	// Replace are cells whose name stays and whose instance is made anew.
 	Replace []string `json:"replace,omitempty"`
+	// Dead are the lives, by the ids of their registrations, of those removed or
+	// replaced that the leader has found dead. Nobody waits long for them to leave.
+	Dead []string `json:"dead,omitempty"`
 	// Surge is how many of the cells added are there only while others are
 	// renewed; below zero, of those removed.
 	Surge  int       `json:"surge,omitempty"`

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -99,11 +100,24 @@ func (c *Client) SettleTicket(ctx context.Context, t BootTicket) error {
 }
 
 // sweepTickets removes what is left of births whose Terraform was killed before it
-// wrote its state.
+// wrote its state, and what was said over tickets that are no more: a machine that
+// nobody knows may come after its ticket was revoked.
 func (c *Client) sweepTickets(ctx context.Context) error {
+	// A ticket is noted before anything is said over it.
+	spoken, err := c.joined(ctx)
+	if err != nil {
+		return err
+	}
 	all, err := list[BootTicket](ctx, c, c.allKey(ticketsKey))
 	if err != nil {
 		return err
+	}
+	for _, id := range spoken {
+		if !slices.ContainsFunc(all, func(t BootTicket) bool { return t.ID == id }) {
+			if err := c.ClearJoin(ctx, id); err != nil {
+				return err
+			}
+		}
 	}
 	for _, t := range all {
 		if t.DoneAt == nil && c.cfg.Now().Sub(t.Until) > TombstonesKept {

@@ -106,6 +106,11 @@ func TestJoinMail(t *testing.T) {
 	if mails := must(c.JoinMails(t.Context(), "t2"))(t); len(mails) != 1 {
 		t.Errorf("another ticket's: %v", mails)
 	}
+	// There never was a t2, so nobody revokes it.
+	ok(t, c.IssueTicket(t.Context(), BootTicket{ID: "t3", Service: "web", Cell: "web-3", Incarnation: "a", Until: noon.Add(time.Hour)}))
+	if mails := must(c.JoinMails(t.Context(), "t2"))(t); len(mails) != 0 {
+		t.Errorf("what was said over a ticket that is none: %v", mails)
+	}
 	if err := c.PostJoin(t.Context(), "../record", "hello/a", nil); err == nil {
 		t.Error("a path was taken for a ticket")
 	}

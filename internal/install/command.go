@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/mask"
 )
 
 const (
@@ -67,17 +68,12 @@ func (w *work) runUnless(ctx context.Context, command, unless []string, limit ti
 // run runs a command of the genome's. Its error has the last lines of its output,
 // without secrets.
 func (w *work) run(ctx context.Context, words []string, limit time.Duration) error {
-	err := w.execute(ctx, words, w.commandEnvironment(), limit)
-	var failed *commandError
-	if errors.As(err, &failed) {
-		secrets := w.mask()
-		failed.phrase, failed.output = secrets.Apply(failed.phrase), secrets.Apply(failed.output)
-	}
-	return err
+	return w.execute(ctx, words, w.commandEnvironment(), limit, w.mask())
 }
 
-// execute runs a command to its end, or to that of its time.
-func (m *Machine) execute(ctx context.Context, words, environment []string, limit time.Duration) error {
+// execute runs a command to its end, or to that of its time. Its error doesn't show
+// what the mask hides.
+func (m *Machine) execute(ctx context.Context, words, environment []string, limit time.Duration, secrets mask.Mask) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("%w of %s", errTimeout, limit))
 	defer cancel()
 	out := &tail{}
@@ -100,10 +96,10 @@ func (m *Machine) execute(ctx context.Context, words, environment []string, limi
 		}
 		err = context.Cause(ctx)
 	}
-	return &commandError{phrase: phrase(words), output: out.last(), cause: err}
+	return &commandError{phrase: secrets.Apply(phrase(words)), output: out.last(secrets), cause: err}
 }
 
-// commandError is a command that failed.
+// commandError is a command that failed, with the end of its output.
 type commandError struct {
 	phrase, output string
 	cause          error
@@ -112,7 +108,7 @@ type commandError struct {
 func (e *commandError) Error() string {
 	text := fmt.Sprintf("run %s: %v", e.phrase, e.cause)
 	if e.output != "" {
-		text += "\n" + lastLines(e.output)
+		text += "\n" + e.output
 	}
 	return text
 }
@@ -154,7 +150,7 @@ func (m *Machine) Systemctl(ctx context.Context, arguments ...string) error {
 		return m.Systemd(ctx, arguments...)
 	}
 	words := append([]string{"systemctl"}, arguments...)
-	return m.execute(ctx, words, []string{"PATH=" + folders, "LANG=C.UTF-8"}, systemctlLimit)
+	return m.execute(ctx, words, []string{"PATH=" + folders, "LANG=C.UTF-8"}, systemctlLimit, mask.New())
 }
 
 // hasSystemd reports whether systemd runs this machine.

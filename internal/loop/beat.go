@@ -48,8 +48,13 @@ func (l *Leader) beat(ctx context.Context) error {
 		trouble, err = l.actOn(ctx, v)
 	}
 	l.exchange(ctx, v, trouble)
-	l.tell(ctx, v, obs, trouble)
+	l.tell(ctx, v, obs, joined(l.unlisted.why, trouble))
 	return err
+}
+
+// joined puts what is in the way into one line.
+func joined(whys ...string) string {
+	return strings.Join(slices.DeleteFunc(whys, func(s string) bool { return s == "" }), "; ")
 }
 
 // atRest returns why the service is neither looked at nor decided on, by a code
@@ -81,7 +86,7 @@ func (l *Leader) mindPause(v view) {
 // forget has all read anew after a pause: somebody may change anything meanwhile.
 func (l *Leader) forget() {
 	if l.busy == "" {
-		l.prepared, l.obstructed, l.failed, l.gone = false, false, nil, nil
+		l.prepared, l.obstructed, l.failed, l.gone, l.unlisted = false, false, nil, nil, unlisted{}
 		l.deaths.silentSince, l.deaths.massSince = nil, time.Time{}
 	}
 }
@@ -134,6 +139,9 @@ func (l *Leader) actOn(ctx context.Context, v view) (string, error) {
 	if err := l.takePublished(ctx, v); err != nil {
 		return ending(err)
 	}
+	if l.Service.Members != policy.MembersState {
+		l.judgeUnlisted(ctx, v)
+	}
 	left := l.pending()
 	l.obstructed = l.obstructed && left.Size() > 0
 	if l.takesOwn(left) {
@@ -170,7 +178,7 @@ func (l *Leader) orderNew(ctx context.Context, v view, left guard.Order) (string
 		err = cmp.Or(l.mark(ctx, s, v), err)
 	}
 	if err == nil && !s.orders() {
-		return l.idle(ctx, v), nil
+		return cmp.Or(l.idle(ctx, v), l.birthsWait(w.unborn(l.cells()))), nil
 	}
 	if err == nil {
 		err = l.place(ctx, s, reason)
@@ -181,7 +189,7 @@ func (l *Leader) orderNew(ctx context.Context, v view, left guard.Order) (string
 // leave does what leaveFound says of the order found.
 func (l *Leader) leave(ctx context.Context, v view, left guard.Order) (string, error) {
 	s, err := l.leaveFound(left, v)
-	if why := l.birthsWait(left); err == nil && why != "" {
+	if why := l.birthsWait(len(left.Add) + len(left.Replace)); err == nil && why != "" {
 		return why, nil
 	}
 	err = cmp.Or(l.mark(ctx, s, v), err)
@@ -206,7 +214,7 @@ func ending(err error) (string, error) {
 // the one in the record: births that failed, cells that are gone, and cells that
 // the plan would change though they are to be kept, as it does with dead ones.
 func (l *Leader) revises() bool {
-	return len(l.failed) > 0 || len(l.gone) > 0 || l.obstructed
+	return len(l.failed) > 0 || len(l.gone) > 0 || len(l.unlisted.due) > 0 || l.obstructed
 }
 
 // idle does what is to be done where nothing is ordered. It returns what is
@@ -240,20 +248,21 @@ func (l *Leader) carryOn(ctx context.Context, left guard.Order) string {
 	if why := l.waiting(); why != "" {
 		return why
 	}
-	if why := l.birthsWait(left); why != "" {
+	if why := l.birthsWait(len(left.Add) + len(left.Replace)); why != "" {
 		return why
 	}
 	l.carryOut(ctx)
 	return ""
 }
 
-// birthsWait returns why an order has to wait after births that failed.
-func (l *Leader) birthsWait(o guard.Order) string {
-	births := len(o.Add) + len(o.Replace)
-	if wait := l.memory.Book.Wait(l.Now()); births > 0 && wait > 0 {
-		return fmt.Sprintf("%d births wait %s: %d failed in a row", births, wait.Round(time.Second), l.memory.Book.Failures)
+// birthsWait returns why births that are wanted have to wait after others that
+// failed. It names an instant, since whatever is told anew is logged and written.
+func (l *Leader) birthsWait(births int) string {
+	if births <= 0 || l.memory.Book.Wait(l.Now()) == 0 {
+		return ""
 	}
-	return ""
+	return fmt.Sprintf("births wait until %s, %d failed in a row: %s", l.memory.Book.Until.Format(time.TimeOnly),
+		l.memory.Book.Failures, cmp.Or(l.memory.Unborn, l.memory.Book.Cause))
 }
 
 // wish gathers what this beat wants, and the reason for it.
@@ -262,7 +271,7 @@ func (l *Leader) wish(ctx context.Context, v view) (wish, string) {
 	w := wish{
 		Desired: l.last.Desired, Decided: l.last.Desired,
 		Dead:   dead.Dead,
-		Failed: l.failed,
+		Failed: slices.Concat(l.failed, without(l.unlisted.due, l.failed, dead.Dead)),
 		Held:   len(l.held),
 		Max:    l.Service.Max,
 	}
@@ -295,6 +304,8 @@ func (l *Leader) wish(ctx context.Context, v view) (wish, string) {
 		reason = fmt.Sprintf("%s: %s", strings.Join(dead.Dead, ", "), dead.Why[dead.Dead[0]])
 	} else if len(l.failed) > 0 {
 		reason = fmt.Sprintf("%s failed to be born; %s", strings.Join(l.failed, ", "), reason)
+	} else if len(l.unlisted.due) > 0 {
+		reason = fmt.Sprintf("%s: Terraform's refresh misses it, or a part of it; %s", strings.Join(l.unlisted.due, ", "), reason)
 	}
 	return w, reason
 }

@@ -30,7 +30,9 @@ type result struct {
 	held      map[string]heldCell
 	heldKnown bool
 	// gone are cells that the refresh missed, broken those it missed a part of.
+	// looked says that there was a refresh to miss any.
 	gone, broken []string
+	looked       bool
 	// strange are changes that no lesson has explained.
 	strange []strangeChange
 	// partial: what depends on all cells was left for a later plan.
@@ -71,6 +73,7 @@ func (c *carry) run(ctx context.Context) result {
 	var refused *act.RefusedError
 	if errors.As(r.err, &refused) {
 		kept := c.roster.names(c.order.Keep)
+		r.looked = true
 		r.gone, r.broken = intersect(c.roster.names(refused.Verdict.Gone), kept), intersect(c.roster.names(refused.Verdict.Broken), kept)
 		r.obstructed = slices.ContainsFunc(refused.Verdict.Refused, func(f guard.Refusal) bool { return f.Cell != "" })
 	}
@@ -103,7 +106,7 @@ func (c *carry) apply(ctx context.Context, s *stateLock, r *result) error {
 	}
 	defer c.discard(plan)
 	r.drift, r.changes = plan.Drift, plan.Changes
-	r.gone, r.broken, r.partial = c.roster.names(plan.Gone), c.roster.names(plan.Broken), plan.Partial
+	r.gone, r.broken, r.partial, r.looked = c.roster.names(plan.Gone), c.roster.names(plan.Broken), plan.Partial, true
 	if plan.Empty() && c.order.Size() == 0 {
 		return nil
 	}

@@ -30,11 +30,12 @@ type debt struct {
 // owe notes what an apply has left to do outside the cells, if anything there
 // depends on them.
 func (l *Leader) owe(r result) {
-	if r.err == nil && !r.partial && len(r.gone) == 0 {
+	if r.err == nil && !r.partial && len(r.gone)+len(r.broken) == 0 {
 		l.debt = debt{}
 		return
 	}
-	l.debt.due = l.mayLag()
+	// Who was missed may be found again by a later look.
+	l.debt.due = l.mayLag() || len(l.unlisted.gone)+len(l.unlisted.broken) > 0
 }
 
 // mayLag reports whether there can be anything that only a plan shows.

@@ -45,7 +45,9 @@ func (l *Leader) landed(ctx context.Context, r result) {
 		l.strange[change] = true
 	}
 	l.gone, l.obstructed = r.gone, r.obstructed
-	l.failed = append(l.failed, without(r.broken, l.failed)...)
+	if r.looked {
+		l.unlisted.note(l.Now(), r.gone, r.broken)
+	}
 	l.owe(r)
 	if r.err == nil {
 		l.carriedOut(ctx, r)
@@ -91,6 +93,7 @@ func (l *Leader) born(r result, n fleet.Newborn) {
 	l.Metrics.births.WithLabelValues(l.Service.Name, "born").Inc()
 	took, measured := l.memory.Book.Landed(l.roster().key(n.Name), at)
 	if measured {
+		l.memory.Unborn = ""
 		l.Metrics.birthSeconds.WithLabelValues(l.Service.Name).Observe(took.Seconds())
 	}
 	l.Log.Info("cell born", "cell", n.Name, "incarnation", n.Incarnation, "took", took)
@@ -143,11 +146,12 @@ func (l *Leader) notCarriedOut(ctx context.Context, r result) {
 			continue
 		}
 		l.memory.Book.Failed(l.roster().key(n.Name), cause(r.err), l.Now(), l.backoff(), l.Jitter())
+		l.memory.Unborn = shortened(r.err.Error(), whyLimit)
 		l.Metrics.births.WithLabelValues(l.Service.Name, "failed").Inc()
 		if !slices.Contains(l.failed, n.Name) {
 			l.failed = append(l.failed, n.Name)
 		}
-		l.stillborn([]string{n.Name}, "its birth failed: "+causes(r.err))
+		l.stillborn([]string{n.Name}, "its birth failed: "+whyFailed(r.err))
 	}
 	l.close(ctx, r)
 }
@@ -222,42 +226,6 @@ func (l *Leader) countRefusals(r result) {
 	if errors.As(r.err, &refused) {
 		l.Metrics.refusals.WithLabelValues(l.Service.Name).Add(float64(len(refused.Verdict.Refused)))
 	}
-}
-
-// cause is what failures are compared by: Terraform's own summaries, which name
-// no cell.
-func cause(err error) string {
-	var command *act.CommandError
-	if !errors.As(err, &command) || len(command.Diagnostics) == 0 {
-		return "unknown"
-	}
-	var all []string
-	for _, d := range command.Diagnostics {
-		all = append(all, d.Summary)
-	}
-	slices.Sort(all)
-	return strings.Join(slices.Compact(all), "; ")
-}
-
-// causes is cause for people: what the provider of our cells names as the cause
-// stands in the place of the summary. The rest of its detail is in the log.
-func causes(err error) string {
-	var command *act.CommandError
-	if !errors.As(err, &command) || len(command.Diagnostics) == 0 {
-		return cause(err)
-	}
-	var all []string
-	for _, d := range command.Diagnostics {
-		text := d.Summary
-		for line := range strings.Lines(d.Detail) {
-			if named, ok := strings.CutPrefix(line, "Cause:"); ok {
-				text += ": " + strings.TrimSpace(named)
-			}
-		}
-		all = append(all, text)
-	}
-	slices.Sort(all)
-	return strings.Join(slices.Compact(all), "; ")
 }
 
 // backoff is how the policy slows failing births.

@@ -42,6 +42,7 @@ type Leader struct {
 	// refresh missed, lastSeen is how each cell was registered last.
 	failed, gone []string
 	lastSeen     map[string]fleet.Member
+	unlisted     unlisted // who was missed by the last refresh
 	// obstructed is set while the guard refuses the order in the record because
 	// the plan would change cells that it keeps.
 	obstructed bool

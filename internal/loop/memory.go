@@ -19,6 +19,8 @@ type memory struct {
 	Book    act.Book      `json:"book"`
 	Changes []change      `json:"changes"`
 	Slow    slowWatch     `json:"slow"`
+	// Unborn says why the last births failed, until one lands.
+	Unborn string `json:"unborn,omitempty"`
 
 	savedAt time.Time
 }

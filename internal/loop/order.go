@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
@@ -28,7 +29,7 @@ func (l *Leader) place(ctx context.Context, s step, reason string) error {
 		ID:     fmt.Sprintf("%d-%d", l.lease.Epoch(), now.UnixMilli()),
 		Epoch:  l.lease.Epoch(),
 		Add:    append(unborn, l.newborns(s, reason)...),
-		Remove: append(leaving, s.Remove...), Replace: s.Replace, Surge: surge,
+		Remove: append(leaving, s.Remove...), Replace: s.Replace, Surge: surge, Dead: l.deadLives(leaving, s),
 		Reason: reason, Placed: now, Expected: now.Add(l.birthTime()),
 	}}
 	next.Decision = &fleet.Note{At: now, Code: l.last.Code, Reason: reason, Desired: l.last.Desired}
@@ -77,6 +78,24 @@ func (l *Leader) unfinished(s step) (unborn []fleet.Newborn, leaving []string) {
 		leaving = append(leaving, without(o.Remove, s.Names, s.Remove)...)
 	}
 	return unborn, leaving
+}
+
+// deadLives are the lives that were found dead of those that an order takes away:
+// now, or when an earlier order was placed that still has to be carried out.
+func (l *Leader) deadLives(leaving []string, s step) (lives []string) {
+	for _, name := range intersect(slices.Concat(s.Remove, s.Replace), l.mourned) {
+		if cell := l.lastSeen[name].Cell; cell.Incarnation != "" {
+			lives = append(lives, cell.ID())
+		}
+	}
+	for _, o := range l.record.Orders {
+		for _, id := range o.Dead {
+			if name, _, _ := strings.Cut(id, "."); slices.Contains(leaving, name) {
+				lives = append(lives, id)
+			}
+		}
+	}
+	return lives
 }
 
 // dropped are the births of earlier orders that an order doesn't take up.

@@ -41,6 +41,11 @@ type wish struct {
 	Births, Destroys int
 }
 
+// unborn is how many births are wanted beside the cells there are.
+func (w wish) unborn(cells []string) int {
+	return w.Desired + w.Surge + len(w.Dead) + len(w.Failed) + len(w.Leaving) - len(cells)
+}
+
 // step is one order to be carried out, and the marks to set or take back
 // before it. An empty step leaves everything as it is.
 type step struct {

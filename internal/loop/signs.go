@@ -23,6 +23,8 @@ type sign struct {
 	// Gone is set when the cell was looked for on its machine and is not
 	// there: the process has ended, or the provider's refresh missed it.
 	Gone bool
+	// Missed is set when the refresh missed a cell that is heard all the same.
+	Missed bool
 	// Removed is set when a tombstone says that somebody took the cell away.
 	Removed bool
 	// Unasked is set when nobody knows where the cell's sidecar could be asked.
@@ -52,7 +54,7 @@ func (l *Leader) signs(ctx context.Context, v view) []sign {
 	for _, name := range slices.Sorted(maps.Keys(l.held)) {
 		s, m := l.sign(v, name)
 		s.Unasked = m.Vitals == ""
-		if s.Silent != "" && !s.Gone && !s.Unasked {
+		if s.Silent != "" && (!s.Gone || s.Missed) && !s.Unasked {
 			siblings, asked = append(siblings, sibling(m)), append(asked, len(out))
 		}
 		out = append(out, s)
@@ -62,6 +64,9 @@ func (l *Leader) signs(ctx context.Context, v view) []sign {
 		// A sidecar whose vitals are old answers all the same.
 		s.Answers = errors.Is(r.Err, sense.ErrStale) || r.Err == nil && r.Vitals.Well
 		s.Unwell = r.Err == nil && !s.Answers
+		if s.Missed && s.Answers {
+			*s = sign{Name: s.Name} // it lives, and is one of the unlisted
+		}
 	}
 	return out
 }
@@ -80,7 +85,7 @@ func (l *Leader) sign(v view, name string) (sign, fleet.Member) {
 		s.Silent = "its check is critical: " + m.Output
 	}
 	if s.Gone && s.Silent == "" {
-		s.Silent = "Terraform's refresh doesn't find it"
+		s.Silent, s.Missed = "Terraform's refresh doesn't find it", true
 	}
 	if s.Silent != "" {
 		s.Removed = tombstoned(v, m.Cell)

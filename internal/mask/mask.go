@@ -71,3 +71,10 @@ func (m Mask) Cut(text string) string {
 	text = m.Apply(text)
 	return text[:max(0, len(text)-m.longest)] + "..."
 }
+
+// CutBegin masks the end of a longer text. The begin of what it was cut to may be the
+// end of a secret, and is left out.
+func (m Mask) CutBegin(text string) string {
+	text = m.Apply(text)
+	return "..." + strings.ToValidUTF8(text[min(m.longest, len(text)):], "")
+}

@@ -41,6 +41,17 @@ func TestMaskOfCutText(t *testing.T) {
 	}
 }
 
+func TestMaskOfTextWithoutItsBegin(t *testing.T) {
+	const secret = "0123456789abcdef"
+	m := New(secret)
+	for n := range len(secret) {
+		got := m.CutBegin(secret[n:] + strings.Repeat("ü", 100))
+		if strings.Contains(got, "f") || !strings.HasSuffix(got, "ü") || strings.ToValidUTF8(got, "") != got {
+			t.Errorf("cut before the last %d bytes of a secret: %q", len(secret)-n, got)
+		}
+	}
+}
+
 func TestMaskOfFiles(t *testing.T) {
 	m := New("short\n", "-----BEGIN-----\nthe first line\nthe second\n-----END-----\n", " \n")
 	for text, want := range map[string]string{

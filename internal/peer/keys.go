@@ -35,9 +35,10 @@ type Keys struct {
 	path string
 	log  *slog.Logger
 
-	mu   sync.Mutex
-	seen fs.FileInfo // of the file as it was looked at last; nil: it wasn't there
-	keys [][]byte
+	mu    sync.Mutex
+	seen  fs.FileInfo // of the file as it was looked at last; nil: it wasn't there
+	keys  [][]byte
+	mayGo bool // that it isn't there is in order
 }
 
 // ReadKeys reads the keys of a file. The log is told when a changed file is
@@ -117,6 +118,9 @@ func (k *Keys) current() [][]byte {
 	if err == nil {
 		keys, _, err = readKeys(k.path)
 	}
+	if k.mayGo && errors.Is(err, fs.ErrNotExist) {
+		return k.keys
+	}
 	if err != nil {
 		k.log.Error("the peers' keys can't be read again; the old ones stay", "error", err)
 		return k.keys
@@ -124,6 +128,18 @@ func (k *Keys) current() [][]byte {
 	k.log.Info("the peers' keys were read again", "file", k.path, "keys", len(keys))
 	k.keys = keys
 	return k.keys
+}
+
+// MayGo says that the file is about to be removed with the cell. Its keys are used
+// to the end, and that it isn't there is no error from then on. Without keys it does
+// nothing.
+func (k *Keys) MayGo() {
+	if k == nil {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.mayGo = true
 }
 
 func same(a, b fs.FileInfo) bool {

@@ -145,3 +145,38 @@ func TestChangedKeysAreReadAgain(t *testing.T) {
 		t.Errorf("the log shows a key: %s", log.String())
 	}
 }
+
+// A cell that leaves takes its key's file away, signs to the end, and complains of
+// nothing but a file that is wrong.
+func TestKeysOutliveTheirFile(t *testing.T) {
+	var log bytes.Buffer
+	path := filepath.Join(t.TempDir(), "key")
+	write(t, path, first)
+	keys, err := ReadKeys(path, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys.MayGo()
+	signs := func(want string) {
+		t.Helper()
+		if got := keys.Sign([]byte("x")); got != code([]byte(want), []byte("x")) {
+			t.Errorf("it doesn't sign with %q", want)
+		}
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	signs(first)
+	if log.Len() > 0 {
+		t.Errorf("told: %s", log.String())
+	}
+	write(t, path, second)
+	signs(second)
+	write(t, path, "short")
+	signs(second)
+	if n := strings.Count(log.String(), "the old ones stay"); n != 1 {
+		t.Errorf("told %d times of a fault: %s", n, log.String())
+	}
+	var none *Keys
+	none.MayGo()
+}

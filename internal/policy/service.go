@@ -282,7 +282,8 @@ type Replace struct {
 	// After is how long it must have been silent or critical.
 	After time.Duration `policy:"after" default:"30s" within:"[1s,24h]"`
 	// MassHold is how long no cell is replaced after three or more, and over a
-	// third, went silent together: then it is more likely the network.
+	// third, went silent together: then it is more likely the network. As long is
+	// one left alone that lives though Terraform's refresh doesn't find it.
 	MassHold time.Duration `policy:"mass_hold" default:"2m" within:"[0s,24h]"`
 	// Slow says what becomes of a slow cell: `warn` only spares it new clients,
 	// `replace` has another one born in its place, unless it holds data or the

@@ -6,11 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
-	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -299,237 +296,12 @@ func TestPauseBeginsAnew(t *testing.T) {
 	}
 }
 
-func TestPortTaken(t *testing.T) {
-	port, err := FreePort(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := FreePort(port); err == nil || err.Error() != fmt.Sprintf("port %d is taken by another process", port) {
-		t.Errorf("FreePort of a taken one: %v", err)
-	}
-	r := run(t, forever, Config{Port: port})
-	s := r.until("the reason", func(s State) bool { return strings.Contains(s.Why, "taken") })
-	if want := fmt.Sprintf("not started: port %d is taken by another process; starting it again in ", port); s.Running || !strings.HasPrefix(s.Why, want) {
-		t.Errorf("state %+v", s)
-	}
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if s := r.until("a start", func(s State) bool { return s.Running }); s.Restarts != 0 {
-		t.Errorf("the first start counts as a restart: %+v", s)
-	}
-	r.end()
-}
-
-// What stands behind somebody else's address can't be known: 192.0.2.1 is for
-// documentation, and nobody's.
-func TestPortOfAForwardedAddress(t *testing.T) {
-	r := run(t, forever, Config{Host: "192.0.2.1", Port: 8080})
-	r.until("start", func(s State) bool { return s.Running })
-	r.end()
-}
-
-func TestFreePort(t *testing.T) {
-	port, err := FreePort(0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if again, err := FreePort(port); err != nil || again != port {
-		t.Errorf("the free port %d, asked for: %d, %v", port, again, err)
-	}
-}
-
-// An outgoing connection keeps the port that it was given for as long as it lives,
-// so an application gets none that it could have.
-func TestChosenPorts(t *testing.T) {
-	if first, last := outgoing(); first < 1024 || last <= first || last > highestPort {
-		t.Errorf("ports of outgoing connections: %d to %d", first, last)
-	}
-	for range 2000 {
-		if port := choose(32768, 60999); port < lowestPort || port > highestPort || port >= 32768 && port <= 60999 {
-			t.Fatalf("chosen was %d", port)
-		}
-		if port := choose(1024, 65000); port <= 65000 || port > highestPort {
-			t.Fatalf("chosen was %d", port)
-		}
-	}
-	if port := choose(1024, 65535); port != 0 {
-		t.Errorf("where all are outgoing: %d", port)
-	}
-}
-
 func TestIgnoresTerm(t *testing.T) {
 	r := run(t, "trap '' TERM; echo ready; "+forever, Config{Grace: 50 * time.Millisecond})
 	eventually(t, "the trap", func() bool { return r.out.String() != "" })
 	if s := r.end(); s.LastExit != "signal: killed" {
 		t.Errorf("state %+v", s)
 	}
-}
-
-// A grandchild that took a session of its own, ignores SIGTERM and was left by
-// its parent is still the application's.
-func TestDoubleForkedIsEnded(t *testing.T) {
-	const daemon = `setsid sh -c 'trap "" TERM; (setsid sh -c "trap \"\" TERM; echo \$\$ >daemon; while :; do sleep 1; done" &) ' ; `
-	t.Run("at the stop", func(t *testing.T) {
-		r := run(t, daemon+forever, Config{Grace: 50 * time.Millisecond})
-		pid := r.pid("daemon")
-		eventually(t, "the daemon to become a child of this process", func() bool {
-			m, err := read(pid)
-			return err == nil && m.parent == os.Getpid() && m.session == pid
-		})
-		r.end()
-		if present(pid) {
-			t.Error("the daemon is still there")
-		}
-	})
-	t.Run("when the application is killed", func(t *testing.T) {
-		r := run(t, daemon+forever, Config{Grace: 50 * time.Millisecond})
-		pid := r.pid("daemon")
-		r.kill()
-		if alive(pid) {
-			t.Error("the daemon of the first life runs in the second")
-		}
-		r.end()
-	})
-}
-
-// A child that has a session of its own and has cleared its environment shows
-// nothing of where it comes from once its parent has died.
-func TestChildWithoutEnvironment(t *testing.T) {
-	const script = `env -i setsid sh -c 'echo $$ >child; while :; do /bin/sleep 1; done' & ` + forever
-	t.Run("seen before", func(t *testing.T) {
-		r := run(t, script, Config{})
-		pid := r.pid("child")
-		if _, err := r.family.members(false); err != nil {
-			t.Fatal(err)
-		}
-		r.until("start", func(s State) bool { return s.Running })
-		r.end()
-		if present(pid) {
-			t.Error("the child is still there")
-		}
-	})
-	t.Run("adopted", func(t *testing.T) {
-		t.Setenv(cellMark, "a.1")
-		r := run(t, script, Config{})
-		pid := r.pid("child")
-		r.kill()
-		if alive(pid) {
-			t.Error("the child of the first life runs in the second")
-		}
-		r.end()
-	})
-}
-
-// A daemon that this program's other children have left carries the cell's
-// mark but not the application's.
-func TestOtherOrphansAreLeftAlone(t *testing.T) {
-	t.Setenv(cellMark, "a.1")
-	r := run(t, forever, Config{})
-	r.until("start", func(s State) bool { return s.Running })
-	if err := exec.Command("sh", "-c", "cd "+r.dir+"; (setsid sh -c 'echo $$ >daemon; while :; do sleep 0.1; done' &)").Run(); err != nil {
-		t.Fatal(err)
-	}
-	pid := r.pid("daemon")
-	t.Cleanup(func() {
-		if err := syscall.Kill(-pid, syscall.SIGKILL); err != nil {
-			t.Error(err)
-		}
-		_, _ = syscall.Wait4(pid, nil, 0, nil)
-	})
-	r.end()
-	if !alive(pid) {
-		t.Error("a process that is not the application's was ended with it")
-	}
-}
-
-// What is born as another cell is no part of the application, wherever it
-// came from.
-func TestAnotherCellIsLeftAlone(t *testing.T) {
-	r := run(t, `(HOMEOSTAT_CELL_ID=b.2 setsid sh -c 'echo $$ >newborn; while :; do sleep 0.1; done' &); `+forever,
-		Config{Environment: append(os.Environ(), cellMark+"=a.1")})
-	pid := r.pid("newborn")
-	t.Cleanup(func() {
-		if err := syscall.Kill(-pid, syscall.SIGKILL); err != nil {
-			t.Error(err)
-		}
-		_, _ = syscall.Wait4(pid, nil, 0, nil)
-	})
-	r.end()
-	if !alive(pid) {
-		t.Error("the newborn was ended with the application of its parent")
-	}
-}
-
-func TestReapsOrphans(t *testing.T) {
-	r := run(t, `(sh -c 'echo $$ >orphan; sleep 0.05' &); `+forever, Config{})
-	pid := r.pid("orphan")
-	eventually(t, "the orphan's status to be taken", func() bool { return !present(pid) })
-	r.end()
-}
-
-// A child of this program must be left for os/exec to wait for, however late
-// that is.
-func TestReapsNoChildOfOurs(t *testing.T) {
-	r := run(t, `while :; do (sh -c 'sleep 0.01' &); sleep 0.02; done`, Config{})
-	for name, attributes := range map[string]*syscall.SysProcAttr{
-		"in our process group":          nil,
-		"in a process group of its own": {Setpgid: true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			cmd := exec.Command("sh", "-c", "exit 5")
-			cmd.SysProcAttr = attributes
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			eventually(t, "a zombie", func() bool {
-				m, err := read(cmd.Process.Pid)
-				return err == nil && m.zombie
-			})
-			for range 3 {
-				if err := r.reapOnce(); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if err := cmd.Wait(); cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != 5 {
-				t.Errorf("wait: %v", err)
-			}
-		})
-	}
-	r.end()
-}
-
-func TestOutputIsTakenToTheEnd(t *testing.T) {
-	r := run(t, `trap 'i=0; while [ $i -lt 2000 ]; do echo "last words $i"; i=$((i+1)); done; exit' TERM; echo ready; `+
-		`while :; do sleep 0.01; done`, Config{})
-	eventually(t, "the trap", func() bool { return r.out.String() != "" })
-	r.end()
-	if got := strings.Count(r.out.String(), "last words "); got != 2000 {
-		t.Errorf("%d lines, want 2000", got)
-	}
-}
-
-type brokenWriter struct{}
-
-func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("disk full") }
-
-// A log that can't be written must not stop the application at a full pipe.
-func TestOutputThatFails(t *testing.T) {
-	o, err := newOutput(brokenWriter{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("sh", "-c", "dd if=/dev/zero bs=65536 count=20 2>/dev/null")
-	cmd.Stdout = o.file
-	if err := cmd.Run(); err != nil {
-		t.Error(err)
-	}
-	o.handedOver()
-	o.close()
 }
 
 func TestNewRefuses(t *testing.T) {
@@ -558,14 +330,5 @@ func TestNewRefuses(t *testing.T) {
 	}
 	if _, err := New(Config{Command: []string{"bin/sh"}, Directory: "/"}); err != nil {
 		t.Errorf("a program relative to the directory: %v", err)
-	}
-}
-
-func TestSIGCHLDIsGivenBack(t *testing.T) {
-	r := run(t, forever, Config{})
-	r.until("start", func(s State) bool { return s.Running })
-	r.end()
-	if signal.Ignored(syscall.SIGCHLD) {
-		t.Error("SIGCHLD is ignored, which makes the kernel take all statuses")
 	}
 }

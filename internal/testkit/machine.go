@@ -2,6 +2,7 @@ package testkit
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,8 @@ type MachineSpec struct {
 	// Name is its host name, of letters, digits and dashes; it has one if this is
 	// empty.
 	Name string
+	// ID is what its cloud's metadata call it; it has one if this is empty.
+	ID string
 	// UserData is what its cloud-init is given, as by a cloud. Without any,
 	// cloud-init doesn't run.
 	UserData string
@@ -125,7 +128,7 @@ func (m *Machine) writeSeed() error {
 }
 
 // ID is what the machine knows as its own id, from its cloud's metadata.
-func (m *Machine) ID() string { return "i-" + filepath.Base(m.box.directory) }
+func (m *Machine) ID() string { return cmp.Or(m.spec.ID, "i-"+filepath.Base(m.box.directory)) }
 
 // Name is the machine's host name.
 func (m *Machine) Name() string { return m.spec.Name }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -48,6 +49,23 @@ func (m *Machine) Path(path string) (string, error) {
 	return filepath.Join("/proc", strconv.Itoa(first), "root", path), nil
 }
 
+// Process is the id, as it is known here, of a process of the machine whose command
+// line begins with the words; 0 when there is none. It looks at the machine's own
+// processes only, so that what lives for a moment can be met.
+func (m *Machine) Process(words string) (int, error) {
+	pids, err := machine.CgroupProcesses(m.cgroupPath())
+	if err != nil {
+		return 0, err
+	}
+	for _, pid := range pids {
+		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if err == nil && strings.HasPrefix(strings.ReplaceAll(string(line), "\x00", " "), words) {
+			return pid, nil
+		}
+	}
+	return 0, nil
+}
+
 // LetIn gives a machine of which the keys are late its keys and its authority.
 func (m *Machine) LetIn(ctx context.Context) error {
 	_, err := m.Exec(ctx, machine.LetIn(m.spec.User, strings.Join(m.spec.AuthorizedKeys, "\n"), m.spec.UserCA)...)
@@ -56,7 +74,11 @@ func (m *Machine) LetIn(ctx context.Context) error {
 
 // first is the machine's first process, as it is known here.
 func (m *Machine) first() (int, error) {
-	first, err := machine.First(family(m.box.PID()))
+	pids, err := machine.CgroupProcesses(m.cgroupPath())
+	if err != nil {
+		return 0, err
+	}
+	first, err := machine.First(pids)
 	if err != nil {
 		return 0, fmt.Errorf("find the first process of machine %s: %w", m.Name(), err)
 	}

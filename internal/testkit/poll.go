@@ -14,6 +14,12 @@ const pollInterval = 20 * time.Millisecond
 // Poll calls condition until it returns nil, and returns its last error when
 // the limit is over or ctx is done.
 func Poll(ctx context.Context, limit time.Duration, condition func(context.Context) error) error {
+	return PollEvery(ctx, pollInterval, limit, condition)
+}
+
+// PollEvery is Poll with a pause of its own between two looks, for a condition that
+// costs much to look at, and that lasts once it has come.
+func PollEvery(ctx context.Context, pause, limit time.Duration, condition func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for {
@@ -24,7 +30,7 @@ func Poll(ctx context.Context, limit time.Duration, condition func(context.Conte
 		select {
 		case <-ctx.Done():
 			return errors.Join(last, fmt.Errorf("gave up: %w", context.Cause(ctx)))
-		case <-time.After(pollInterval):
+		case <-time.After(pause):
 		}
 	}
 }

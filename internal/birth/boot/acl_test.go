@@ -22,7 +22,7 @@ func TestNarrowACL(t *testing.T) {
 		default_policy = "deny"
 		tokens { initial_management = "` + management + `" agent = "` + management + `" }
 	}`})
-	r := newRig(t, consul)
+	r := rigOn(t, consul)
 	admin, err := consul.Client()
 	must(t, err)
 	rules := `key_prefix "homeostat/boot.joins/" { policy = "write" } key_prefix "homeostat/boot.tickets/" { policy = "read" }`

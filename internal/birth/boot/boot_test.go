@@ -41,9 +41,17 @@ type rig struct {
 	awaited  string // the machine that is waited for, empty for any
 }
 
-// newRig issues a ticket and publishes a cell with these commands. Each has a folder
+// newRig is a rig over the Consul that all tests share, for a test that runs beside
+// others.
+func newRig(t *testing.T, commands ...[]string) *rig {
+	t.Helper()
+	t.Parallel()
+	return rigOn(t, testkit.SharedConsul(t), commands...)
+}
+
+// rigOn issues a ticket and publishes a cell with these commands. Each has a folder
 // of its own in Consul.
-func newRig(t *testing.T, consul *testkit.ConsulServer, commands ...[]string) *rig {
+func rigOn(t *testing.T, consul *testkit.ConsulServer, commands ...[]string) *rig {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patient)
 	t.Cleanup(cancel)
@@ -256,7 +264,7 @@ func (r *rig) is(want TicketState) {
 // TestBirth has a machine become a cell. No secret and no token stands where others
 // can read it at any step.
 func TestBirth(t *testing.T) {
-	r := newRig(t, testkit.SharedConsul(t))
+	r := newRig(t)
 	m := r.machine()
 	r.is(Open)
 	look := func(Progress) {

@@ -16,7 +16,7 @@ import (
 
 // TestOneMachineOnly has two machines come with one ticket at once.
 func TestOneMachineOnly(t *testing.T) {
-	r := newRig(t, testkit.SharedConsul(t))
+	r := newRig(t)
 	machines := []*machine{r.machine(), r.machine()}
 	received, _ := r.receive(r.ctx, nil)
 	var waits []func() error
@@ -37,7 +37,7 @@ func TestOneMachineOnly(t *testing.T) {
 // TestOrphan has a machine come with the ticket that no state knows, before the one
 // that is waited for. It gets nothing and ends itself.
 func TestOrphan(t *testing.T) {
-	r := newRig(t, testkit.SharedConsul(t))
+	r := newRig(t)
 	orphan, m := r.machine(), r.machine()
 	r.awaited = m.id
 	refused := make(chan struct{})
@@ -70,7 +70,7 @@ func TestOrphan(t *testing.T) {
 
 // TestSecondMachine has it be told that two machines came with one ticket.
 func TestSecondMachine(t *testing.T) {
-	r := newRig(t, testkit.SharedConsul(t))
+	r := newRig(t)
 	for range 2 {
 		m := r.machine()
 		l, err := m.begin(m.orderFile)
@@ -92,7 +92,7 @@ func TestSecondMachine(t *testing.T) {
 // TestOccupiedMachine has a machine come that holds another's cell. The birth is told
 // so at once.
 func TestOccupiedMachine(t *testing.T) {
-	r := newRig(t, testkit.SharedConsul(t))
+	r := newRig(t)
 	m := r.machine()
 	must(t, os.WriteFile(filepath.Join(m.Machine.Root, install.Home, "cell.json"),
 		[]byte(`{"format":1,"service":"pod","name":"pod-2","incarnation":"i1","phase":"installed"}`), 0o600))
@@ -123,7 +123,7 @@ func TestMachineWithoutID(t *testing.T) {
 // TestForgers has others write where machines and births speak. The machine that
 // knows the token becomes the cell all the same, and the operator is told.
 func TestForgers(t *testing.T) {
-	r := newRig(t, testkit.SharedConsul(t))
+	r := newRig(t)
 	other, err := NewTicket(r.ticket.Service, r.ticket.Name, r.ticket.Incarnation)
 	must(t, err)
 	forger := &rig{t: t, ctx: r.ctx, ticket: other, order: r.order}
@@ -158,7 +158,7 @@ func TestForgers(t *testing.T) {
 // TestForgedHelloOfAnotherLife takes a ticket for another life of the cell, whose
 // token is known.
 func TestForgedHelloOfAnotherLife(t *testing.T) {
-	r := newRig(t, testkit.SharedConsul(t))
+	r := newRig(t)
 	changed := r.order
 	changed.Ticket.Incarnation = "i2"
 	s, err := r.machine().newState(changed)
@@ -170,7 +170,9 @@ func TestForgedHelloOfAnotherLife(t *testing.T) {
 
 // TestNobodyWaits has machines power themselves off where they can't become a cell.
 func TestNobodyWaits(t *testing.T) {
+	was := unknownFor
 	unknownFor = time.Second
+	t.Cleanup(func() { unknownFor = was })
 	for _, c := range []struct {
 		name, why string
 		prepare   func(*rig)
@@ -184,17 +186,22 @@ func TestNobodyWaits(t *testing.T) {
 		{"too late", errDeadline.Error(), func(r *rig) { r.order.Deadline = time.Now().Add(-time.Hour) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := newRig(t, testkit.SharedConsul(t))
+			r := newRig(t)
 			c.prepare(r)
 			m := r.machine()
 			r.gone(m, m.boot(r.ctx), c.why)
+			mails, err := r.fleet.JoinMails(r.ctx, r.ticket.ID())
+			must(t, err)
+			if c.why == ErrUnknown.Error() && len(mails) > 0 {
+				t.Errorf("it has left %v", mails)
+			}
 		})
 	}
 }
 
 // TestReceiveRefuses has no machine be waited for with a ticket that is none.
 func TestReceiveRefuses(t *testing.T) {
-	r := newRig(t, testkit.SharedConsul(t))
+	r := newRig(t)
 	must(t, Issue(r.ctx, r.fleet, r.ticket, time.Now().Add(-time.Second)))
 	r.is(Expired)
 	if err := Receive(r.ctx, r.fleet, r.ticket, "", nil, nil); !errors.Is(err, ErrExpired) {
@@ -216,10 +223,11 @@ func TestReceiveRefuses(t *testing.T) {
 // TestCutAnywhere ends both sides, again and again, at each step that is told, and
 // has them begin anew. One cell comes of it.
 func TestCutAnywhere(t *testing.T) {
+	t.Parallel()
 	const steps = 13 // a birth has as many
 	for at := range steps {
 		t.Run(fmt.Sprint(at), func(t *testing.T) {
-			r := newRig(t, testkit.SharedConsul(t))
+			r := newRig(t)
 			m := r.machine()
 			ctx, cut := context.WithCancel(r.ctx)
 			defer cut()
@@ -245,9 +253,10 @@ func TestCutAnywhere(t *testing.T) {
 
 // TestConsulAway has Consul be away while a machine joins, and while it installs.
 func TestConsulAway(t *testing.T) {
+	t.Parallel()
 	consul := testkit.Consul(t)
 	flag := filepath.Join(t.TempDir(), "back")
-	r := newRig(t, consul, []string{"sh", "-c", fmt.Sprintf("until test -e %s; do sleep 0.1; done", flag)})
+	r := rigOn(t, consul, []string{"sh", "-c", fmt.Sprintf("until test -e %s; do sleep 0.1; done", flag)})
 	m := r.machine()
 	must(t, consul.Stop())
 	installing := make(chan struct{}, 1)
@@ -281,7 +290,7 @@ func TestConsulAway(t *testing.T) {
 // has printed, and installs when that is put right.
 func TestFailedInstall(t *testing.T) {
 	flag := filepath.Join(t.TempDir(), "right")
-	r := newRig(t, testkit.SharedConsul(t), []string{"sh", "-c", fmt.Sprintf("echo it says %s; test -e %s", secret, flag)})
+	r := newRig(t, []string{"sh", "-c", fmt.Sprintf("echo it says %s; test -e %s", secret, flag)})
 	m := r.machine()
 	var failure Progress
 	received, _ := r.receive(r.ctx, func(p Progress) {
@@ -306,8 +315,8 @@ func TestFailedInstall(t *testing.T) {
 // TestFailedForGood has a machine end itself when it can't be installed in time, and
 // the birth know why.
 func TestFailedForGood(t *testing.T) {
-	r := newRig(t, testkit.SharedConsul(t), []string{"sh", "-c", "echo no space; exit 3"})
-	r.order.Deadline = time.Now().Add(8 * time.Second)
+	r := newRig(t, []string{"sh", "-c", "echo no space; exit 3"})
+	r.order.Deadline = time.Now().Add(12 * time.Second)
 	m := r.machine()
 	received, _ := r.receive(r.ctx, nil)
 	if err := m.boot(r.ctx); err != nil || m.off != 1 {
@@ -321,7 +330,7 @@ func TestFailedForGood(t *testing.T) {
 // TestSidecarThatEnds tells of a sidecar that doesn't stay up, and has it begin
 // again.
 func TestSidecarThatEnds(t *testing.T) {
-	r := newRig(t, testkit.SharedConsul(t))
+	r := newRig(t)
 	m := r.machine()
 	looked := 0
 	m.Machine.Systemd = func(_ context.Context, args ...string) error {
@@ -344,7 +353,7 @@ func TestSidecarThatEnds(t *testing.T) {
 // TestWrongClock has a machine whose clock is ten minutes ahead become a cell: its
 // time counts from its boot on.
 func TestWrongClock(t *testing.T) {
-	r := newRig(t, testkit.SharedConsul(t))
+	r := newRig(t)
 	r.order.Deadline, r.order.Lifetime = time.Now().Add(-8*time.Minute), 120
 	m := r.machine()
 	must(t, os.MkdirAll(filepath.Join(m.Machine.Root, "proc"), 0o755))
@@ -364,7 +373,7 @@ func TestWrongClock(t *testing.T) {
 
 // TestLivingIsNotTouched has no machine be powered off on which a cell lives.
 func TestLivingIsNotTouched(t *testing.T) {
-	r := newRig(t, testkit.SharedConsul(t))
+	r := newRig(t)
 	m := r.machine()
 	received, _ := r.receive(r.ctx, nil)
 	must(t, m.boot(r.ctx))

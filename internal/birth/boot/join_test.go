@@ -22,7 +22,7 @@ func TestOutbound(t *testing.T) {
 
 // TestLendCredentials has what S3 asks for be there while it is needed.
 func TestLendCredentials(t *testing.T) {
-	r := newRig(t, testkit.SharedConsul(t))
+	r := rigOn(t, testkit.SharedConsul(t))
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "")
 	t.Setenv("AWS_REGION", "")
 	r.order.Environment["AWS_REGION"] = "eu-west-1"

@@ -70,6 +70,12 @@ func (n *Newborn) end(ctx context.Context, l *life, why error) error {
 	word, cancel := context.WithTimeout(ctx, lastWord)
 	defer cancel()
 	l.report(word, Progress{Step: "power off", Over: true, Error: l.mask(why.Error())})
+	if errors.Is(why, ErrUnknown) {
+		// Nobody revokes the ticket any more, and with it what was said over it.
+		if err := l.consul.ClearJoin(word, l.ID); err != nil {
+			n.Log.WarnContext(ctx, "what was said over the ticket can't be removed", "err", err)
+		}
+	}
 	n.Console("nobody waits for it, so it is powered off")
 	if err := n.PowerOff(ctx); err != nil {
 		return fmt.Errorf("power off: %w", err)

@@ -28,8 +28,10 @@ const (
 	// endLimit is how long the machine may take to end a command.
 	endLimit = 5 * time.Second
 	// drainLimit is how long output may come after the end of a command, which
-	// may have left processes that hold its streams.
-	drainLimit = time.Second
+	// may have left processes that hold its streams. Where it failed, failedLimit is:
+	// its output says why, and a machine under load may be late with it.
+	drainLimit  = time.Second
+	failedLimit = 10 * time.Second
 )
 
 // RunError says how a command failed.
@@ -106,7 +108,12 @@ func (m *Machine) run(ctx context.Context, command []string, stdin io.Reader, ou
 	fed := make(chan struct{})
 	go func() { defer close(fed); feed(ctx, p, input) }()
 	err = m.await(ctx, p)
-	drain(streams, 2, p)
+	limit := drainLimit
+	var failed *ExitError
+	if errors.As(err, &failed) {
+		limit = failedLimit
+	}
+	drain(streams, 2, p, limit)
 	p.close()
 	<-fed
 	return err
@@ -154,15 +161,15 @@ func feed(ctx context.Context, p *process, input []byte) {
 	}
 }
 
-// drain waits for the ends of n streams, but not long after the last of it.
-func drain(streams <-chan struct{}, n int, p *process) {
-	limit := time.NewTimer(drainLimit)
-	defer limit.Stop()
+// drain waits for the ends of n streams, but no longer than the limit.
+func drain(streams <-chan struct{}, n int, p *process, limit time.Duration) {
+	late := time.NewTimer(limit)
+	defer late.Stop()
 	for n > 0 {
 		select {
 		case <-streams:
 			n--
-		case <-limit.C:
+		case <-late.C:
 			p.close()
 		}
 	}

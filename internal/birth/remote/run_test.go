@@ -107,6 +107,18 @@ func TestRunSaysWhatCameLast(t *testing.T) {
 	}
 }
 
+// What a command says may come after the news of its end.
+func TestRunWaitsForWhatAFailureSays(t *testing.T) {
+	noLeaks(t)
+	s := testkit.SSHD(t, testkit.SSHDOptions{})
+	m := dial(t, let(t, s, "root"))
+	err := m.Run(soon(t), []string{"sh", "-c", "{ sleep 2; echo late; } & exit 3"}, nil, nil)
+	var failed *RunError
+	if !errors.As(err, &failed) || failed.Output != "late" {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestRunWithoutSudo(t *testing.T) {
 	noLeaks(t)
 	s := testkit.SSHD(t, testkit.SSHDOptions{Users: []string{"birth"}})

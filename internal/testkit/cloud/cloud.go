@@ -65,7 +65,11 @@ func New(tb testing.TB, consul string, o Options) *Cloud {
 
 // Provisioners are the blocks by which a terraform_data is a machine of this cloud.
 // Its input is the user data.
-func (c *Cloud) Provisioners() string {
+func (c *Cloud) Provisioners() string { return Provisioners(c.folder) }
+
+// Provisioners are those of any infrastructure that boots what is in a folder: one
+// file of user data for each machine, named by its id.
+func Provisioners(folder string) string {
 	return fmt.Sprintf(`
   provisioner "local-exec" {
     command     = "umask 077; printf '%%s' \"$USER_DATA\" >'%[1]s/.'$ID && mv '%[1]s/.'$ID '%[1]s/'$ID"
@@ -76,7 +80,7 @@ func (c *Cloud) Provisioners() string {
     command     = "rm '%[1]s/'$ID"
     environment = { ID = self.id }
   }
-`, c.folder)
+`, folder)
 }
 
 // Boot boots a machine that another infrastructure has made, and End ends it.
