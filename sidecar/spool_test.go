@@ -170,8 +170,11 @@ func (h *house) onTopic(broker *testkit.KafkaServer, topic string, partition int
 	h.t.Helper()
 	client := broker.Client()
 	defer testkit.CloseClient(client)
-	ends, err := client.ListOffsets(h.t.Context(), &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{topic: {kafka.LastOffsetOf(partition)}}})
-	h.must(err)
+	var ends *kafka.ListOffsetsResponse
+	testkit.Await(h.t, patience, func(ctx context.Context) (err error) { // a busy broker falls out of its own cluster
+		ends, err = client.ListOffsets(ctx, &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{topic: {kafka.LastOffsetOf(partition)}}})
+		return err
+	})
 	r := kafka.NewReader(kafka.ReaderConfig{Brokers: []string{broker.Addr()}, Topic: topic, Partition: partition, MaxWait: 100 * time.Millisecond})
 	defer r.Close()
 	for range ends.Topics[topic][0].LastOffset {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -71,8 +72,9 @@ func (a *adopter) run(ctx context.Context) {
 	}
 }
 
-// orphans are the cells whose folders may hold messages and which aren't registered
-// any more. While Consul doesn't answer nobody is taken for gone.
+// orphans are the cells of the service that have a folder and aren't registered any
+// more; other services may have theirs beside it. While Consul doesn't answer nobody
+// is taken for gone.
 func (a *adopter) orphans(ctx context.Context) (cells []string) {
 	entries, err := os.ReadDir(a.dir)
 	if err != nil {
@@ -84,7 +86,7 @@ func (a *adopter) orphans(ctx context.Context) (cells []string) {
 	}
 	for _, e := range entries {
 		registered := slices.ContainsFunc(members, func(m fleet.Member) bool { return m.Name == e.Name() })
-		if e.IsDir() && e.Name() != a.cell && !registered {
+		if e.IsDir() && e.Name() != a.cell && strings.HasPrefix(e.Name(), a.service+"-") && !registered {
 			cells = append(cells, e.Name())
 		}
 	}

@@ -1,16 +1,22 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/spool/unsent"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
 )
 
@@ -40,6 +46,41 @@ func (s *ownCell) says(text string) {
 		}
 		return err
 	})
+}
+
+// TestOrphans tells cells that are gone from those that aren't, and from others'.
+func TestOrphans(t *testing.T) {
+	dir := t.TempDir()
+	for cell, topic := range map[string]string{"api-1": "pages", "api-2": "pages", "api-3": "pages", "api-4": "old", "web-1": "pages"} {
+		folder := filepath.Join(dir, cell, topic)
+		if err := errors.Join(os.MkdirAll(folder, 0o700), os.WriteFile(filepath.Join(folder, unsent.Name(0, 1, 2)), nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var away error
+	var log bytes.Buffer
+	a := &adopter{
+		service: "api", cell: "api-1", dir: dir, topics: []string{"pages"}, told: map[string]bool{},
+		members: func(context.Context, string) ([]fleet.Member, error) {
+			return []fleet.Member{{Cell: fleet.Cell{Name: "api-2"}}}, away
+		},
+		log: slog.New(slog.NewTextHandler(&log, nil)),
+	}
+	if got := a.orphans(t.Context()); !slices.Equal(got, []string{"api-3", "api-4"}) {
+		t.Errorf("orphans %v", got)
+	}
+	if got := a.unsent("api-3"); !slices.Equal(got, []string{"pages"}) || log.Len() > 0 {
+		t.Errorf("topics %v, %s", got, log.String())
+	}
+	for range 2 {
+		if got := a.unsent("api-4"); got != nil || strings.Count(log.String(), "topic=old") != 1 {
+			t.Errorf("topics %v, %s", got, log.String())
+		}
+	}
+	away = errors.New("Consul is away")
+	if got := a.orphans(t.Context()); got != nil {
+		t.Errorf("while Consul is away: %v", got)
+	}
 }
 
 // TestSpoolGivenBack has a cell come back while another sends its spool: it begins,

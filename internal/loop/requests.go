@@ -49,7 +49,8 @@ func (l *Leader) askOthers(ctx context.Context, v view) {
 			}
 		}
 		was, known := l.mail.asked[need.Name]
-		ttl := l.Service.RequestTTL
+		// Renewed once a beat at most, it must outlive some of them.
+		ttl := max(l.Service.RequestTTL, 3*l.Service.Beat)
 		if known && was.floor == ask.Floor && (ask.Floor == 0 || v.at.Sub(was.at) < ttl/3) {
 			continue
 		}

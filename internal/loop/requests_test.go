@@ -175,6 +175,15 @@ func TestLeadersAskEachOther(t *testing.T) {
 	if requests := p.db.look(t.Context()).requests; len(requests) != 1 || requests[0].Floor != 2 || !requests[0].Expires.After(p.now) {
 		t.Errorf("requests %+v", requests)
 	}
+	// A lifetime shorter than a beat doesn't have it come and go.
+	p.api.Service.RequestTTL = time.Second
+	p.beat(p.api, slowAPI)
+	p.beat(p.api, slowAPI)
+	p.now = p.now.Add(5 * time.Second)
+	if requests := p.db.look(t.Context()).requests; len(requests) != 1 || !requests[0].Expires.After(p.now) {
+		t.Errorf("between two beats: requests %+v", requests)
+	}
+	p.api.Service.RequestTTL = time.Minute
 
 	// The new database is there: the reason is gone, and after a while the request.
 	p.database.Room = reading.Of(0.7, p.now)

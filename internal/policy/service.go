@@ -27,7 +27,7 @@ type Service struct {
 	// Needs names the services behind this one. Its leader asks them for room.
 	Needs []string `policy:"needs"`
 	// RequestTTL is how long such a request counts when the leader that asks
-	// doesn't renew it, as it does thrice in that time.
+	// doesn't renew it, as it does thrice in that time. At least three beats.
 	RequestTTL time.Duration `policy:"request_ttl" default:"1m" within:"[1s,1h]"`
 	// Pair is the one of `needs` of which each new cell is given one cell for
 	// life: the one with the most room when it is born. The application is told
