@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
@@ -25,8 +26,8 @@ func newPartner(s *policy.Service, identity fleet.Cell, n *leading) (*pairing.Pa
 }
 
 // findPartner finds the cell's partner, tells the application of it, which hasn't
-// begun yet, and follows how it fares until ctx ends.
-func (n *node) findPartner(ctx context.Context) error {
+// begun yet, and follows how it fares until ctx ends, counted in watching.
+func (n *node) findPartner(ctx context.Context, watching *sync.WaitGroup) error {
 	if n.partner == nil {
 		return nil
 	}
@@ -35,10 +36,10 @@ func (n *node) findPartner(ctx context.Context) error {
 		return fmt.Errorf("begin the application: %w", err)
 	}
 	n.app.Tell(pairing.Variable(n.partner.With), pair.Address)
-	go func() {
+	watching.Go(func() {
 		if err := n.partner.Watch(ctx); err != nil && ctx.Err() == nil {
 			n.leading.log.Error("no longer following how the partner fares", "error", err)
 		}
-	}()
+	})
 	return nil
 }

@@ -52,7 +52,7 @@ func (n *node) startApp(ctx context.Context) (stop func() error) {
 	var app sync.WaitGroup
 	var err error
 	app.Go(func() {
-		if err := n.findPartner(ctx); err != nil {
+		if err := n.findPartner(ctx, &app); err != nil {
 			if ctx.Err() == nil {
 				n.ended <- err
 			}
