@@ -212,8 +212,8 @@ service "db" {
 
   # One that is to leave, as when a person lowers max, moves its rows before.
   drain {
-    command = ["/opt/search-engine/db", "move"]
-    timeout = "1m"
+    command = ["/opt/search-engine/db", "move"] # has an hour, unless command_timeout says otherwise
+    timeout = "5s"
   }
 
   health {
