@@ -1,9 +1,12 @@
 package front
 
 import (
+	"errors"
 	"io"
 	"net/http"
+	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,6 +22,73 @@ func (u *unread) Read(p []byte) (int, error) {
 	u.touched = true
 	return u.ReadCloser.Read(p)
 }
+
+// sent is a request's body as the client sends it. What goes wrong with it is no fault of
+// the cell's that waits for it.
+type sent struct {
+	io.ReadCloser
+	control *http.ResponseController // whose read deadline bounds a read
+	silence time.Duration
+	bounded bool
+	rest    atomic.Bool // the deadline is the server's, which reads what is left
+	failed  atomic.Bool
+	slow    atomic.Bool
+	closed  atomic.Bool
+}
+
+// newSent bounds all bodies but streams by HTTP/2, whose two sides may rest while the
+// other speaks.
+func newSent(r *http.Request, control *http.ResponseController, silence time.Duration) *sent {
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil
+	}
+	return &sent{ReadCloser: r.Body, control: control, silence: silence, bounded: r.ProtoMajor == 1 || r.ContentLength >= 0}
+}
+
+// bound limits the wait for what comes next, be it read by a cell or, where that has
+// answered, by the server.
+func (s *sent) bound() {
+	if s != nil && s.bounded {
+		_ = s.control.SetReadDeadline(time.Now().Add(s.silence)) // a writer of a test may have none
+	}
+}
+
+// leave has the server read what is left: by HTTP/1.1 it does so before it answers.
+func (s *sent) leave(r *http.Request) {
+	if s != nil && r.ProtoMajor == 1 {
+		s.rest.Store(true)
+		s.bound()
+	}
+}
+
+// Close implements io.Closer.
+func (s *sent) Close() error {
+	s.closed.Store(true)
+	return s.ReadCloser.Close()
+}
+
+// Read implements io.Reader. The transport may call it after the answer, when the
+// deadline is that of the client's next request.
+func (s *sent) Read(p []byte) (int, error) {
+	if s.closed.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	if !s.rest.Load() {
+		s.bound()
+	}
+	n, err := s.ReadCloser.Read(p)
+	if s.bounded && !s.closed.Load() && !s.rest.Load() {
+		_ = s.control.SetReadDeadline(time.Time{}) // HTTP/2 would end the body though nobody reads
+	}
+	if err != nil && err != io.EOF {
+		s.slow.Store(errors.Is(err, os.ErrDeadlineExceeded))
+		s.failed.Store(true)
+	}
+	return n, err
+}
+
+// broken reports whether the client's body couldn't be read.
+func (s *sent) broken() bool { return s != nil && s.failed.Load() }
 
 // untilRead is an answer's body with which the request ends.
 func (f *Front) untilRead(id string, answer *http.Response) io.ReadCloser {

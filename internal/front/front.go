@@ -100,9 +100,14 @@ func (f *Front) pass(w http.ResponseWriter, r *http.Request) {
 		f.refuse(w, r, errFull)
 		return
 	}
-	v := &visit{home: f.home(r)}
-	w = &counting{ResponseWriter: w, metrics: f.metrics}
+	v, control, silence := &visit{home: f.home(r)}, http.NewResponseController(w), f.cfg.Rule.Silence
+	if v.sent = newSent(r, control, silence); v.sent != nil {
+		r.Body = v.sent
+	}
+	w = &counting{ResponseWriter: w, metrics: f.metrics, control: control, silence: silence, sent: v.sent, request: r}
 	f.proxy.ServeHTTP(w, r.WithContext(withVisit(r.Context(), v)))
+	// For what the server still has to read and to write; after an upgrade there is none.
+	_ = control.SetWriteDeadline(time.Now().Add(2 * silence))
 }
 
 // rewrite makes of a client's request the one that a cell gets.

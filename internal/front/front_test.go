@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -102,6 +103,59 @@ func TestBusyIsNotBroken(t *testing.T) {
 	}
 	if n := cell.hits.Load(); n != 7 {
 		t.Errorf("a broken cell was asked %d times", n-6)
+	}
+}
+
+// A client that sends what can't be read, or nothing, or takes nothing, is cut, and no
+// cell is blamed for that.
+func TestBadClients(t *testing.T) {
+	h := newHouse(t, sharedConsul(t), func(f *policy.Front) {
+		f.Sticky, f.EjectAfter, f.Panic, f.Silence = policy.StickyOff, 1, 0, 500*time.Millisecond
+	})
+	cell := h.add("api-1")
+	cell.does(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		for piece := make([]byte, 1<<20); r.URL.Path == "/much"; {
+			if _, err := w.Write(piece); err != nil {
+				return
+			}
+		}
+	})
+	for request, want := range map[string]string{
+		"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n": "HTTP/1.1 400",
+		"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc":             "HTTP/1.1 408",
+		"GET /much HTTP/1.1\r\nHost: x\r\n\r\n":                                   "HTTP/1.1 200",
+	} {
+		c, err := net.Dial("tcp", strings.TrimPrefix(h.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(c, request)
+		_ = c.SetDeadline(time.Now().Add(patient))
+		line := make([]byte, len(want))
+		if _, err := io.ReadFull(c, line); err != nil || string(line) != want {
+			t.Errorf("%q: %q, %v, want %s", request, line, err, want)
+		}
+		h.await("nothing to be in flight", func() bool { return h.inFlight(cell) == 0 })
+		_ = c.Close()
+		if answer, text := h.get("/"); answer.StatusCode != http.StatusOK {
+			t.Errorf("after %q: %s, %s", request, answer.Status, text)
+		}
+	}
+}
+
+// A stream may pause for longer than a client may be silent.
+func TestStreamsPause(t *testing.T) {
+	h := newHouse(t, sharedConsul(t), func(f *policy.Front) { f.Silence = 500 * time.Millisecond })
+	h.add("api-1").does(func(w http.ResponseWriter, _ *http.Request) {
+		for _, piece := range []string{"one ", "two"} {
+			_, _ = io.WriteString(w, piece)
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(time.Second)
+		}
+	})
+	if _, text := h.get("/"); text != "one two" {
+		t.Errorf("got %q", text)
 	}
 }
 

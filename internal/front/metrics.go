@@ -68,6 +68,19 @@ type counting struct {
 	http.ResponseWriter
 	metrics *metrics
 	counted bool
+	control *http.ResponseController
+	silence time.Duration
+	sent    *sent // nil for none
+	request *http.Request
+}
+
+// Write implements http.ResponseWriter. A client that takes nothing is cut; while there
+// is nothing to take it may rest.
+func (c *counting) Write(p []byte) (int, error) {
+	_ = c.control.SetWriteDeadline(time.Now().Add(c.silence)) // a writer of a test may have none
+	n, err := c.ResponseWriter.Write(p)
+	_ = c.control.SetWriteDeadline(time.Time{}) // as above
+	return n, err
 }
 
 // WriteHeader implements http.ResponseWriter.
@@ -75,6 +88,9 @@ func (c *counting) WriteHeader(status int) {
 	if !c.counted && (status >= http.StatusOK || status == http.StatusSwitchingProtocols) {
 		c.counted = true
 		c.metrics.requests.WithLabelValues(strconv.Itoa(status/100) + "xx").Inc()
+	}
+	if status >= http.StatusOK {
+		c.sent.leave(c.request)
 	}
 	c.ResponseWriter.WriteHeader(status)
 }

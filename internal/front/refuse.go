@@ -19,13 +19,19 @@ var errFull = errors.New("this front has too many requests in hand")
 
 // refuse answers a request that no cell has answered.
 func (f *Front) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	if r.Context().Err() != nil { // Nobody is left to tell.
+	// A client that is slow has its request's context ended, too.
+	if r.Context().Err() != nil && !visitOf(r).broken() { // Nobody is left to tell.
 		f.metrics.refused("gone")
 		w.WriteHeader(statusClientGone)
 		return
 	}
 	status, why, text := http.StatusBadGateway, "failed", "The server that had your request could not answer it."
 	switch {
+	case visitOf(r).broken():
+		status, why, text = http.StatusBadRequest, "client", "What you sent could not be read."
+		if visitOf(r).sent.slow.Load() {
+			status, text = http.StatusRequestTimeout, "What you sent came too slowly."
+		}
 	case errors.Is(err, errFull):
 		status, why, text = http.StatusServiceUnavailable, "full", "Too many requests are in hand just now."
 	case errors.Is(err, errNoCell):

@@ -19,7 +19,12 @@ type visit struct {
 	went   string
 	tried  []string
 	failed error
+	// sent is the client's body; nil for none.
+	sent *sent
 }
+
+// broken reports whether the client's body couldn't be read.
+func (v *visit) broken() bool { return v != nil && v.sent.broken() }
 
 type visitKey struct{}
 

@@ -1,7 +1,6 @@
 package front
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -147,7 +146,7 @@ func (t *transport) try(r *http.Request, body *unread, to target) (*http.Respons
 	t.f.cells.with(func(now time.Time, c *Chooser) { c.Began(now, to.id) })
 	answer, err := through.RoundTrip(out)
 	if err != nil {
-		t.f.failed(r.Context(), to.id, err)
+		t.f.failed(r, to.id, err)
 		return nil, fmt.Errorf("ask %s at %s: %w", to.id, to.address, err)
 	}
 	t.f.answered(to.id, answer, t.f.cfg.Now().Sub(began))
@@ -176,12 +175,12 @@ func (f *Front) answered(id string, answer *http.Response, took time.Duration) {
 	f.metrics.answerSeconds.Observe(took.Seconds())
 }
 
-// failed counts a request that got no answer against its cell, unless it was the
-// client that went away.
-func (f *Front) failed(ctx context.Context, id string, err error) {
+// failed counts a request that got no answer against its cell, unless it was the client
+// that went away, or whose body can't be read.
+func (f *Front) failed(r *http.Request, id string, err error) {
 	f.cells.with(func(now time.Time, c *Chooser) {
 		c.Ended(now, id)
-		if ctx.Err() == nil {
+		if r.Context().Err() == nil && !visitOf(r).sent.broken() {
 			f.tellEjected(id, c.Failed(now, id), err.Error())
 		}
 	})

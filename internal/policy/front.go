@@ -88,6 +88,10 @@ type Front struct {
 	HeaderTimeout time.Duration `policy:"header_timeout" default:"10s" within:"[100ms,10m]"`
 	// HeaderBytes limits a request's header.
 	HeaderBytes int `policy:"header_bytes" default:"65536" within:"[1024,16777216]"`
+	// Silence is how long a client may send nothing of a body that is waited for, or
+	// take nothing of its answer. A body without a length that comes by HTTP/2 isn't
+	// bound: both sides of such a stream may rest.
+	Silence time.Duration `policy:"silence" default:"30s" within:"[100ms,1h]"`
 	// MaxInFlight is the most requests a front has in hand; more are refused.
 	MaxInFlight int `policy:"max_in_flight" default:"10000" within:"[1,10000000]"`
 	// H2C has HTTP/2 requests passed on as such, as gRPC needs; the cells must speak

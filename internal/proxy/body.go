@@ -33,11 +33,13 @@ type body struct {
 	spent time.Duration
 	ended time.Time // when the whole body was there
 	err   error     // why it can't be read
+	// released says that the deadline is the server's.
+	released bool
 }
 
 func (b *body) Read(p []byte) (int, error) {
 	b.mu.Lock()
-	err, begun := b.err, b.now()
+	err, released, begun := b.err, b.released, b.now()
 	allowed := b.grace + time.Duration(float64(b.read)/float64(b.rate)*float64(time.Second)) - b.spent
 	b.mu.Unlock()
 	if err != nil {
@@ -46,10 +48,14 @@ func (b *body) Read(p []byte) (int, error) {
 	if allowed <= 0 {
 		return 0, b.fail(errSlow)
 	}
-	_ = b.control.SetReadDeadline(begun.Add(allowed)) // a writer of a test may have none
+	if !released {
+		_ = b.control.SetReadDeadline(begun.Add(allowed)) // a writer of a test may have none
+	}
 	n, err := b.from.Read(p)
-	// While nobody reads nobody is slow; HTTP/2 would end the body all the same.
-	_ = b.control.SetReadDeadline(time.Time{}) // as above
+	if !b.isReleased() {
+		// While nobody reads nobody is slow; HTTP/2 would end the body all the same.
+		_ = b.control.SetReadDeadline(time.Time{}) // as above
+	}
 	return n, b.account(n, err, begun)
 }
 
@@ -89,10 +95,24 @@ func (b *body) fail(err error) error {
 func (b *body) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.released = true
 	if b.err == nil {
 		b.err = errClosed
 	}
 	return nil
+}
+
+// release leaves the connection's deadline to the server, which reads the rest.
+func (b *body) release() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.released = true
+}
+
+func (b *body) isReleased() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.released
 }
 
 // state is when the whole body was there, zero if it wasn't, and what was wrong with it.

@@ -266,6 +266,27 @@ func TestSlowBodyOfTheRefused(t *testing.T) {
 	}
 }
 
+// The same where the application answers before it has read the body.
+func TestSlowBodyOfTheAnswered(t *testing.T) {
+	r := start(t, "bounds { grace = \"500ms\" }", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Connection", "close")
+		w.WriteHeader(http.StatusUnauthorized)
+		_ = http.NewResponseController(w).Flush()
+	}))
+	c, err := net.Dial("tcp", r.at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	_, _ = io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc") // and no more
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	got, err := io.ReadAll(c)
+	if status, _, _ := strings.Cut(string(got), "\r\n"); err != nil || !strings.HasPrefix(status, "HTTP/1.1 4") {
+		t.Errorf("%q, %v, want a status and the end", got, err)
+	}
+	until(t, "its place is free", r.Idle)
+}
+
 // The application's errors are no sign that it is quick.
 func TestErrorsAreNotQuick(t *testing.T) {
 	r := start(t, "", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

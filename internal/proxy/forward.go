@@ -61,7 +61,12 @@ var pieces = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 // pass gives an answer to the caller. An answer whose length isn't known beforehand
 // may be a stream: its head and each piece go on at once. It returns an error of an answer that
 // broke off.
-func (p *Proxy) pass(w http.ResponseWriter, res *http.Response) error {
+func (p *Proxy) pass(w http.ResponseWriter, r *http.Request, o *outbound, res *http.Response) error {
+	if ended, _ := o.bodyState(); ended.IsZero() && r.ProtoMajor == 1 {
+		// It is answered before its body was read, which the server does now.
+		o.body.release()
+		p.boundRest(w, r)
+	}
 	removeHopByHop(res.Header)
 	h := w.Header()
 	for name, values := range res.Header {
@@ -125,7 +130,8 @@ func (p *Proxy) copy(w http.ResponseWriter, from io.Reader, stream bool) error {
 			// stream all the same.
 			_ = control.SetWriteDeadline(time.Time{}) // as above
 		case io.EOF:
-			within(0) // what the server still has to write
+			// For what the server still has to read and to write.
+			_ = control.SetWriteDeadline(time.Now().Add(2 * b.Grace)) // as above
 			return nil
 		default:
 			return err

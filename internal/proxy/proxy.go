@@ -256,7 +256,7 @@ func (x *exchange) finish(w http.ResponseWriter, r *http.Request, o *outbound, r
 		p.upgraded.Add(1)
 		defer p.upgraded.Add(-1)
 	}
-	if err := p.pass(w, res); err != nil {
+	if err := p.pass(w, r, o, res); err != nil {
 		if r.Context().Err() == nil {
 			s.broken.Add(1)
 		}
@@ -382,7 +382,7 @@ func (x *exchange) relay(w http.ResponseWriter, r *http.Request, scheme, host st
 		return
 	}
 	defer func() { _ = res.Body.Close() }() // as in forward
-	if p.pass(w, res) != nil {
+	if p.pass(w, r, o, res) != nil {
 		panic(http.ErrAbortHandler)
 	}
 }
