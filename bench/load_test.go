@@ -18,8 +18,6 @@ type measured struct {
 	// spent what the program under test had of its own for each request that was due.
 	busy  float64
 	spent time.Duration
-	// used is the share of its processor that the program had.
-	used float64
 }
 
 // busyLimit is the share of their processor above which generator and application
@@ -78,7 +76,6 @@ func load(b *testing.B, s *stand, clients traffic.Clients) measured {
 		// The warm-up is in what it had, and not in what was due.
 		share := float64(clients.For-clients.WarmUp) / float64(clients.For)
 		m.spent = time.Duration(float64(had) * share / float64(max(due, 1)))
-		m.used = float64(had) / float64(sent.Lasted)
 	}
 	return m
 }

@@ -72,5 +72,8 @@ func capacity(b *testing.B) float64 {
 		For: 8 * time.Second, WarmUp: 2 * time.Second, Connections: 4 * busyAPI.Workers, Seed: 1, Closed: true,
 		Streams: []traffic.Stream{{Name: "clients", Path: "/", Patience: 10 * time.Second}},
 	})
+	if m.busy > busyLimit {
+		b.Fatalf("void: generator and application had %.0f %% of their processor", 100*m.busy)
+	}
 	return float64(m.outcomes[0].Answered[200]) / m.outcomes[0].Over.Seconds()
 }

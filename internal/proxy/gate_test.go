@@ -16,7 +16,7 @@ var background = context.Background()
 // theirs, at half to three times what the application can do. At twice, clients alone
 // are all that it can do, and no bounded queue serves all of those.
 func TestClientsFirst(t *testing.T) {
-	for times, least := range map[float64]float64{0.5: 0.995, 1: 0.995, 1.5: 0.99, 2: 0.98, 3: 0.97} {
+	for times, least := range map[float64]float64{0.5: 0.995, 1: 0.995, 1.5: 0.99, 2: 0.99, 3: 0.97} {
 		synctest.Test(t, func(t *testing.T) {
 			const slo = 100 * time.Millisecond
 			cfg := defaults(t)
