@@ -120,8 +120,10 @@ type Observation struct {
 	// and InFlightMessages what is read but not committed: lag from committed
 	// offsets is never below them.
 	CommitInterval, InFlightMessages reading.Reading
-	// Latency is the guarded quantile, in seconds.
+	// Latency is the guarded quantile, in seconds. Quiet says that no
+	// request came, and none is in hand, that it could have been measured by.
 	Latency reading.Reading
+	Quiet   bool
 	// Partitions counts the topic's partitions.
 	Partitions reading.Reading
 	// BirthMedian is the median time of the last births, from order to

@@ -121,6 +121,10 @@ func TestNoLatencyOfNothingIsNotMissing(t *testing.T) {
 	s.obs.Offered, s.obs.Served, s.obs.Latency = per(1), per(0), reading.Unknown("no request")
 	s.beats(60)
 	s.want(4, CodeUnknownLatency)
+	s = guarded(t)
+	s.obs.Offered, s.obs.Served, s.obs.Latency, s.obs.Quiet = per(1), per(1), reading.Unknown("no client"), true
+	s.beats(60)
+	s.want(2, CodeRelease)
 }
 
 func TestFallbacks(t *testing.T) {

@@ -63,7 +63,7 @@ func (c *Config) missing(o *Observation) missing {
 	if c.BoundsOnly {
 		return missing{}
 	}
-	idle := o.Offered.Known && o.Offered.Value == 0 && o.Served.Known && o.Served.Value == 0
+	idle := o.Quiet || o.Offered.Known && o.Offered.Value == 0 && o.Served.Known && o.Served.Value == 0
 	return missing{
 		offered: !o.Offered.Known,
 		lag:     !c.Requests && !o.Lag.Known,

@@ -51,6 +51,7 @@ func (e *eyes) observe(v view, b books, m *memory) balance.Observation {
 		BusySource: v.vitals.BusySource,
 		Version:    v.vitals.Version,
 		Latency:    v.vitals.Latency.Value,
+		Quiet:      v.vitals.Quiet,
 		Requests:   requestsOf(v.requests),
 		Behind:     v.behind,
 	}

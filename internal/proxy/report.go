@@ -65,8 +65,10 @@ func (p *Proxy) Traffic() sense.Traffic {
 		t.Served += float64(s.served.Load())
 		t.Refused += float64(s.refused.Load())
 	}
+	t.Clients = float64(p.stats[Client].offered.Load())
 	p.gate.mu.Lock()
 	defer p.gate.mu.Unlock()
 	t.Capacity = p.gate.capacity
+	t.ClientsInHand = p.gate.inFlight[Client] + p.gate.queue.n
 	return t
 }

@@ -34,6 +34,9 @@ type ServiceVitals struct {
 	// of the buckets, which is then the value.
 	Latency       Whole
 	LatencyBeyond bool
+	// Quiet says that no cell had a request that its latency is of, for as long as
+	// that is measured.
+	Quiet bool
 	// Version is that of the ready cells; empty while they differ.
 	Version string
 	// Missing names the cells that gave no vitals, with the reason.
@@ -58,6 +61,7 @@ func Combine(at time.Time, results []Result, quantile float64) ServiceVitals {
 	s.BusyMax, s.BusySource = busiest(at, results)
 	s.Latency, s.LatencyBeyond = mergedQuantile(at, results, quantile)
 	s.Version = commonVersion(results)
+	s.Quiet = quiet(results)
 	for _, r := range results {
 		if r.Err != nil {
 			s.Missing = append(s.Missing, r.Err.Error())
@@ -171,6 +175,20 @@ func mergedQuantile(at time.Time, results []Result, quantile float64) (Whole, bo
 		return Whole{Value: why, Partial: why, Known: len(increases), Of: p.of}, false
 	}
 	return p.whole(reading.Of(value, at)), beyond
+}
+
+// quiet says that every cell which has a part in the whole is.
+func quiet(results []Result) bool {
+	n := 0
+	for _, r := range results {
+		switch {
+		case r.Err != nil, r.Vitals.Ready && !r.Vitals.Quiet:
+			return false
+		case r.Vitals.Ready:
+			n++
+		}
+	}
+	return n > 0
 }
 
 // commonVersion is the version that all ready cells have; empty if they differ.

@@ -15,6 +15,10 @@ type Traffic struct {
 	// Offered, Served and Refused are how many requests there were, of clients and
 	// crawlers. Refused ones are offered too.
 	Offered, Served, Refused float64
+	// Clients is how many of those offered were clients', ClientsInHand how many of
+	// theirs are in flight or wait now.
+	Clients       float64
+	ClientsInHand int
 	// InFlight is how many there are now, those that wait included.
 	InFlight int
 	// Capacity is the rate of answers at the limit of what the application takes, per
@@ -29,6 +33,7 @@ type TrafficMeter struct {
 	gauge                    bool // the application counts what it has in hand itself
 	latency                  history[Histogram]
 	offered, served, refused counter
+	clients                  counter
 }
 
 // NewTrafficMeter returns a meter that takes the rate served over a window; 0 for 60 s.
@@ -62,6 +67,8 @@ func (m *TrafficMeter) Observe(t Traffic, v *Vitals) {
 	} else {
 		v.Latency = &inc.Increase
 	}
+	clients := m.clients.rate(t.At, t.Clients, nil, defaultLatencyWindow)
+	v.Quiet = clients.Known && clients.Value == 0 && t.ClientsInHand == 0
 	if !v.Busy.Known {
 		v.Busy, v.BusySource = busyOf(t, v.Served)
 	}

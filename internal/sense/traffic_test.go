@@ -47,3 +47,54 @@ func TestTraffic(t *testing.T) {
 		}
 	}
 }
+
+// Without clients there is no latency of theirs to measure; one that is in hand and
+// has no answer is no such case.
+func TestTrafficWithoutClients(t *testing.T) {
+	begin := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	m := NewTrafficMeter(time.Minute, false)
+	quiet := func(seconds int, clients float64, inHand int) bool {
+		var v Vitals
+		m.Observe(Traffic{
+			At: begin.Add(time.Duration(seconds) * time.Second), Offered: 10 * float64(seconds), Served: 10 * float64(seconds),
+			Clients: clients, ClientsInHand: inHand, Latency: Histogram{Bounds: []float64{1}, Cumulative: []float64{0, 0}},
+		}, &v)
+		return v.Quiet
+	}
+	for i, step := range []struct {
+		clients float64
+		inHand  int
+		want    bool
+	}{
+		{0, 0, false}, // nothing to compare with
+		{0, 0, true},
+		{1, 1, false},
+		{1, 1, false},
+		{1, 1, false},
+		{1, 1, false},
+		{1, 1, false}, // it came long ago, and hangs
+		{1, 0, true},
+	} {
+		if got := quiet(5*i, step.clients, step.inHand); got != step.want {
+			t.Errorf("after %d s, with %g clients and %d in hand: quiet is %t", 5*i, step.clients, step.inHand, got)
+		}
+	}
+}
+
+func TestQuiet(t *testing.T) {
+	cell := func(ready, quiet bool) Result { return Result{Vitals: Vitals{Ready: ready, Quiet: quiet}} }
+	for name, test := range map[string]struct {
+		results []Result
+		want    bool
+	}{
+		"all":                  {[]Result{cell(true, true), cell(true, true)}, true},
+		"one isn't":            {[]Result{cell(true, true), cell(true, false)}, false},
+		"one doesn't answer":   {[]Result{cell(true, true), {Err: errNoBuckets}}, false},
+		"one is no part of it": {[]Result{cell(true, true), cell(false, false)}, true},
+		"none":                 {nil, false},
+	} {
+		if got := Combine(time.Now(), test.results, 0.99).Quiet; got != test.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}

@@ -50,6 +50,9 @@ type Vitals struct {
 	// last window; nil if unknown, and then LatencyReason says why.
 	Latency       *Increase `json:"latency,omitempty"`
 	LatencyReason string    `json:"latency_reason,omitempty"`
+	// Quiet says that a proxy saw no request in that window that Latency is of, and
+	// has none in hand: that nothing was measured is then no sign of anything.
+	Quiet bool `json:"quiet,omitempty"`
 	// SpoolDepth is how many accepted messages wait in the cell's spool.
 	SpoolDepth reading.Reading `json:"spool_depth"`
 	// Spools is that by topic; nil where the cell has no spool.
