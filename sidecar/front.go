@@ -34,7 +34,7 @@ var frontCommand = command{
 		s.define(fs)
 		var o frontOptions
 		fs.StringVar(&o.service, "service", "", "the `service` whose cells get the clients (default: the only one that has a block front)")
-		fs.StringVar(&o.listen, "listen", frontListen(), "`address` for clients (default $HOMEOSTAT_ADDRESS:$HOMEOSTAT_PORT beside a sidecar)")
+		fs.StringVar(&o.listen, "listen", frontListen(), "`address` for clients; beside a sidecar it is $HOMEOSTAT_ADDRESS:$HOMEOSTAT_PORT unless given")
 		fs.StringVar(&o.metrics, "metrics", "", "another `address` for /metrics; none by default")
 		return func(ctx context.Context, std stdio, args []string) error {
 			if len(args) > 0 {
