@@ -131,28 +131,45 @@ func (l *line) accept() {
 	}
 }
 
-// carry copies both ways until either end is closed, or the line is cut.
+// carry copies both ways until either end is closed, or the line is cut. It
+// leaves no end open: a server counts connections that nobody uses, too.
 func (l *line) carry(conn net.Conn) {
+	defer func() { _ = conn.Close() }() // an end that is closed is no error
 	far, err := net.Dial("tcp", l.to)
-	if err != nil || !l.keep(conn, far) {
-		_ = conn.Close() // as a cut line does
+	if err != nil {
 		return
 	}
+	defer func() { _ = far.Close() }()
+	if !l.keep(conn, far) {
+		return
+	}
+	defer l.forget(conn, far)
 	go func() {
-		_, _ = io.Copy(far, conn) // an end that closes is no error
+		_, _ = io.Copy(far, conn)
 		_ = far.Close()
 	}()
 	_, _ = io.Copy(conn, far)
-	_ = conn.Close()
 }
 
+// keep says false where the line is cut.
 func (l *line) keep(conns ...net.Conn) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.isCut {
+		return false
+	}
 	for _, c := range conns {
 		l.open[c] = true
 	}
-	return !l.isCut
+	return true
+}
+
+func (l *line) forget(conns ...net.Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range conns {
+		delete(l.open, c)
+	}
 }
 
 func (l *line) cut() {

@@ -72,7 +72,7 @@ func (s *settings) run(ctx context.Context, std stdio, o runOptions) error {
 	defer n.close(ctx)
 	minding, stopMinding := context.WithCancel(ctx)
 	defer stopMinding()
-	go n.keepShutting(minding)
+	go n.keepFinishing(minding)
 	defer n.adoptSpools(minding)()
 	n.leading.log.Info("sidecar begins", "version", version, "service", n.service.Name, "cell", o.cell, "listen", n.listener.Addr().String())
 

@@ -11,9 +11,8 @@ import (
 )
 
 // What is kept of connections that nothing is asked over. An agent takes only so
-// many from one host, 200 by default, and all of a host's programs share those.
-// A leader asks three things
-// of Consul at the same time and renews its lock beside.
+// many from one host, 200 by default, and all of a host's programs share those. A
+// leader asks three things of Consul at the same time and renews its lock beside.
 const (
 	idleMost = 4
 	idleTime = 30 * time.Second

@@ -69,7 +69,7 @@ func TestOtherOrphansAreLeftAlone(t *testing.T) {
 	t.Setenv(cellMark, "a.1")
 	r := run(t, forever, Config{})
 	r.until("start", func(s State) bool { return s.Running })
-	if err := exec.Command("sh", "-c", "cd "+r.dir+"; (setsid sh -c 'echo $$ >daemon; while :; do sleep 0.1; done' &)").Run(); err != nil {
+	if err := exec.Command("sh", "-c", "cd "+r.dir+"; (setsid sh -c 'echo $$ >daemon; exec sleep 300' &)").Run(); err != nil {
 		t.Fatal(err)
 	}
 	pid := r.pid("daemon")
@@ -88,7 +88,7 @@ func TestOtherOrphansAreLeftAlone(t *testing.T) {
 // What is born as another cell is no part of the application, wherever it
 // came from.
 func TestAnotherCellIsLeftAlone(t *testing.T) {
-	r := run(t, `(HOMEOSTAT_CELL_ID=b.2 setsid sh -c 'echo $$ >newborn; while :; do sleep 0.1; done' &); `+forever,
+	r := run(t, `(HOMEOSTAT_CELL_ID=b.2 setsid sh -c 'echo $$ >newborn; exec sleep 300' &); `+forever,
 		Config{Environment: append(os.Environ(), cellMark+"=a.1")})
 	pid := r.pid("newborn")
 	t.Cleanup(func() {

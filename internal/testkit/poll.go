@@ -18,14 +18,19 @@ func Poll(ctx context.Context, limit time.Duration, condition func(context.Conte
 }
 
 // PollEvery is Poll with a pause of its own between two looks, for a condition that
-// costs much to look at, and that lasts once it has come.
+// costs much to look at, and that lasts once it has come. A look that was itself cut by
+// the end of the time says nothing: then the error is that of the one before.
 func PollEvery(ctx context.Context, pause, limit time.Duration, condition func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
+	var last error
 	for {
-		last := condition(ctx)
-		if last == nil {
+		now := condition(ctx)
+		if now == nil {
 			return nil
+		}
+		if last == nil || ctx.Err() == nil {
+			last = now
 		}
 		select {
 		case <-ctx.Done():

@@ -36,6 +36,11 @@ const lastWord = 10 * time.Second
 // ticket is used, expired or revoked, or its time over. A machine on which a cell is
 // installed is never powered off; what an order for it has left is removed.
 func (n *Newborn) Boot(ctx context.Context, orderFile string) error {
+	release, err := n.hold()
+	if err != nil {
+		return err
+	}
+	defer release()
 	l, err := n.begin(orderFile)
 	if err != nil {
 		return err
