@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -18,7 +20,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit/beside"
 )
 
 // web serves a page at every address, and knows who fetched it how often.
@@ -32,24 +36,31 @@ type web struct {
 
 func newWeb(t *testing.T, address string) *web {
 	t.Helper()
-	listener, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	w := &web{fetched: map[string]int{}, seen: map[string]bool{}}
-	w.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(answer http.ResponseWriter, r *http.Request) {
+	w.Server = serverAt(t, address, func(answer http.ResponseWriter, r *http.Request) {
 		w.mu.Lock()
 		w.fetched[w.URL+r.URL.Path]++
 		w.seen[r.UserAgent()] = true
 		w.mu.Unlock()
 		answer.Header().Set("Content-Type", "text/html")
 		_, _ = fmt.Fprintf(answer, "<title>%s</title>", r.URL.Path)
-	}))
-	_ = w.Listener.Close() // the one it came with
-	w.Listener = listener
-	w.Start()
-	t.Cleanup(w.Close)
+	})
 	return w
+}
+
+// serverAt serves at an address of this host until the test ends.
+func serverAt(t *testing.T, address string, handler http.HandlerFunc) *httptest.Server {
+	t.Helper()
+	listener, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(handler)
+	_ = server.Listener.Close() // the one it came with
+	server.Listener = listener
+	server.Start()
+	t.Cleanup(server.Close)
+	return server
 }
 
 // agents are who has fetched a page since the last call.
@@ -76,7 +87,7 @@ func (w *web) again(pages map[string]time.Time) (n int) {
 // would allow.
 type pages struct {
 	t        *testing.T
-	api      string // host:port
+	lists    string // base URL of what lists the API's only cell
 	database string
 }
 
@@ -92,8 +103,15 @@ func newPages(t *testing.T, address, program string, kafka *testkit.KafkaServer)
 	t.Helper()
 	postgres := testkit.Postgres(t)
 	port := testkit.FreePort(t)
-	p := &pages{t: t, api: net.JoinHostPort(address, fmt.Sprint(port)), database: postgres.URL("postgres")}
-	cmd := exec.Command(program, "-brokers", kafka.Addr(), "-topic", "found", "-database", postgres.Addr())
+	api := "http://" + net.JoinHostPort(address, fmt.Sprint(port))
+	lists := serverAt(t, address, func(w http.ResponseWriter, r *http.Request) {
+		_ = json.NewEncoder(w).Encode(map[string]any{
+			"service": path.Base(r.URL.Path), "cells": []map[string]any{{"url": api, "health": fleet.Passing}},
+		})
+	})
+	p := &pages{t: t, lists: lists.URL, database: postgres.URL("postgres")}
+	sidecar := beside.Sidecar(t, beside.Options{Brokers: []string{kafka.Addr()}, Topic: "found"})
+	cmd := exec.Command(program, "-brokers", kafka.Addr(), "-topic", "found", "-database", postgres.Addr(), "-sidecar", sidecar)
 	cmd.Env = append(os.Environ(), "HOMEOSTAT_ADDRESS="+address, fmt.Sprintf("HOMEOSTAT_PORT=%d", port))
 	cmd.Stderr = t.Output()
 	if err := cmd.Start(); err != nil {

@@ -37,8 +37,8 @@ func newAround(t *testing.T, address string) around {
 
 // crawler is a release's command for the shell.
 func (a around) crawler(program, release, instead string) string {
-	return fmt.Sprintf(`%s exec '%s' -agent "%s $HOMEOSTAT_CELL" -brokers %s -scope %s/ -api %s -rate 1000`,
-		instead, program, release, a.brokers, a.web.URL, a.pages.api)
+	return fmt.Sprintf(`%s exec '%s' -agent "%s $HOMEOSTAT_CELL" -brokers %s -scope %s/ -sidecar %s -rate 1000`,
+		instead, program, release, a.brokers, a.web.URL, a.pages.lists)
 }
 
 // above is what stands in the policy beside the service.
