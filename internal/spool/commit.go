@@ -33,7 +33,7 @@ func (l *messageLog) commitAll() {
 			l.gather(writers, took/gatherShare)
 		}
 		l.mu.Lock()
-		end := l.closed && len(l.waiting) == 0
+		end := l.closed && l.waiting.writers == 0
 		l.mu.Unlock()
 		if end {
 			l.seal()
@@ -51,80 +51,78 @@ const gatherShare = 8
 // and a commit that starts with the first of them would have all others wait for
 // two.
 func (l *messageLog) gather(writers int, limit time.Duration) {
-	if writers == 1 {
+	if writers == 1 || !l.awaits(writers) {
 		return
 	}
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
-	for {
-		l.mu.Lock()
-		enough := len(l.waiting) >= writers || l.closed
-		l.mu.Unlock()
-		if enough {
-			return
-		}
+	for l.awaits(writers) {
 		select {
-		case <-l.wake:
+		case <-l.wake: // maybe from before
 		case <-timer.C:
+			l.awaits(0)
 			return
 		}
 	}
+}
+
+// awaits has writers wake the committer only once so many of them wait, and returns
+// whether fewer do.
+func (l *messageLog) awaits(writers int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed || l.waiting.writers >= writers {
+		l.gathering = 0
+		return false
+	}
+	l.gathering = writers
+	return true
 }
 
 // commit writes and syncs all that waits now, and answers each writer. It returns
 // how many there were and how long that took.
 func (l *messageLog) commit() (writers int, took time.Duration) {
 	l.mu.Lock()
-	batch := l.waiting
-	l.waiting = nil
-	first := l.next
+	b, first := l.waiting, l.next
+	if b.writers > 0 {
+		l.waiting, l.writing = newBatch(), b.bytes
+	}
 	l.mu.Unlock()
-	if len(batch) == 0 {
+	if b.writers == 0 {
 		return 0, 0
 	}
 	began := time.Now()
-	size, err := l.write(batch, first)
+	size, err := l.write(b.payloads, first)
 	took = time.Since(began)
 	if l.synced != nil {
 		l.synced(took, err)
 	}
-	var bytes int64
-	messages := 0
-	for _, a := range batch {
-		bytes += a.bytes
-		messages += len(a.payloads)
-	}
 	l.mu.Lock()
-	l.waitingBytes -= bytes
+	l.writing = 0
 	if err == nil {
-		l.next += uint64(messages)
-		l.depth += messages
+		l.next += uint64(len(b.payloads))
+		l.depth += len(b.payloads)
 		l.bytes += size
 		l.active.next, l.active.end = l.next, l.active.end+size
 	}
 	l.mu.Unlock()
-	for _, a := range batch {
-		a.done <- err
-	}
+	b.err = err
+	close(b.done)
 	if err == nil {
 		signal(l.grown)
 		l.roll()
 	}
-	return len(batch), took
+	return b.writers, took
 }
 
-// write brings a batch onto disk, and returns its size there.
-func (l *messageLog) write(batch []*appending, first uint64) (int64, error) {
+// write brings payloads onto disk, and returns their size there.
+func (l *messageLog) write(payloads [][]byte, first uint64) (int64, error) {
 	if err := l.begin(first); err != nil {
 		return 0, fmt.Errorf("%w: begin a file: %w", ErrDisk, err)
 	}
 	b := l.buffer[:0]
-	var place uint32
-	for _, a := range batch {
-		for _, p := range a.payloads {
-			b = appendFrame(b, l.active.salt, frame{sequence: first + uint64(place), place: place, payload: p})
-			place++
-		}
+	for i, p := range payloads {
+		b = appendFrame(b, l.active.salt, frame{sequence: first + uint64(i), place: uint32(i), payload: p})
 	}
 	if l.buffer = b; cap(b) > keptBuffer {
 		l.buffer = nil

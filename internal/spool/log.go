@@ -54,17 +54,22 @@ type messageLog struct {
 	generation     uint64
 	depth          int   // messages that Kafka hasn't confirmed
 	bytes          int64 // of all segments
-	waiting        []*appending
-	waitingBytes   int64
+	waiting        *batch // goes into the next commit
+	writing        int64  // bytes of the commit that is being written
+	gathering      int    // how many writers the committer waits for before it goes on
 	closed         bool
 }
 
-// appending is a writer that waits.
-type appending struct {
+// batch is what several writers wait for together.
+type batch struct {
 	payloads [][]byte
 	bytes    int64
-	done     chan error
+	writers  int
+	done     chan struct{} // closed once err is known
+	err      error
 }
+
+func newBatch() *batch { return &batch{done: make(chan struct{})} }
 
 // openLog opens the log in a folder, which it makes where it isn't there.
 func openLog(cfg logConfig) (*messageLog, Recovery, error) {
@@ -77,7 +82,7 @@ func openLog(cfg logConfig) (*messageLog, Recovery, error) {
 	}
 	l := &messageLog{
 		logConfig: cfg, lock: lock,
-		wake: make(chan struct{}, 1), grown: make(chan struct{}, 1), done: make(chan struct{}),
+		waiting: newBatch(), wake: make(chan struct{}, 1), grown: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	report, err := l.restore()
 	if err != nil {
@@ -135,30 +140,39 @@ func lockFile(path string) (*os.File, error) {
 // append returns nil once the payloads are on disk, in their order and with nothing
 // between them. After another error than ErrFull and ErrClosed they may be or not.
 func (l *messageLog) append(ctx context.Context, payloads [][]byte) error {
-	a := &appending{payloads: payloads, done: make(chan error, 1)}
+	var bytes int64
 	for _, p := range payloads {
-		a.bytes += int64(frameHead + len(p))
+		bytes += int64(frameHead + len(p))
 	}
 	l.mu.Lock()
 	switch {
 	case l.closed:
 		l.mu.Unlock()
 		return ErrClosed
-	case l.bytes+l.waitingBytes+a.bytes > l.maxBytes:
+	case l.size()+bytes > l.maxBytes:
 		l.mu.Unlock()
 		return ErrFull
 	}
-	l.waiting = append(l.waiting, a)
-	l.waitingBytes += a.bytes
+	b := l.waiting
+	b.payloads = append(b.payloads, payloads...)
+	b.bytes += bytes
+	b.writers++
+	// To wake the committer for each of many writers would cost more than their commit.
+	enough := b.writers >= l.gathering
 	l.mu.Unlock()
-	signal(l.wake)
+	if enough {
+		signal(l.wake)
+	}
 	select {
-	case err := <-a.done:
-		return err
+	case <-b.done:
+		return b.err
 	case <-ctx.Done():
 		return fmt.Errorf("wait until messages are on disk, which they may be or not: %w", context.Cause(ctx))
 	}
 }
+
+// size is what is on disk and what is on its way there. It is for who holds mu.
+func (l *messageLog) size() int64 { return l.bytes + l.writing + l.waiting.bytes }
 
 func signal(c chan struct{}) {
 	select {
@@ -176,7 +190,7 @@ type stats struct {
 func (l *messageLog) stats() stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return stats{l.depth, l.bytes + l.waitingBytes}
+	return stats{l.depth, l.size()}
 }
 
 // confirmed counts messages that Kafka has.
@@ -248,7 +262,7 @@ func (l *messageLog) note() error {
 func (l *messageLog) close() error {
 	l.mu.Lock()
 	already := l.closed
-	l.closed = true
+	l.closed, l.gathering = true, 0
 	l.mu.Unlock()
 	if already {
 		return nil
