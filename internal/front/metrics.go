@@ -10,9 +10,9 @@ import (
 
 // metrics are what a front tells Prometheus.
 type metrics struct {
-	requests, refusals *prometheus.CounterVec
-	retries, ejections prometheus.Counter
-	answerSeconds      prometheus.Histogram
+	requests, refusals, retries *prometheus.CounterVec
+	ejections                   prometheus.Counter
+	answerSeconds               prometheus.Histogram
 }
 
 func newMetrics(reg prometheus.Registerer, f *Front) *metrics {
@@ -26,7 +26,7 @@ func newMetrics(reg prometheus.Registerer, f *Front) *metrics {
 	m := &metrics{
 		requests:  prometheus.NewCounterVec(counter("answers_total", "Answers to clients by the class of their status, as in 2xx."), []string{"class"}),
 		refusals:  prometheus.NewCounterVec(counter("refusals_total", "Requests that no cell answered, by why: full, no_cell, unreached, slow, failed or gone."), []string{"why"}),
-		retries:   prometheus.NewCounter(counter("retries_total", "Requests that were sent to another cell after one failed.")),
+		retries:   prometheus.NewCounterVec(counter("retries_total", "Requests that were sent to another cell, by why: one failed, or refused by 429."), []string{"why"}),
 		ejections: prometheus.NewCounter(counter("ejections_total", "Times that a cell was left alone for failing.")),
 		answerSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "homeostat", Subsystem: "front", Name: "cell_answer_seconds", ConstLabels: labels,

@@ -64,8 +64,8 @@ type Front struct {
 	EjectMax time.Duration `policy:"eject_max" default:"5m" within:"[10ms,24h]"`
 
 	// Retries is how often one request may be sent again, each time to another
-	// cell: one that changes nothing (GET, HEAD, OPTIONS, without a body), or that
-	// never reached a cell.
+	// cell: one that changes nothing (GET, HEAD, OPTIONS, without a body) and that a
+	// cell failed or refused, or one that never reached a cell.
 	Retries int `policy:"retries" default:"2" within:"[0,10]"`
 	// RetryShare is the share of the requests that may be retries.
 	RetryShare float64 `policy:"retry_share" default:"0.2" within:"[0,1]"`
