@@ -48,38 +48,100 @@ func (s *ownCell) says(text string) {
 	})
 }
 
-// TestOrphans tells cells that are gone from those that aren't, and from others'.
+// leave leaves a file with messages in a folder for a topic.
+func leave(t *testing.T, dir, topic string) {
+	t.Helper()
+	folder := filepath.Join(dir, topic)
+	if err := errors.Join(os.MkdirAll(folder, 0o700), os.WriteFile(filepath.Join(folder, unsent.Name(0, 1, 2)), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestOrphans tells cells that are gone from those that aren't, and from others'. Their
+// spools lie side by side, or in data directories that do.
 func TestOrphans(t *testing.T) {
-	dir := t.TempDir()
+	spools, data := t.TempDir(), t.TempDir()
 	for cell, topic := range map[string]string{"api-1": "pages", "api-2": "pages", "api-3": "pages", "api-4": "old", "web-1": "pages"} {
-		folder := filepath.Join(dir, cell, topic)
-		if err := errors.Join(os.MkdirAll(folder, 0o700), os.WriteFile(filepath.Join(folder, unsent.Name(0, 1, 2)), nil, 0o600)); err != nil {
-			t.Fatal(err)
-		}
+		leave(t, filepath.Join(spools, cell), topic)
+	}
+	leave(t, filepath.Join(data, "api-5", "spool", "api-5"), "pages")
+	if err := os.Mkdir(filepath.Join(data, "api-6"), 0o700); err != nil { // it has never had one
+		t.Fatal(err)
 	}
 	var away error
+	asked := 0
 	var log bytes.Buffer
 	a := &adopter{
-		service: "api", cell: "api-1", dir: dir, topics: []string{"pages"}, told: map[string]bool{},
+		service: "api", cell: "api-1", places: []spoolPlace{{root: spools}, {data, "spool"}}, topics: []string{"pages"}, told: map[string]bool{},
 		members: func(context.Context, string) ([]fleet.Member, error) {
+			asked++
 			return []fleet.Member{{Cell: fleet.Cell{Name: "api-2"}}}, away
 		},
 		log: slog.New(slog.NewTextHandler(&log, nil)),
 	}
-	if got := a.orphans(t.Context()); !slices.Equal(got, []string{"api-3", "api-4"}) {
+	want := []orphan{{"api-3", filepath.Join(spools, "api-3")}, {"api-4", filepath.Join(spools, "api-4")}, {"api-5", filepath.Join(data, "api-5", "spool", "api-5")}}
+	if got := a.orphans(t.Context()); !slices.Equal(got, want) {
 		t.Errorf("orphans %v", got)
 	}
-	if got := a.unsent("api-3"); !slices.Equal(got, []string{"pages"}) || log.Len() > 0 {
-		t.Errorf("topics %v, %s", got, log.String())
+	for _, o := range []orphan{want[0], want[2]} {
+		if got := a.unsent(o); !slices.Equal(got, []string{"pages"}) || log.Len() > 0 {
+			t.Errorf("topics %v, %s", got, log.String())
+		}
 	}
 	for range 2 {
-		if got := a.unsent("api-4"); got != nil || strings.Count(log.String(), "topic=old") != 1 {
+		if got := a.unsent(want[1]); got != nil || strings.Count(log.String(), "topic=old") != 1 {
 			t.Errorf("topics %v, %s", got, log.String())
 		}
 	}
 	away = errors.New("Consul is away")
 	if got := a.orphans(t.Context()); got != nil {
 		t.Errorf("while Consul is away: %v", got)
+	}
+	a.places = []spoolPlace{{root: t.TempDir()}}
+	if asked = 0; len(a.orphans(t.Context())) != 0 || asked != 0 {
+		t.Errorf("asked Consul %d times though no other cell has a folder", asked)
+	}
+}
+
+// TestTidy removes what cells that are gone for good have left empty.
+func TestTidy(t *testing.T) {
+	dir := t.TempDir()
+	all := []string{"api-1", "api-2", "api-3"}
+	var left []orphan
+	for _, cell := range all {
+		left = append(left, orphan{cell, filepath.Join(dir, cell)})
+		if err := os.MkdirAll(filepath.Join(dir, cell, "pages"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	leave(t, filepath.Join(dir, "api-3"), "pages")
+	var record fleet.Record
+	away := errors.New("Consul is away")
+	a := &adopter{
+		service: "api", log: slog.New(slog.DiscardHandler), told: map[string]bool{},
+		record: func(context.Context, string) (*fleet.Record, uint64, error) { return &record, 0, away },
+	}
+	for _, c := range []struct {
+		why   string
+		names []string
+		err   error
+		want  []string
+	}{
+		{"the record can't be read", nil, away, all},
+		{"a bare count", nil, nil, all},
+		{"api-1 is to be", []string{"api-1"}, nil, []string{"api-1", "api-3"}},
+		{"all are gone", []string{}, nil, []string{"api-3"}},
+	} {
+		record.Names, away = c.names, c.err
+		a.tidy(t.Context(), slices.Clone(left))
+		entries, err := os.ReadDir(dir)
+		var names []string
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		if err != nil || !slices.Equal(names, c.want) {
+			t.Errorf("%s: left %v, want %v (%v)", c.why, names, c.want, err)
+		}
 	}
 }
 

@@ -13,6 +13,9 @@ import (
 // Suffix is at the end of such a file's name.
 const Suffix = ".log"
 
+// Lock is the name of the file beside them that is locked by who has the folder.
+const Lock = "lock"
+
 // Name is that of a file whose first message has a sequence, the generation of the
 // file, and its salt.
 func Name(first, generation, salt uint64) string {
