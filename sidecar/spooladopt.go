@@ -192,7 +192,7 @@ func (a *adopter) unsent(o orphan) (topics []string) {
 		if slices.Contains(a.topics, e.Name()) {
 			topics = append(topics, e.Name())
 		} else {
-			a.tell(left.Dir, "messages of a cell that is gone are not sent: their topic isn't the spool's any more", "cell", o.cell, "topic", e.Name(), "error", left)
+			a.tell(left.Dir, "messages of a cell that is gone are not sent: their topic isn't the spool's any more. Put it back into spool.topics, or move the folder away if they aren't wanted", "cell", o.cell, "topic", e.Name(), "error", left)
 		}
 	}
 	return topics

@@ -146,19 +146,27 @@ func TestTidy(t *testing.T) {
 }
 
 // TestSpoolGivenBack has a cell come back while another sends its spool: it begins,
-// though the broker is away and nothing could be sent. A policy without the spool,
-// read meanwhile, changes nothing before the next start.
+// though the broker is away and nothing could be sent. Each has its spool in its own data
+// directory. A policy without the spool, read meanwhile, changes nothing before the
+// next start.
 func TestSpoolGivenBack(t *testing.T) {
 	needServers(t)
 	block := `spool { topics = ["pages"] }`
 	h := newHouse(t, houseOptions{Above: awayKafka, Policy: block + "\n" + `drain { timeout = "1s" }`})
-	first := h.beginCell("pod-1")
+	environment := slices.Clip(h.env)
+	begin := func(cell string) *ownCell {
+		data := filepath.Join(h.dir, "data", cell)
+		h.must(os.MkdirAll(data, 0o700))
+		h.env = append(environment, "HOMEOSTAT_DATA_DIRECTORY="+data)
+		return h.beginCell(cell)
+	}
+	first := begin("pod-1")
 	if status, err := first.post(t.Context(), "pages"); err != nil || status != http.StatusAccepted {
 		t.Fatal(status, err)
 	}
 	first.end(syscall.SIGTERM)
 	h.deregister("pod-1")
-	second := h.beginCell("pod-2")
+	second := begin("pod-2")
 	second.says("sending what a cell that is gone has left in its spool")
 	beside := second.beside()
 	testkit.Await(t, patience, func(ctx context.Context) error {
@@ -179,7 +187,7 @@ func TestSpoolGivenBack(t *testing.T) {
 	}
 	h.write("homeostat.hcl", string(text))
 
-	first = h.beginCell("pod-1")
+	first = begin("pod-1")
 	testkit.Await(t, patience, func(ctx context.Context) error {
 		v, err := first.spooled(ctx, first.beside())
 		if err == nil && v.Spools["pages"] != 1 {
