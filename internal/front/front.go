@@ -9,13 +9,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/callers"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 )
 
@@ -46,7 +46,7 @@ type Front struct {
 	metrics   *metrics
 	budget    budget
 	cookie    string
-	trusted   []netip.Prefix
+	trusted   callers.Networks
 	inHand    atomic.Int64
 	draining  atomic.Bool
 }
@@ -64,11 +64,7 @@ func New(cfg Config) *Front {
 		cfg: cfg, cells: cfg.Cells, cookie: "homeostat_" + cfg.Service,
 		budget: budget{share: cfg.Rule.RetryShare, least: cfg.Rule.RetryMin},
 	}
-	for _, network := range cfg.Rule.Trusted {
-		if prefix, err := netip.ParsePrefix(network); err == nil { // The policy has checked them.
-			f.trusted = append(f.trusted, prefix)
-		}
-	}
+	f.trusted, _ = callers.ParseNetworks(cfg.Rule.Trusted) // The policy has checked them.
 	f.transport = newTransport(f)
 	f.metrics = newMetrics(cfg.Registerer, f)
 	f.proxy = &httputil.ReverseProxy{
@@ -115,32 +111,8 @@ func (f *Front) rewrite(p *httputil.ProxyRequest) {
 	p.Out.Host = p.In.Host
 	p.Out.URL.RawQuery = p.In.URL.RawQuery                   // byte by byte; what it means is the cell's to say
 	p.Out.URL.Scheme, p.Out.URL.Host = "http", f.cfg.Service // until a cell is chosen
-	if f.believes(p.In.RemoteAddr) {
-		p.Out.Header["X-Forwarded-For"] = p.In.Header["X-Forwarded-For"]
-	}
-	p.SetXForwarded()
-	if f.believes(p.In.RemoteAddr) {
-		for _, name := range []string{"X-Forwarded-Host", "X-Forwarded-Proto"} {
-			if value := p.In.Header.Get(name); value != "" {
-				p.Out.Header.Set(name, value)
-			}
-		}
-	}
+	callers.ForwardByReverseProxy(p, f.trusted)
 	withoutCookie(p.Out.Header, f.cookie)
-}
-
-// believes reports whether a peer is a proxy of ours.
-func (f *Front) believes(remote string) bool {
-	at, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return false
-	}
-	for _, network := range f.trusted {
-		if network.Contains(at.Addr().Unmap()) {
-			return true
-		}
-	}
-	return false
 }
 
 // health is 200 while this front takes clients and knows cells for them.
