@@ -47,6 +47,7 @@ type Front struct {
 	budget    budget
 	cookie    string
 	trusted   callers.Networks
+	conns     *callers.Connections
 	inHand    atomic.Int64
 	draining  atomic.Bool
 }
@@ -65,6 +66,7 @@ func New(cfg Config) *Front {
 		budget: budget{share: cfg.Rule.RetryShare, least: cfg.Rule.RetryMin},
 	}
 	f.trusted, _ = callers.ParseNetworks(cfg.Rule.Trusted) // The policy has checked them.
+	f.conns = callers.NewConnections(cfg.Rule.Connections, cfg.Rule.ConnectionsPerAddress, f.trusted)
 	f.transport = newTransport(f)
 	f.metrics = newMetrics(cfg.Registerer, f)
 	f.proxy = &httputil.ReverseProxy{
@@ -97,7 +99,7 @@ func (f *Front) pass(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	v, control, silence := &visit{home: f.home(r)}, http.NewResponseController(w), f.cfg.Rule.Silence
-	if v.sent = newSent(r, control, silence); v.sent != nil {
+	if v.sent = newSent(r, control, silence, f.cfg.Rule.Rate); v.sent != nil {
 		r.Body = v.sent
 	}
 	w = &counting{ResponseWriter: w, metrics: f.metrics, control: control, silence: silence, sent: v.sent, request: r}
@@ -128,10 +130,14 @@ func (f *Front) health(w http.ResponseWriter) {
 	}
 }
 
-// Serve answers on a listener until ctx ends, and then lets what is in hand come
-// to its end, for the drain time at most.
+// Serve answers on a listener, which must be one of TCP, until ctx ends, and then lets
+// what is in hand come to its end, for the drain time at most.
 func (f *Front) Serve(ctx context.Context, listener net.Listener) error {
 	rule := f.cfg.Rule
+	listener, err := f.conns.Bound(listener)
+	if err != nil {
+		return err
+	}
 	server := &http.Server{
 		Handler: f.Handler(), ReadHeaderTimeout: rule.HeaderTimeout, IdleTimeout: rule.IdleTimeout,
 		MaxHeaderBytes: rule.HeaderBytes, Protocols: new(http.Protocols), ErrorLog: log.New(httpLog{f.cfg.Log}, "", 0),

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/callers"
 )
 
 // metrics are what a front tells Prometheus.
@@ -34,12 +36,20 @@ func newMetrics(reg prometheus.Registerer, f *Front) *metrics {
 			Buckets: []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30},
 		}),
 	}
+	refused := func(bound string, value func(callers.Counts) uint64) prometheus.Collector {
+		opts := counter("connections_refused_total", "Connections of clients that were closed at once, by the bound: all or address.")
+		opts.ConstLabels = prometheus.Labels{"service": f.cfg.Service, "bound": bound}
+		return prometheus.NewCounterFunc(opts, func() float64 { return float64(value(f.conns.Counts())) })
+	}
 	gauge := func(name, help string, value func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Namespace: "homeostat", Subsystem: "front", Name: name, Help: help, ConstLabels: labels,
 		}, value)
 	}
 	reg.MustRegister(m.requests, m.refusals, m.retries, m.ejections, m.answerSeconds,
+		refused("all", func(c callers.Counts) uint64 { return c.RefusedInAll }),
+		refused("address", func(c callers.Counts) uint64 { return c.RefusedOfOne }),
+		gauge("connections", "Connections of clients.", func() float64 { return float64(f.conns.Counts().Open) }),
 		gauge("in_flight_requests", "Requests in hand.", func() float64 { return float64(f.inHand.Load()) }),
 		gauge("cells", "Members of the service.", func() float64 { n, _ := f.cells.size(); return float64(n) }),
 		gauge("healthy_cells", "Members that are passing or warning.", func() float64 { _, n := f.cells.size(); return float64(n) }),
