@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -48,9 +49,46 @@ func (r *cellResource) Delete(ctx context.Context, req resource.DeleteRequest, r
 	if err != nil {
 		addError(&resp.Diagnostics, "Cell not removed", problem{
 			Object: state.object(), Endpoint: s.here(), Cause: err.Error(),
-			Next: nextStep(err, "put that right and try again: the cell stays in the state, and what is done of the removal isn't done twice"),
+			Next: nextStep(err, sendStep(err, state, "put that right and try again: the cell stays in the state, and what is done of the removal isn't done twice")),
 		})
 	}
+}
+
+// adoption is how long another cell of the service on this machine may take to begin
+// sending what this one has left in its spool, and to come to its end with that.
+const adoption = 20 * time.Second
+
+// awaitSent returns once no message waits in a cell's data directory any more, or says
+// which folder holds some when the limit is over.
+func awaitSent(ctx context.Context, data string, limit time.Duration) error {
+	over := time.NewTimer(limit)
+	defer over.Stop()
+	for {
+		err := unsent.Check(data)
+		if _, left := errors.AsType[*unsent.Error](err); !left {
+			return err
+		}
+		select {
+		case <-time.After(200 * time.Millisecond):
+		case <-over.C:
+			return err
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		}
+	}
+}
+
+// sendStep is what a person does about messages that nobody has sent.
+func sendStep(err error, state cellModel, otherwise string) string {
+	left, ok := errors.AsType[*unsent.Error](err)
+	if !ok {
+		return otherwise
+	}
+	return fmt.Sprintf("bring the queue back and try again: another cell of the service on this machine, whose data directory lies beside this one's, sends them. "+
+		"Where there is none, run here, until no file in %s ends in %s,\n"+
+		"  HOMEOSTAT_DATA_DIRECTORY=%s homeostat run -policy POLICY -service %s -cell %s -- sleep infinity\n"+
+		"end it by Ctrl-C and try again; or move that folder away if the messages aren't wanted",
+		left.Dir, unsent.Suffix, state.DataDirectory.ValueString(), state.Service.ValueString(), state.Name.ValueString())
 }
 
 // remove asks everything that can refuse before it changes anything.
@@ -85,7 +123,12 @@ func (s *settings) remove(ctx context.Context, state cellModel, birthplace []byt
 		return err
 	}
 	if deleted {
-		if err := unsent.Check(data); err != nil {
+		// Since it isn't registered any more, others may send what it has left.
+		limit := adoption
+		if state.drainTime() == 0 {
+			limit = 0
+		}
+		if err := awaitSent(ctx, data, limit); err != nil {
 			return err
 		}
 		if err := held.DeleteData(data); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -8,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/terraform"
@@ -77,6 +80,37 @@ func TestDeleteDrains(t *testing.T) {
 	}
 }
 
+// What a cell has left in its spool others send; for that there is some time.
+func TestAwaitSent(t *testing.T) {
+	for name, c := range map[string]struct {
+		sent time.Duration // after which they are
+		ends time.Duration // after which the run is interrupted
+		want string
+	}{
+		"sent meanwhile": {5 * time.Second, time.Hour, ""},
+		"by nobody":      {time.Hour, time.Hour, "may hold messages"},
+		"interrupted":    {time.Hour, time.Second, "context deadline exceeded"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				data := t.TempDir()
+				file := filepath.Join(data, unsent.Name(0, 1, 2))
+				if err := os.WriteFile(file, nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				sending := time.AfterFunc(c.sent, func() { _ = os.Remove(file) })
+				defer sending.Stop()
+				ctx, cancel := context.WithTimeout(t.Context(), c.ends)
+				defer cancel()
+				err := awaitSent(ctx, data, adoption)
+				if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+					t.Errorf("got %v", err)
+				}
+			})
+		})
+	}
+}
+
 func TestDeleteData(t *testing.T) {
 	t.Parallel()
 	for _, deleted := range []bool{false, true} {
@@ -105,7 +139,7 @@ func TestDeleteData(t *testing.T) {
 		r := newRig(t)
 		data := filepath.Join(t.TempDir(), "data", "web-1")
 		spool := filepath.Join(data, "spool", "web-1", "pages")
-		config := r.cell("well", fmt.Sprintf("data_directory = %q\n delete_data = true", data))
+		config := r.cell("well", fmt.Sprintf("drain = { timeout = \"0s\" }\n data_directory = %q\n delete_data = true", data))
 		resource.UnitTest(t, resource.TestCase{
 			ProtoV6ProviderFactories: factories(), CheckDestroy: r.nothingLeft,
 			Steps: []resource.TestStep{
@@ -116,13 +150,17 @@ func TestDeleteData(t *testing.T) {
 					},
 				},
 				{Config: config, Destroy: true, ExpectError: spaced("may hold messages that were accepted")},
+				{Config: config, Destroy: true, ExpectError: spaced("HOMEOSTAT_DATA_DIRECTORY=" + data + " homeostat run -policy POLICY -service " + r.service + " -cell web-1 -- sleep infinity")},
 				{PreConfig: func() {
 					if err := os.RemoveAll(spool); err != nil {
 						t.Error(err)
 					}
-				}, Config: config},
+				}, Config: config, Destroy: true},
 			},
 		})
+		if _, err := os.Stat(data); !os.IsNotExist(err) {
+			t.Errorf("the data are left once their messages were sent: %v", err)
+		}
 	})
 	t.Run("of somebody else", func(t *testing.T) {
 		r := newRig(t)

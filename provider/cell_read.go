@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
@@ -42,13 +43,23 @@ func (r *cellResource) Read(ctx context.Context, req resource.ReadRequest, resp 
 		})
 		return
 	}
-	if found.Condition == birth.Gone {
+	if found.Condition == birth.Gone && !state.halfRemoved(found.Record) {
 		resp.State.RemoveResource(ctx)
 		return
 	}
 	resp.Diagnostics.Append(state.refresh(ctx, found)...)
 	resp.Diagnostics.Append(resp.State.Set(ctx, &state)...)
 	resp.Diagnostics.Append(resp.Private.SetKey(ctx, birthplaceKey, encodeHost(found.Record.Host))...)
+}
+
+// halfRemoved says whether a removal of the cell has begun that still has its data to
+// delete, as while messages wait in them. Dropped from the state it would leave them.
+func (m *cellModel) halfRemoved(r *birth.Record) bool {
+	if r == nil || r.Phase != birth.Ended || !m.DeleteData.ValueBool() {
+		return false
+	}
+	_, err := os.Lstat(m.DataDirectory.ValueString())
+	return err == nil
 }
 
 // sighting is a cell as this host and Consul see it.
@@ -109,7 +120,7 @@ func (m *cellModel) refresh(ctx context.Context, found sighting) diag.Diagnostic
 	m.tell(*found.Record)
 	m.tellMember(found.member)
 	m.Status = types.StringValue(statusRunning)
-	if found.Condition == birth.Dead {
+	if found.Condition != birth.Alive {
 		m.Status = types.StringValue(statusDead)
 	}
 	return diags

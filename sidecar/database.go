@@ -18,12 +18,12 @@ func database(s *policy.Service, identity fleet.Cell) (*sense.Postgres, error) {
 	if p == nil {
 		return nil, nil
 	}
-	port := cmp.Or(p.Port, identity.Port)
+	host, port := databaseAt(p, identity)
 	if port == 0 {
 		return nil, fmt.Errorf("the policy says that %s is a PostgreSQL, but the cell has no port: write port in its block postgres, or give the cell one", s.Name)
 	}
 	cfg := sense.PostgresConfig{
-		Host: cmp.Or(p.Host, identity.Address), Port: port, Database: p.Database, User: p.User,
+		Host: host, Port: port, Database: p.Database, User: p.User,
 		SSLMode: p.SSLMode, CAFile: p.CAFile, Timeout: p.Timeout, Fresh: p.Fresh,
 		Bounds: sense.DatabaseBounds{Share: p.ConnectionsUpper, Probe: p.ProbeUpper},
 	}
@@ -31,6 +31,11 @@ func database(s *policy.Service, identity fleet.Cell) (*sense.Postgres, error) {
 		cfg.Password = func() (string, error) { return secret(p.PasswordEnv, p.PasswordFile) }
 	}
 	return sense.NewPostgres(cfg)
+}
+
+// databaseAt is where the sidecar of a cell reaches its database.
+func databaseAt(p *policy.Postgres, identity fleet.Cell) (host string, port int) {
+	return cmp.Or(p.Host, identity.Address), cmp.Or(p.Port, identity.Port)
 }
 
 // closeDatabase lets go of the connection to the cell's database.

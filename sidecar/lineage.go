@@ -24,7 +24,7 @@ func lineage(ctx context.Context, w io.Writer, c *fleet.Client, services []*poli
 		}
 		births, err := c.Births(ctx, s.Name)
 		members, err2 := c.Members(ctx, s.Name)
-		pairs, err3 := partners(ctx, c, s)
+		pairs, unknown, err3 := partners(ctx, c, s)
 		if err := errors.Join(err, err2, err3); err != nil {
 			fmt.Fprintf(&page, "%s: unknown: %v\n", s.Name, err)
 			unread = errors.New("the lineage could not be read")
@@ -33,27 +33,36 @@ func lineage(ctx context.Context, w io.Writer, c *fleet.Client, services []*poli
 		t := newTree(births, members, now)
 		t.partners = pairs
 		t.write(&page, s.Name)
+		for _, p := range unknown {
+			fmt.Fprintf(&page, "  with whom %s is paired is unknown: %v\n", p.Cell, p.Unread)
+			unread = errors.New("the lineage could not be read whole")
+		}
 	}
 	_, err := io.WriteString(w, page.String())
 	return cmp.Or(err, unread)
 }
 
-// partners are the partners of a service's cells, by the cell's id.
-func partners(ctx context.Context, c *fleet.Client, s *policy.Service) (map[string]string, error) {
+// partners are the partners of a service's cells, by the cell's id, and the pairs that
+// can't be read.
+func partners(ctx context.Context, c *fleet.Client, s *policy.Service) (all map[string]string, unknown []fleet.Pair, err error) {
 	if s.Pair == "" {
-		return nil, nil
+		return nil, nil, nil
 	}
 	pairs, err := c.Pairs(ctx, s.Pair)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	all := map[string]string{}
+	all = map[string]string{}
 	for _, p := range pairs {
-		if p.Service == s.Name {
+		switch {
+		case p.Service != s.Name:
+		case p.Unread != nil:
+			unknown = append(unknown, p)
+		default:
 			all[fleet.Cell{Name: p.Cell, Incarnation: p.Incarnation}.ID()] = p.Partner
 		}
 	}
-	return all, nil
+	return all, unknown, nil
 }
 
 // tree is the lineage of one service.

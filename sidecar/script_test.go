@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -50,6 +51,7 @@ func TestMain(m *testing.M) {
 //	consul              starts Consul, shared but for the prefix, which is
 //	                    "script" in policies; skips the script with -short
 //	kafka topic:n ...   starts a broker with topics of n partitions
+//	postgres            starts PostgreSQL, shared, at the port 4 of policies
 //	exits code command  runs a command that must end with this exit code
 //	await file regexp   waits until the file holds it
 //	until regexp cmd    runs a command again and again until it prints it
@@ -68,15 +70,16 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup:               place,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"consul": startConsul,
-			"kafka":  startKafka,
-			"exits":  exits,
-			"await":  await,
-			"until":  until,
-			"keys":   keys,
-			"free":   free,
-			"garble": garble,
-			"serve":  serve,
+			"consul":   startConsul,
+			"kafka":    startKafka,
+			"postgres": startPostgres,
+			"exits":    exits,
+			"await":    await,
+			"until":    until,
+			"keys":     keys,
+			"free":     free,
+			"garble":   garble,
+			"serve":    serve,
 		},
 	})
 }
@@ -179,6 +182,15 @@ func startKafka(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Defer(cluster.Close)
 	fill(ts, `"127.0.0.1:2"`, strconv.Quote(cluster.ListenAddrs()[0]))
+}
+
+func startPostgres(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: postgres")
+	}
+	_, port, err := net.SplitHostPort(testkit.SharedPostgres(testingTB(ts)).Addr())
+	ts.Check(err)
+	fill(ts, "port = 4\n", "port = "+port+"\n")
 }
 
 func exits(ts *testscript.TestScript, neg bool, args []string) {

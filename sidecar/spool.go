@@ -41,8 +41,8 @@ func (n *node) openSpool(ctx context.Context) error {
 	}
 	n.cell.Spool = n.spool
 	n.adopter = &adopter{
-		service: n.own.Name, cell: own, dir: n.spoolDir(""), topics: p.Topics,
-		members: n.leading.fleet.Members, config: n.spoolConfig, log: n.leading.log,
+		service: n.own.Name, cell: own, places: n.spoolPlaces(own), topics: p.Topics,
+		members: n.leading.fleet.Members, record: n.leading.fleet.Record, config: n.spoolConfig, log: n.leading.log,
 		sending: map[string]*spool.Spool{}, told: map[string]bool{},
 	}
 	n.cell.Adopted = n.adopter.depths
@@ -69,6 +69,17 @@ func (n *node) spoolDir(cell string) string {
 		dir = filepath.Join(cmp.Or(os.Getenv("HOMEOSTAT_DATA_DIRECTORY"), n.leading.home), dir)
 	}
 	return filepath.Join(dir, cell)
+}
+
+// spoolPlaces are where cells of this machine have their spools: side by side, or each in
+// its data directory where these lie side by side, named after the cells.
+func (n *node) spoolPlaces(own string) []spoolPlace {
+	places := []spoolPlace{{root: n.spoolDir("")}}
+	data, below := os.Getenv("HOMEOSTAT_DATA_DIRECTORY"), n.own.Spool.Dir
+	if !filepath.IsAbs(below) && filepath.Base(data) == own {
+		places = append(places, spoolPlace{root: filepath.Dir(data), within: below})
+	}
+	return places
 }
 
 func spoolKafka(k *policy.Kafka, topics []string) (*spool.Kafka, error) {

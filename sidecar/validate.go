@@ -25,7 +25,7 @@ var validateCommand = command{
 		var s settings
 		s.definePolicy(fs)
 		s.defineLog(fs, "warn")
-		live := fs.Bool("live", false, "also reach Consul, Kafka and Terraform's state, and learn what an order changes")
+		live := fs.Bool("live", false, "also reach Consul, Kafka, PostgreSQL and Terraform's state, and learn what an order changes")
 		return func(ctx context.Context, std stdio, args []string) error {
 			if len(args) > 0 {
 				return misused("it takes no arguments; name the policy with -policy")

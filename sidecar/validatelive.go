@@ -27,6 +27,7 @@ func (n *leading) validateLive(ctx context.Context, f *findings, sound []*policy
 	}
 	for _, s := range n.policy.Services {
 		n.validateTopic(ctx, f, s)
+		n.validatePostgres(ctx, f, s, consul)
 	}
 	for _, s := range sound {
 		cells, ok := n.validateShape(ctx, f, s)

@@ -13,6 +13,8 @@ type Behind struct {
 	// Count is how many cells are ordered there, Ready how many take work.
 	Count reading.Reading
 	Ready int
+	// Max is how many cells its policy allows; 0 where that isn't known.
+	Max int
 	// Room is the most that one of its cells has left by its own bounds, 0 to 1;
 	// 0 says that each is at a bound. It is unknown where cells don't measure it.
 	Room reading.Reading
@@ -143,13 +145,20 @@ func (o *Observation) behindNames() string {
 	return strings.Join(names, " or ")
 }
 
-// say names a service behind that is full, with its cause and its answer.
+// atMax says that the service is known to have as many cells as it may.
+func (b *Behind) atMax() bool { return b.Max > 0 && b.Count.Known && b.Count.Value >= float64(b.Max) }
+
+// say names a service behind that is full, with its cause and its answer, or what a
+// person can do where it can't grow by itself.
 func (b *Behind) say() string {
 	text := b.Service + " has no room"
 	if b.Cause != "" {
 		text += " (" + b.Cause + ")"
 	}
-	if b.Answer != "" {
+	switch {
+	case b.atMax():
+		text += fmt.Sprintf(" and is at its max of %d: raise its max, or its cells' bounds if they can bear more", b.Max)
+	case b.Answer != "":
 		text += fmt.Sprintf("; its leader says: %s", b.Answer)
 	}
 	return text

@@ -61,6 +61,54 @@ func TestBehindFull(t *testing.T) {
 	}
 }
 
+// A database that can't grow holds nothing for ever: the decision says that it is at
+// its max and what a person can do, and one cell is tried after the pause.
+func TestBehindFullAtItsMax(t *testing.T) {
+	s := slow(t)
+	full(s)
+	s.cfg.Law.EffectRetry = 10 * time.Minute
+	b := &s.obs.Behind[0]
+	b.Max, b.Answer = 2, "no more than max, 2, may be"
+	s.life(60)
+	if b.Count = per(2); strings.Contains(s.d.Reason, "its max") || !strings.Contains(s.d.Reason, "its leader says: no more") {
+		t.Errorf("said before it is there: %s", s.d.Reason)
+	}
+	// Its count has changed, so the pause begins anew.
+	if n := s.life(110); n != 0 {
+		t.Errorf("%d rises before the pause is over: %s", n, s.d.Reason)
+	}
+	s.want(4, CodeBehindFull)
+	for _, part := range []string{"is at its max of 2: raise its max, or its cells' bounds", "if nothing changes one is tried in 50s"} {
+		if !strings.Contains(s.d.Reason, part) {
+			t.Errorf("reason %q lacks %q", s.d.Reason, part)
+		}
+	}
+	var grew string
+	for range 12 {
+		if s.life(1) > 0 {
+			grew = s.d.Reason
+		}
+	}
+	if s.obs.Ordered != 5 || !strings.Contains(grew, "one is tried, though db has no room") {
+		t.Errorf("%d cells are ordered, want 5: %s", s.obs.Ordered, grew)
+	}
+	// It is judged, and brought nothing: the next one waits for as long, and so it does
+	// under a new leader.
+	s.st = stored(t, s.st)
+	if n := s.life(110); n != 0 {
+		t.Errorf("%d rises after the trial: %s", n, s.d.Reason)
+	}
+	s.want(5, CodeBehindFull)
+	if s.life(60); s.obs.Ordered != 6 {
+		t.Errorf("%d cells are ordered after the second pause, want 6: %s", s.obs.Ordered, s.d.Reason)
+	}
+	// It grows, which ends it.
+	b.Max, b.Count, b.Ready, b.Room = 3, per(3), 3, per(0.4)
+	if s.life(60); s.obs.Ordered < 7 {
+		t.Errorf("%d cells with room behind: %s", s.obs.Ordered, s.d.Reason)
+	}
+}
+
 // What is not known of a database asks for nothing, and holds nothing back.
 func TestBehindUnknown(t *testing.T) {
 	s := slow(t)

@@ -20,6 +20,7 @@ func Decide(cfg Config, st State, obs Observation) (State, Decision) {
 	v.bound()
 	if fresh {
 		m.keepWanted(&c, v.wanted)
+		m.Effect.waitForRoom(&c, &o, v.held == CodeBehindFull)
 	}
 	v.judge()
 	v.pair(fresh)
@@ -48,6 +49,8 @@ type verdict struct {
 	held      string
 	needed    int
 	requested *Request
+	// tried is the service behind without room in spite of which one cell is tried.
+	tried *Behind
 	// short is how many cells wait to be paired.
 	short int
 }
@@ -99,18 +102,25 @@ func (v *verdict) bound() {
 // hold keeps the law from wanting more where more would not help: where latency
 // or lag are out of bound because a service behind is, or where the last orders
 // brought next to nothing. What a person, min, a fallback or another service asks
-// for is not held.
+// for is not held. A trial before a service that has no room is of one cell: each
+// costs that service connections.
 func (v *verdict) hold(wanted int) int {
 	v.needed = wanted
 	if wanted <= v.obs.Ordered {
 		return wanted
 	}
-	out, _ := v.mem.strain(v.cfg, v.obs)
+	var full *Behind
+	if out, _ := v.mem.strain(v.cfg, v.obs); out {
+		full = v.obs.firstFull()
+	}
 	switch {
-	case out && v.obs.firstFull() != nil:
+	case full != nil && !v.mem.Effect.Trial:
 		v.held = CodeBehindFull
 	case v.mem.Effect.holds(v.obs):
 		v.held = CodeNoEffect
+	case full != nil:
+		v.tried = full
+		return v.obs.Ordered + 1
 	default:
 		return wanted
 	}

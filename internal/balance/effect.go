@@ -1,6 +1,9 @@
 package balance
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // effect tests whether more cells help. An upward order that has landed is given
 // Law.EffectTime. If latency or lag are out of bound even then, the order's gain
@@ -36,6 +39,9 @@ type effect struct {
 	Since   int           `json:"since"`
 	Counts  []behindCount `json:"counts,omitempty"`
 	Trial   bool          `json:"trial"`
+	// Full is for how many beats nothing was ordered because a service behind has no
+	// room, with Counts as they were then.
+	Full int `json:"full,omitempty"`
 }
 
 type effectBase struct {
@@ -87,9 +93,41 @@ func (m *memory) testEffect(c *Config, o *Observation) {
 	}
 	e.Since++
 	if e.Since >= c.beats(c.Law.EffectRetry) || changedSince(e.Counts, o.Behind) {
-		e.Stopped, e.Trial, e.Counts, e.Since = false, true, nil, 0
-		e.Futile = max(0, c.effectOrders()-1)
+		e.tryOne(c)
 	}
+}
+
+// tryOne allows one order, and stops again if that didn't help either.
+func (e *effect) tryOne(c *Config) {
+	e.Stopped, e.Trial, e.Counts, e.Since, e.Full = false, true, nil, 0, 0
+	e.Futile = max(0, c.effectOrders()-1)
+}
+
+// waitForRoom takes one beat in which nothing was ordered, or something, because of a
+// service behind without room. One that is at its max, or that nobody leads, would
+// have that wait for ever, and its bound may be set too low: after Law.EffectRetry
+// with the same counts one order is tried there, too.
+func (e *effect) waitForRoom(c *Config, o *Observation, held bool) {
+	switch {
+	case !held || e.Stopped || e.Trial:
+		e.Full = 0
+	case e.Full == 0 || changedSince(e.Counts, o.Behind):
+		e.Full, e.Counts = 1, countsOf(o.Behind)
+	default:
+		e.Full++
+	}
+	if e.Full >= c.beats(c.Law.EffectRetry) {
+		e.tryOne(c)
+	}
+}
+
+// untilTrial is for how long no order will be tried yet; 0 where one may be.
+func (e *effect) untilTrial(c *Config) time.Duration {
+	if e.Trial {
+		return 0
+	}
+	left := c.beats(c.Law.EffectRetry) - max(e.Full, e.Since)
+	return time.Duration(max(0, left)) * c.Beat
 }
 
 // effectBase is what an order placed now is measured against.
@@ -170,7 +208,7 @@ func (e *effect) holds(o *Observation) bool {
 
 // check refuses what no run of the law can have written.
 func (e *effect) check() error {
-	counts := []int{e.Base.Ready, e.Base.Ordered, e.Cells, e.Waited, e.Futile, e.Since}
+	counts := []int{e.Base.Ready, e.Base.Ordered, e.Cells, e.Waited, e.Futile, e.Since, e.Full}
 	if slices.Min(counts) < 0 || len(e.Counts) > mostLooks {
 		return errImpossible
 	}

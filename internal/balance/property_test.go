@@ -69,7 +69,7 @@ func anyObservation(t *rapid.T, at time.Time) Observation {
 	}
 	if rapid.Bool().Draw(t, "needs") {
 		obs.Behind = []Behind{{
-			Service: "db", Count: anyReading(5).Draw(t, "behind"), Ready: rapid.IntRange(-1, 5).Draw(t, "behind ready"),
+			Service: "db", Count: anyReading(5).Draw(t, "behind"), Ready: rapid.IntRange(-1, 5).Draw(t, "behind ready"), Max: rapid.IntRange(0, 5).Draw(t, "behind max"),
 			Room: rapid.SampledFrom([]reading.Reading{reading.Of(0, at), reading.Of(0.5, at), reading.Of(-1, at), reading.Unknown("away")}).Draw(t, "room"),
 		}}
 	}

@@ -13,11 +13,11 @@ func (v *verdict) reason() string {
 	o := v.obs
 	switch v.code {
 	case CodeGrow, CodeLatencyGuard, CodeFallback, CodeCappedMax, CodeCappedPartitions:
-		return v.cause() + ": " + v.needs() + v.limit()
+		return v.cause() + ": " + v.needs() + v.limit() + v.trial()
 	case CodeRequested:
 		return fmt.Sprintf("%s asks for %s: %s: %s%s", v.requested.From, cells(v.requested.Floor), v.requested.Reason, v.needs(), v.limit())
 	case CodeBehindFull:
-		return fmt.Sprintf("%s, but %s: more cells would not help, the %s ordered are kept", v.strained(), v.obs.firstFull().say(), cells(o.Ordered))
+		return fmt.Sprintf("%s, but %s: more cells would not help, the %s ordered are kept%s", v.strained(), v.obs.firstFull().say(), cells(o.Ordered), v.untilTrial())
 	case CodeNoEffect:
 		return v.noEffect()
 	case CodeUnpaired:
@@ -47,10 +47,30 @@ func (v *verdict) reason() string {
 func (v *verdict) noEffect() string {
 	e := v.mem.Effect
 	if e.Trial {
-		return fmt.Sprintf("one order is being tried, since those before it did not help: the %s ordered are kept until it is judged", cells(v.obs.Ordered))
+		why := "since those before it did not help"
+		if b := v.obs.firstFull(); b != nil {
+			why = "though " + b.say()
+		}
+		return fmt.Sprintf("one order is being tried, %s: the %s ordered are kept until it is judged", why, cells(v.obs.Ordered))
 	}
 	return fmt.Sprintf("%s, and the last %s brought %.0f %% of what they could: the bottleneck is %s, the %s ordered are kept",
 		v.strained(), orders(e.Futile), 100*e.Gain, v.obs.behindNames(), cells(v.obs.Ordered))
+}
+
+// untilTrial says when one cell is tried although a service behind has no room.
+func (v *verdict) untilTrial() string {
+	if left := v.mem.Effect.untilTrial(v.cfg); left > 0 {
+		return "; if nothing changes one is tried in " + span(left.Seconds())
+	}
+	return ""
+}
+
+// trial says that the order is one, and in spite of what.
+func (v *verdict) trial() string {
+	if v.tried == nil {
+		return ""
+	}
+	return fmt.Sprintf("; one is tried, though %s", v.tried.say())
 }
 
 // strained says what is out of bound.

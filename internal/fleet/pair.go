@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/consul/api"
@@ -22,6 +23,9 @@ type Pair struct {
 	Partner string    `json:"partner"`
 	Address string    `json:"address"`
 	At      time.Time `json:"at"`
+	// Unread is why the rest isn't known: the key holds something else than a pair.
+	// Service and Cell are then those of the key. It is a *CorruptError.
+	Unread error `json:"-"`
 }
 
 func (p *Pair) check() error {
@@ -35,10 +39,11 @@ func (p *Pair) check() error {
 const pairTries = 100
 
 // PairUp pairs a cell with one of the service with. A pair that keep agrees to
-// stands. Otherwise choose picks a partner, knowing all pairs there are: cells
-// that are born together see each other's choices, since each choice is a
-// transaction that fails if another was made meanwhile, and is then made anew.
-// choose fills in Partner and Address.
+// stands. Otherwise choose picks a partner, knowing all pairs there are, those that
+// can't be read included: cells that are born together see each other's choices, since
+// each choice is a transaction that fails if another was made meanwhile, and is then
+// made anew. choose fills in Partner and Address. A cell whose own pair can't be read
+// gets no other: its data may be with the partner that it had.
 func (c *Client) PairUp(ctx context.Context, with string, cell Cell, keep func(Pair) bool, choose func(context.Context, []Pair) (Pair, error)) (Pair, error) {
 	what := fmt.Sprintf("pair %s with a cell of %s", cell.Name, with)
 	if err := errors.Join(checkName("service", with), checkName("service", cell.Service), checkName("cell", cell.Name)); err != nil {
@@ -54,6 +59,9 @@ func (c *Client) PairUp(ctx context.Context, with string, cell Cell, keep func(P
 			return Pair{}, fmt.Errorf("%s: %w", what, err)
 		}
 		if i := slices.IndexFunc(all, func(p Pair) bool { return p.Service == cell.Service && p.Cell == cell.Name }); i >= 0 {
+			if err := all[i].Unread; err != nil {
+				return Pair{}, fmt.Errorf("%s: %w", what, err)
+			}
 			if all[i].Incarnation == cell.Incarnation && keep(all[i]) {
 				return all[i], nil
 			}
@@ -98,9 +106,28 @@ func (c *Client) putPair(ctx context.Context, with string, p Pair, turn *api.KVP
 	return err
 }
 
-// Pairs returns all cells that are paired with one of a service.
+// Pairs returns all cells that are paired with one of a service. One whose key holds
+// something else is among them, with the reason in Unread: it must neither be taken
+// for no pair nor stand in the way of all others.
 func (c *Client) Pairs(ctx context.Context, with string) ([]Pair, error) {
-	return list[Pair](ctx, c, c.key(with, keyPairs))
+	folder := c.key(with, keyPairs)
+	if err := checkKey(folder); err != nil {
+		return nil, err
+	}
+	found, err := c.pairs(ctx, folder)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Pair, 0, len(found))
+	for _, kv := range found {
+		var p Pair
+		if err := decode(kv.Key, kv.Value, &p); err != nil {
+			p = Pair{Unread: err}
+			p.Service, p.Cell, _ = strings.Cut(strings.TrimPrefix(kv.Key, folder+"/"), "/")
+		}
+		all = append(all, p)
+	}
+	return all, nil
 }
 
 // SweepPairs forgets the partners of this service's cells that are no more.

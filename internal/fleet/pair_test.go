@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+
+	"github.com/hashicorp/consul/api"
 )
 
 // fewest picks the partner with the fewest pairs.
@@ -95,6 +97,44 @@ func TestPairsOfTheGoneAreSwept(t *testing.T) {
 	ok(t, lease.SweepPairs(t.Context(), "db", []string{"api-2"}))
 	left := must(c.Pairs(t.Context(), "db"))(t)
 	if len(left) != 2 || left[0].Cell != "api-2" || left[1].Cell != "front-1" {
+		t.Errorf("left %+v", left)
+	}
+}
+
+// A key that holds something else than a pair stands in the way of its own cell alone:
+// that cell's data may be with the partner it had.
+func TestPairThatCantBeRead(t *testing.T) {
+	t.Parallel()
+	c, _ := atNoon(t)
+	for _, key := range []string{"api/api-1", "front/front-1", "stray"} {
+		_, err := raw(t, sharedConsul(t)).KV().Put(&api.KVPair{Key: c.key("db", keyPairs, key), Value: []byte(`{"cell":`)}, nil)
+		ok(t, err)
+	}
+	seen := 0
+	count := func(ctx context.Context, all []Pair) (Pair, error) {
+		for _, p := range all {
+			if isCorrupt(p.Unread) {
+				seen++
+			}
+		}
+		return fewest("db-1")(ctx, all)
+	}
+	must(c.PairUp(t.Context(), "db", Cell{Service: "api", Name: "api-2"}, always, count))(t)
+	if seen != 3 {
+		t.Errorf("%d of 3 were told of", seen)
+	}
+	if _, err := c.PairUp(t.Context(), "db", Cell{Service: "api", Name: "api-1"}, always, count); !isCorrupt(err) {
+		t.Errorf("the cell itself: %v, want a CorruptError", err)
+	}
+	// It goes with its cell, those of other services don't.
+	lease := lead(t, c, "api")
+	ok(t, lease.SweepPairs(t.Context(), "db", []string{"api-1", "api-2"}))
+	if left := must(c.Pairs(t.Context(), "db"))(t); len(left) != 4 {
+		t.Errorf("the living lost theirs: %+v", left)
+	}
+	ok(t, lease.SweepPairs(t.Context(), "db", []string{"api-2"}))
+	left := must(c.Pairs(t.Context(), "db"))(t)
+	if len(left) != 3 || left[0].Cell != "api-2" || left[1].Cell != "front-1" || left[1].Unread == nil {
 		t.Errorf("left %+v", left)
 	}
 }

@@ -29,6 +29,9 @@ type sent struct {
 	io.ReadCloser
 	control *http.ResponseController // whose read deadline bounds a read
 	silence time.Duration
+	rate    int           // bytes per second
+	read    int64         // bytes that have come
+	spent   time.Duration // waiting for them
 	bounded bool
 	rest    atomic.Bool // the deadline is the server's, which reads what is left
 	failed  atomic.Bool
@@ -38,26 +41,34 @@ type sent struct {
 
 // newSent bounds all bodies but streams by HTTP/2, whose two sides may rest while the
 // other speaks.
-func newSent(r *http.Request, control *http.ResponseController, silence time.Duration) *sent {
+func newSent(r *http.Request, control *http.ResponseController, silence time.Duration, rate int) *sent {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil
 	}
-	return &sent{ReadCloser: r.Body, control: control, silence: silence, bounded: r.ProtoMajor == 1 || r.ContentLength >= 0}
+	return &sent{ReadCloser: r.Body, control: control, silence: silence, rate: rate, bounded: r.ProtoMajor == 1 || r.ContentLength >= 0}
 }
 
 // bound limits the wait for what comes next, be it read by a cell or, where that has
 // answered, by the server.
-func (s *sent) bound() {
-	if s != nil && s.bounded {
-		_ = s.control.SetReadDeadline(time.Now().Add(s.silence)) // a writer of a test may have none
+func (s *sent) bound(limit time.Duration) {
+	if s.bounded {
+		_ = s.control.SetReadDeadline(time.Now().Add(limit)) // a writer of a test may have none
 	}
+}
+
+// patience is how long the next read may wait: the silence, and over the whole body no
+// longer than that and what it takes at the lowest rate. While a cell takes nothing
+// nobody is waited for.
+func (s *sent) patience() time.Duration {
+	most := s.silence + time.Duration(float64(s.read)/float64(s.rate)*float64(time.Second))
+	return min(s.silence, most-s.spent)
 }
 
 // leave has the server read what is left: by HTTP/1.1 it does so before it answers.
 func (s *sent) leave(r *http.Request) {
 	if s != nil && r.ProtoMajor == 1 {
 		s.rest.Store(true)
-		s.bound()
+		s.bound(s.silence)
 	}
 }
 
@@ -73,10 +84,12 @@ func (s *sent) Read(p []byte) (int, error) {
 	if s.closed.Load() {
 		return 0, http.ErrBodyReadAfterClose
 	}
+	begun := time.Now()
 	if !s.rest.Load() {
-		s.bound()
+		s.bound(s.patience()) // once it is over, the deadline is past
 	}
 	n, err := s.ReadCloser.Read(p)
+	s.read, s.spent = s.read+int64(n), s.spent+time.Since(begun)
 	if s.bounded && !s.closed.Load() && !s.rest.Load() {
 		_ = s.control.SetReadDeadline(time.Time{}) // HTTP/2 would end the body though nobody reads
 	}

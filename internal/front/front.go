@@ -9,13 +9,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/callers"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 )
 
@@ -46,7 +46,8 @@ type Front struct {
 	metrics   *metrics
 	budget    budget
 	cookie    string
-	trusted   []netip.Prefix
+	trusted   callers.Networks
+	conns     *callers.Connections
 	inHand    atomic.Int64
 	draining  atomic.Bool
 }
@@ -64,11 +65,8 @@ func New(cfg Config) *Front {
 		cfg: cfg, cells: cfg.Cells, cookie: "homeostat_" + cfg.Service,
 		budget: budget{share: cfg.Rule.RetryShare, least: cfg.Rule.RetryMin},
 	}
-	for _, network := range cfg.Rule.Trusted {
-		if prefix, err := netip.ParsePrefix(network); err == nil { // The policy has checked them.
-			f.trusted = append(f.trusted, prefix)
-		}
-	}
+	f.trusted, _ = callers.ParseNetworks(cfg.Rule.Trusted) // The policy has checked them.
+	f.conns = callers.NewConnections(cfg.Rule.Connections, cfg.Rule.ConnectionsPerAddress, f.trusted)
 	f.transport = newTransport(f)
 	f.metrics = newMetrics(cfg.Registerer, f)
 	f.proxy = &httputil.ReverseProxy{
@@ -101,7 +99,7 @@ func (f *Front) pass(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	v, control, silence := &visit{home: f.home(r)}, http.NewResponseController(w), f.cfg.Rule.Silence
-	if v.sent = newSent(r, control, silence); v.sent != nil {
+	if v.sent = newSent(r, control, silence, f.cfg.Rule.Rate); v.sent != nil {
 		r.Body = v.sent
 	}
 	w = &counting{ResponseWriter: w, metrics: f.metrics, control: control, silence: silence, sent: v.sent, request: r}
@@ -115,32 +113,8 @@ func (f *Front) rewrite(p *httputil.ProxyRequest) {
 	p.Out.Host = p.In.Host
 	p.Out.URL.RawQuery = p.In.URL.RawQuery                   // byte by byte; what it means is the cell's to say
 	p.Out.URL.Scheme, p.Out.URL.Host = "http", f.cfg.Service // until a cell is chosen
-	if f.believes(p.In.RemoteAddr) {
-		p.Out.Header["X-Forwarded-For"] = p.In.Header["X-Forwarded-For"]
-	}
-	p.SetXForwarded()
-	if f.believes(p.In.RemoteAddr) {
-		for _, name := range []string{"X-Forwarded-Host", "X-Forwarded-Proto"} {
-			if value := p.In.Header.Get(name); value != "" {
-				p.Out.Header.Set(name, value)
-			}
-		}
-	}
+	callers.ForwardByReverseProxy(p, f.trusted)
 	withoutCookie(p.Out.Header, f.cookie)
-}
-
-// believes reports whether a peer is a proxy of ours.
-func (f *Front) believes(remote string) bool {
-	at, err := netip.ParseAddrPort(remote)
-	if err != nil {
-		return false
-	}
-	for _, network := range f.trusted {
-		if network.Contains(at.Addr().Unmap()) {
-			return true
-		}
-	}
-	return false
 }
 
 // health is 200 while this front takes clients and knows cells for them.
@@ -156,10 +130,14 @@ func (f *Front) health(w http.ResponseWriter) {
 	}
 }
 
-// Serve answers on a listener until ctx ends, and then lets what is in hand come
-// to its end, for the drain time at most.
+// Serve answers on a listener, which must be one of TCP, until ctx ends, and then lets
+// what is in hand come to its end, for the drain time at most.
 func (f *Front) Serve(ctx context.Context, listener net.Listener) error {
 	rule := f.cfg.Rule
+	listener, err := f.conns.Bound(listener)
+	if err != nil {
+		return err
+	}
 	server := &http.Server{
 		Handler: f.Handler(), ReadHeaderTimeout: rule.HeaderTimeout, IdleTimeout: rule.IdleTimeout,
 		MaxHeaderBytes: rule.HeaderBytes, Protocols: new(http.Protocols), ErrorLog: log.New(httpLog{f.cfg.Log}, "", 0),

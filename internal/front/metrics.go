@@ -6,13 +6,15 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/callers"
 )
 
 // metrics are what a front tells Prometheus.
 type metrics struct {
-	requests, refusals *prometheus.CounterVec
-	retries, ejections prometheus.Counter
-	answerSeconds      prometheus.Histogram
+	requests, refusals, retries *prometheus.CounterVec
+	ejections                   prometheus.Counter
+	answerSeconds               prometheus.Histogram
 }
 
 func newMetrics(reg prometheus.Registerer, f *Front) *metrics {
@@ -26,7 +28,7 @@ func newMetrics(reg prometheus.Registerer, f *Front) *metrics {
 	m := &metrics{
 		requests:  prometheus.NewCounterVec(counter("answers_total", "Answers to clients by the class of their status, as in 2xx."), []string{"class"}),
 		refusals:  prometheus.NewCounterVec(counter("refusals_total", "Requests that no cell answered, by why: full, no_cell, unreached, slow, failed or gone."), []string{"why"}),
-		retries:   prometheus.NewCounter(counter("retries_total", "Requests that were sent to another cell after one failed.")),
+		retries:   prometheus.NewCounterVec(counter("retries_total", "Requests that were sent to another cell, by why: one failed, or refused by 429."), []string{"why"}),
 		ejections: prometheus.NewCounter(counter("ejections_total", "Times that a cell was left alone for failing.")),
 		answerSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "homeostat", Subsystem: "front", Name: "cell_answer_seconds", ConstLabels: labels,
@@ -34,12 +36,20 @@ func newMetrics(reg prometheus.Registerer, f *Front) *metrics {
 			Buckets: []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30},
 		}),
 	}
+	refused := func(bound string, value func(callers.Counts) uint64) prometheus.Collector {
+		opts := counter("connections_refused_total", "Connections of clients that were closed at once, by the bound: all or address.")
+		opts.ConstLabels = prometheus.Labels{"service": f.cfg.Service, "bound": bound}
+		return prometheus.NewCounterFunc(opts, func() float64 { return float64(value(f.conns.Counts())) })
+	}
 	gauge := func(name, help string, value func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Namespace: "homeostat", Subsystem: "front", Name: name, Help: help, ConstLabels: labels,
 		}, value)
 	}
 	reg.MustRegister(m.requests, m.refusals, m.retries, m.ejections, m.answerSeconds,
+		refused("all", func(c callers.Counts) uint64 { return c.RefusedInAll }),
+		refused("address", func(c callers.Counts) uint64 { return c.RefusedOfOne }),
+		gauge("connections", "Connections of clients.", func() float64 { return float64(f.conns.Counts().Open) }),
 		gauge("in_flight_requests", "Requests in hand.", func() float64 { return float64(f.inHand.Load()) }),
 		gauge("cells", "Members of the service.", func() float64 { n, _ := f.cells.size(); return float64(n) }),
 		gauge("healthy_cells", "Members that are passing or warning.", func() float64 { _, n := f.cells.size(); return float64(n) }),

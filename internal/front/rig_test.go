@@ -50,6 +50,7 @@ type house struct {
 	fleet *fleet.Client
 	cells *Cells
 	lists *Lists
+	front *Front
 	url   string
 	stop  func()
 	// certificate is that of the cells; nil for no TLS.
@@ -117,6 +118,7 @@ func newHouseBefore(t *testing.T, consul *testkit.ConsulServer, certificate *tls
 	h.cells, h.lists = cellsOf(h.service()), NewLists(watching, cellsOf)
 	h.lists.Add(h.service(), h.cells)
 	f := New(Config{Service: h.service(), Rule: r, Cells: h.cells, Lists: h.lists, TLS: encrypted, Log: log, Now: now})
+	h.front = f
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -61,8 +61,8 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		if !ok {
 			return nil, cmpError(v.failed, errNoCell)
 		}
-		answer, err := t.try(r, body, to)
-		if err == nil && !unwell(answer.StatusCode) {
+		answer, settled, err := t.try(r, body, to)
+		if settled {
 			return answer, nil
 		}
 		v.tried = append(v.tried, to.id)
@@ -70,11 +70,15 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 			return answer, err
 		}
 		v.failed = err
+		why := "failed"
 		if err == nil {
+			if answer.StatusCode == http.StatusTooManyRequests {
+				why = "refused"
+			}
 			v.failed = fmt.Errorf("%s answered %s", to.id, answer.Status)
 			_ = answer.Body.Close() // It is another cell's answer that counts.
 		}
-		t.f.metrics.retries.Inc()
+		t.f.metrics.retries.WithLabelValues(why).Inc()
 	}
 }
 
@@ -96,6 +100,16 @@ func unwell(status int) bool {
 	return false
 }
 
+// final reports whether an answer is the client's, and not one that another cell
+// might better. A cell over its bound isn't the whole service; but where its report
+// says that it has room for everybody, a 429 is the application's word to this client.
+func final(answer *http.Response, report load.Report, reported bool) bool {
+	if answer.StatusCode == http.StatusTooManyRequests {
+		return reported && report.Crawlers && !report.Full()
+	}
+	return !unwell(answer.StatusCode)
+}
+
 // again reports whether a request is to be sent to another cell: because it
 // changes nothing, or because it reached none.
 func (t *transport) again(r *http.Request, v *visit, body *unread, answer *http.Response, err error) bool {
@@ -105,10 +119,15 @@ func (t *transport) again(r *http.Request, v *visit, body *unread, answer *http.
 	case err != nil && unreached(err) && !body.touched:
 	case !safe(r):
 		return false
-	case answer != nil && answer.StatusCode == http.StatusServiceUnavailable && !t.f.hasOther(v):
+	case answer != nil && refusal(answer.StatusCode) && !t.f.hasOther(v):
 		return false // The cell's own word is better than that nobody is left.
 	}
 	return t.f.budget.withdraw(t.f.cfg.Now())
+}
+
+// refusal are answers by which a cell says that it takes no more, and mostly when to come again.
+func refusal(status int) bool {
+	return status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests
 }
 
 // unreached says that no byte of the request was sent.
@@ -127,8 +146,9 @@ func safe(r *http.Request) bool {
 }
 
 // try sends a request to one cell. It counts as in flight there until its answer
-// is read to the end.
-func (t *transport) try(r *http.Request, body *unread, to target) (*http.Response, error) {
+// is read to the end. Settled says that there is an answer, and that no other cell's is
+// wanted in its place.
+func (t *transport) try(r *http.Request, body *unread, to target) (answer *http.Response, settled bool, err error) {
 	out := r.Clone(r.Context())
 	out.URL.Scheme, out.URL.Host = t.f.cells.scheme(), to.address
 	out.Header.Set(load.Header, load.Ask)
@@ -144,19 +164,20 @@ func (t *transport) try(r *http.Request, body *unread, to target) (*http.Respons
 	}
 	began := t.f.cfg.Now()
 	t.f.cells.with(func(now time.Time, c *Chooser) { c.Began(now, to.id) })
-	answer, err := through.RoundTrip(out)
+	answer, err = through.RoundTrip(out)
 	if err != nil {
 		t.f.failed(r, to.id, err)
-		return nil, fmt.Errorf("ask %s at %s: %w", to.id, to.address, err)
+		return nil, false, fmt.Errorf("ask %s at %s: %w", to.id, to.address, err)
 	}
-	t.f.answered(to.id, answer, t.f.cfg.Now().Sub(began))
+	settled = t.f.answered(to.id, answer, t.f.cfg.Now().Sub(began))
 	answer.Body = t.f.untilRead(to.id, answer)
-	return answer, nil
+	return answer, settled, nil
 }
 
-// answered takes what an answer tells of its cell, and the report out of it. A cell that
-// refuses and says that it is full is busy; any other that can't answer is broken.
-func (f *Front) answered(id string, answer *http.Response, took time.Duration) {
+// answered takes what an answer tells of its cell, and the report out of it, and says
+// whether it is settled. A cell that refuses and says that it is full is busy; any other
+// that can't answer is broken.
+func (f *Front) answered(id string, answer *http.Response, took time.Duration) bool {
 	report, err := load.Parse(answer.Header.Get(load.Header))
 	answer.Header.Del(load.Header)
 	f.cells.with(func(now time.Time, c *Chooser) {
@@ -173,6 +194,7 @@ func (f *Front) answered(id string, answer *http.Response, took time.Duration) {
 		}
 	})
 	f.metrics.answerSeconds.Observe(took.Seconds())
+	return final(answer, report, err == nil)
 }
 
 // failed counts a request that got no answer against its cell, unless it was the client

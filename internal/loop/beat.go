@@ -315,7 +315,7 @@ func (l *Leader) wish(ctx context.Context, v view) (wish, string) {
 // is nothing to drain. Where a command moves what the cell holds, only that.
 func (l *Leader) mayGo(name string, v view, dead verdict) bool {
 	if l.movesData() {
-		return v.moved(name)
+		return v.moved(name, l.Service)
 	}
 	return v.drained(name) || slices.Contains(dead.Dead, name)
 }

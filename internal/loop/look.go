@@ -13,6 +13,7 @@ import (
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/balance"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/sense"
 )
 
@@ -265,10 +266,13 @@ func (v *view) ready(name string) bool {
 }
 
 // moved reports whether what a leaving cell holds is known to have been moved,
-// and the cell is idle or past its time.
-func (v *view) moved(name string) bool {
+// and the cell is idle or past its time. One of which nothing tells what it has in
+// hand, and that isn't asked to finish it, has nothing to take that time for.
+func (v *view) moved(name string, s *policy.Service) bool {
 	vitals, known := v.byCell[name]
-	return known && vitals.Moved && vitals.Draining && (vitals.Idle() || v.at.After(v.leaving[name].Until))
+	counted := s.Metrics.InFlight != "" || s.Proxy != nil || s.Drain.Path != ""
+	idle := vitals.Idle() || !counted && vitals.SpoolTotal() == 0
+	return known && vitals.Moved && vitals.Draining && (idle || v.at.After(v.leaving[name].Until))
 }
 
 // drained reports whether a leaving cell may go: it is known to be idle, it is

@@ -50,6 +50,7 @@ type Partner struct {
 	pair   *fleet.Pair
 	member *fleet.Member // as last seen; nil while it isn't registered
 	seen   bool
+	told   map[string]bool // cells whose pairs can't be read, of which was told
 }
 
 // New returns a cell's partner that hasn't been chosen yet.
@@ -142,22 +143,42 @@ func (p *Partner) candidates(ctx context.Context, pairs []fleet.Pair) ([]Candida
 		leaves := slices.ContainsFunc(marks, func(l fleet.Leaving) bool { return l.Cell == m.Name })
 		return leaves || m.Health == fleet.Critical || m.Port == 0
 	})
+	p.tellUnread(pairs)
 	rooms := p.rooms(ctx, members)
 	var all []Candidate
 	for _, m := range members {
 		c := Candidate{Name: m.Name, Address: addressOf(m), Room: rooms[m.Name], Spared: m.Health == fleet.Warning}
 		for _, pair := range pairs {
-			if pair.Partner != m.Name {
+			// With whom one is that can't be read isn't known, nor since when: it may
+			// be with any of them, and since just now.
+			if pair.Partner != m.Name && pair.Unread == nil {
 				continue
 			}
 			c.Pairs++
-			if p.Now().Sub(pair.At) < Settling {
+			if pair.Unread != nil || p.Now().Sub(pair.At) < Settling {
 				c.Young++
 			}
 		}
 		all = append(all, c)
 	}
 	return all, nil
+}
+
+// tellUnread tells once of each pair that can't be read.
+func (p *Partner) tellUnread(pairs []fleet.Pair) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, pair := range pairs {
+		who := pair.Service + "/" + pair.Cell
+		if pair.Unread == nil || p.told[who] {
+			continue
+		}
+		if p.told == nil {
+			p.told = map[string]bool{}
+		}
+		p.told[who] = true
+		p.Log.Error("the partner of another cell can't be read; it is counted with each candidate, and goes with its cell", "of", who, "error", pair.Unread)
+	}
 }
 
 // rooms asks the candidates' sidecars.

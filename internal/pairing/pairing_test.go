@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -107,6 +108,26 @@ func TestBornAtOnce(t *testing.T) {
 	}
 	if count["db-1"] != 6 || count["db-2"] != 3 {
 		t.Errorf("pairs %v, want 6 with db-1 and 3 with db-2", count)
+	}
+}
+
+// A pair that can't be read keeps nobody from being paired. With whom it is isn't
+// known, so it is counted with each, and told once.
+func TestPairThatCantBeRead(t *testing.T) {
+	h := newHouse(t)
+	db := h.database("db-1", 5001, 0.5)
+	broken := fleet.Pair{Service: "api", Cell: "api-1", Unread: errors.New("it holds something else")}
+	var said strings.Builder
+	p := h.partner("api-2")
+	p.Log = slog.New(slog.NewTextHandler(&said, nil))
+	for range 2 {
+		all, err := p.candidates(t.Context(), []fleet.Pair{broken, {Service: "api", Cell: "api-3", Partner: db.Name}})
+		if err != nil || len(all) != 1 || all[0].Pairs != 2 || all[0].Young != 1 {
+			t.Errorf("%+v, %v", all, err)
+		}
+	}
+	if n := strings.Count(said.String(), "it holds something else"); n != 1 {
+		t.Errorf("told %d times: %s", n, &said)
 	}
 }
 

@@ -64,8 +64,8 @@ type Front struct {
 	EjectMax time.Duration `policy:"eject_max" default:"5m" within:"[10ms,24h]"`
 
 	// Retries is how often one request may be sent again, each time to another
-	// cell: one that changes nothing (GET, HEAD, OPTIONS, without a body), or that
-	// never reached a cell.
+	// cell: one that changes nothing (GET, HEAD, OPTIONS, without a body) and that a
+	// cell failed or refused, or one that never reached a cell.
 	Retries int `policy:"retries" default:"2" within:"[0,10]"`
 	// RetryShare is the share of the requests that may be retries.
 	RetryShare float64 `policy:"retry_share" default:"0.2" within:"[0,1]"`
@@ -92,8 +92,16 @@ type Front struct {
 	// take nothing of its answer. A body without a length that comes by HTTP/2 isn't
 	// bound: both sides of such a stream may rest.
 	Silence time.Duration `policy:"silence" default:"30s" within:"[100ms,1h]"`
+	// Rate is the lowest rate of such a body, in bytes per second, beside `silence` in
+	// all: who sends more slowly is cut.
+	Rate int `policy:"rate" default:"1024" within:"[1,1000000000]"`
 	// MaxInFlight is the most requests a front has in hand; more are refused.
 	MaxInFlight int `policy:"max_in_flight" default:"10000" within:"[1,10000000]"`
+	// Connections is the most connections of clients; more are closed at once.
+	Connections int `policy:"connections" default:"10000" within:"[1,1000000]"`
+	// ConnectionsPerAddress is the most of one address, or of one /64 of IPv6;
+	// `trusted` ones are bound in all only.
+	ConnectionsPerAddress int `policy:"connections_per_address" default:"1000" within:"[1,1000000]"`
 	// H2C has HTTP/2 requests passed on as such, as gRPC needs; the cells must speak
 	// it, without encryption where they have no TLS. Else all go on as HTTP/1.1.
 	H2C bool `policy:"h2c"`

@@ -129,7 +129,8 @@ type Law struct {
 	// EffectOrders is how many such orders in a row stop further ones, until the
 	// bound is kept again or a service behind has changed its count.
 	EffectOrders float64 `policy:"effect_orders" default:"2" within:"[1,100]"`
-	// EffectRetry is after how long one more order is tried nevertheless.
+	// EffectRetry is after how long one more order is tried nevertheless; of a single
+	// cell where a service behind has no room.
 	EffectRetry time.Duration `policy:"effect_retry" default:"30m" within:"[1s,168h]"`
 
 	// IdleTime is how long the busy share must be below utilization.lower

@@ -245,7 +245,9 @@ type Drain struct {
 	// application's address. Empty: the cell is only marked in Consul, so that
 	// no one sends it anything new.
 	Path string `policy:"path"`
-	// Timeout is after how long a cell leaves though it isn't idle.
+	// Timeout is after how long a cell leaves though it isn't idle, or isn't known to
+	// be. One with a command goes once that has ended, where there is no path and
+	// nothing tells what it has in hand.
 	Timeout time.Duration `policy:"timeout" default:"1m" within:"[0s,24h]"`
 	// Command is run on a cell that the leader wants to leave, once it drains; the
 	// cell stays until it has ended with 0, which says that what the cell holds is

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -184,11 +183,7 @@ func TestConnections(t *testing.T) {
 	}
 }
 
-func (r *rig) refusedOf() uint64 {
-	r.callers.mu.Lock()
-	defer r.callers.mu.Unlock()
-	return r.callers.refused[1]
-}
+func (r *rig) refusedOf() uint64 { return r.connections.Counts().RefusedOfOne }
 
 func TestHeaderBounds(t *testing.T) {
 	r := start(t, `bounds {
@@ -306,22 +301,5 @@ func TestErrorsAreNotQuick(t *testing.T) {
 	}
 	if served := r.Traffic().Served; served != 11 {
 		t.Errorf("%g served, want 11", served)
-	}
-}
-
-// All addresses of an IPv6 subscriber count as one.
-func TestConnectionsOfOneNetwork(t *testing.T) {
-	c := newCallers(10, 1, nil)
-	for address, want := range map[string]bool{"2001:db8:0:1::1": true, "2001:db8:0:2::1": true, "192.0.2.1": true, "192.0.2.2": true} {
-		if got := c.take(netip.MustParseAddr(address)); got != want {
-			t.Errorf("%s: %v", address, got)
-		}
-	}
-	if c.take(netip.MustParseAddr("2001:db8:0:1:ffff::2")) || c.take(netip.MustParseAddr("192.0.2.1")) {
-		t.Error("a second one is taken")
-	}
-	c.give(netip.MustParseAddr("2001:db8:0:1::1"))
-	if !c.take(netip.MustParseAddr("2001:db8:0:1:ffff::2")) {
-		t.Error("none is taken after the first has gone")
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/callers"
 )
 
 // outbound is a request on its way to the application, in one piece of memory. It is
@@ -29,7 +31,7 @@ func (p *Proxy) prepare(w http.ResponseWriter, r *http.Request, scheme, host str
 	if trailers {
 		r.Header["Te"] = []string{"trailers"}
 	}
-	forwarded(r.Header, r, p.trust, &o.hop)
+	callers.Forward(r.Header, r, p.trusted, &o.hop)
 	if _, named := r.Header["User-Agent"]; !named {
 		r.Header["User-Agent"] = nil // or the transport would name itself
 	}

@@ -70,7 +70,11 @@ func (p *Proxy) Collect(ch chan<- prometheus.Metric) {
 	gauge(drainingDesc, truth(p.draining.Load()))
 	gauge(absentDesc, truth(p.away.Load()))
 	p.gate.collect(gauge)
-	p.callers.collect(gauge, counter)
+	conns := p.connections.Counts()
+	gauge(connDesc, float64(conns.Open))
+	counter(openedDesc, conns.Opened)
+	counter(noConnDesc, conns.RefusedInAll, "all")
+	counter(noConnDesc, conns.RefusedOfOne, "address")
 }
 
 func (g *gate) collect(gauge func(*prometheus.Desc, float64, ...string)) {
@@ -85,15 +89,6 @@ func (g *gate) collect(gauge func(*prometheus.Desc, float64, ...string)) {
 	for c := range Class(classes) {
 		gauge(baseDesc, g.limit.Base(c), c.String())
 	}
-}
-
-func (c *callers) collect(gauge func(*prometheus.Desc, float64, ...string), counter func(*prometheus.Desc, uint64, ...string)) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	gauge(connDesc, float64(c.open))
-	counter(openedDesc, c.opened)
-	counter(noConnDesc, c.refused[0], "all")
-	counter(noConnDesc, c.refused[1], "address")
 }
 
 // metric shows a sketch as a classic histogram.

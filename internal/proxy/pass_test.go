@@ -337,14 +337,6 @@ func TestH2C(t *testing.T) {
 	}
 }
 
-func (r *rig) open() int {
-	r.callers.mu.Lock()
-	defer r.callers.mu.Unlock()
-	return r.callers.open
-}
+func (r *rig) open() int { return r.connections.Counts().Open }
 
-func (r *rig) accepted() uint64 {
-	r.callers.mu.Lock()
-	defer r.callers.mu.Unlock()
-	return r.callers.opened
-}
+func (r *rig) accepted() uint64 { return r.connections.Counts().Opened }

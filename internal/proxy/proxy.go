@@ -6,11 +6,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/callers"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/load"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 )
@@ -45,17 +45,17 @@ type Config struct {
 type Proxy struct {
 	policy    *policy.Proxy
 	cfg       Config
-	trust     trust
+	trusted   callers.Networks
 	transport *http.Transport
 	links     *links
 	gate      *gate
 	seen      *seen
 	stats     [classes]stats
-	callers   *callers
 	draining  atomic.Bool
 	away      atomic.Bool  // the application was not there when last asked
 	upgraded  atomic.Int64 // connections that speak another protocol now, and streams of events
 
+	connections *callers.Connections
 	servers
 }
 
@@ -82,12 +82,8 @@ func New(cfg Config) (*Proxy, error) {
 		},
 		seen: newSeen(pol.RetryMemory),
 	}
-	for _, text := range pol.Trusted {
-		network, err := netip.ParsePrefix(text)
-		if err != nil {
-			return nil, fmt.Errorf("read the trusted networks of the proxy: %w", err)
-		}
-		p.trust = append(p.trust, network.Masked())
+	if p.trusted, err = callers.ParseNetworks(pol.Trusted); err != nil {
+		return nil, fmt.Errorf("read the trusted networks of the proxy: %w", err)
 	}
 	p.gate = newGate(gateConfig{
 		rule: Rule{
@@ -99,7 +95,7 @@ func New(cfg Config) (*Proxy, error) {
 		waitMax: pol.Wait.Max, waitStanding: pol.Wait.Standing, waitInterval: pol.Wait.Interval, waitLength: pol.Wait.Length,
 		hot: pol.Hot, slowStart: pol.SlowStart, latencyUpper: cfg.Upper, latencyMemory: pressureSpan,
 	}, time.Now())
-	p.callers = newCallers(b.Connections, b.ConnectionsPerAddress, p.trust)
+	p.connections = callers.NewConnections(b.Connections, b.ConnectionsPerAddress, p.trusted)
 	return p, p.prepareServers()
 }
 

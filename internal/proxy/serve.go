@@ -43,7 +43,7 @@ func (p *Proxy) prepareServers() error {
 // Serve answers what comes by a listener, that of everybody or that of crawlers alone,
 // until Shutdown or an error. It closes the listener.
 func (p *Proxy) Serve(l net.Listener, c Class) error {
-	l, err := p.callers.bound(l)
+	l, err := p.connections.Bound(l)
 	if err != nil {
 		return err
 	}

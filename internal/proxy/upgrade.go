@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/callers"
 )
 
 // upgrade has the application answer a request for another protocol, such as
@@ -42,12 +44,7 @@ func (p *Proxy) upgradeTo(w http.ResponseWriter, r *http.Request, scheme, host s
 		ErrorLog:  slog.NewLogLogger(p.cfg.Log.Handler(), slog.LevelDebug),
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			pr.Out.URL.Scheme, pr.Out.URL.Host, pr.Out.URL.RawQuery = scheme, host, query
-			for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded"} {
-				if v, ok := pr.In.Header[name]; ok {
-					pr.Out.Header[name] = v
-				}
-			}
-			forwarded(pr.Out.Header, pr.In, p.trust, new([3]string))
+			callers.ForwardByReverseProxy(pr, p.trusted)
 		},
 		ModifyResponse: func(res *http.Response) error {
 			if answered != nil {

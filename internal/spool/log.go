@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/spool/unsent"
 )
 
 var (
@@ -76,7 +79,7 @@ func openLog(cfg logConfig) (*messageLog, Recovery, error) {
 	if err := os.MkdirAll(cfg.dir, 0o700); err != nil {
 		return nil, Recovery{}, fmt.Errorf("make the spool's folder: %w", err)
 	}
-	lock, err := lockFile(filepath.Join(cfg.dir, "lock"))
+	lock, err := lockFile(filepath.Join(cfg.dir, unsent.Lock))
 	if err != nil {
 		return nil, Recovery{}, err
 	}
@@ -125,16 +128,30 @@ func (l *messageLog) restore() (Recovery, error) {
 	return report, nil
 }
 
-// lockFile keeps other processes out. The kernel frees it with the process.
+// lockFile keeps other processes out. The kernel frees it with the process. A folder
+// that is just being removed is in use, too.
 func lockFile(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%w: %w", ErrInUse, err)
+	case err != nil:
 		return nil, fmt.Errorf("lock the spool: %w", err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: %s: %w", ErrInUse, path, err), f.Close())
 	}
+	if !isAt(f, path) {
+		return nil, errors.Join(fmt.Errorf("%w: %s was removed meanwhile", ErrInUse, path), f.Close())
+	}
 	return f, nil
+}
+
+// isAt says whether an open file is still the one with that name.
+func isAt(f *os.File, path string) bool {
+	open, err := f.Stat()
+	named, err2 := os.Stat(path)
+	return err == nil && err2 == nil && os.SameFile(open, named)
 }
 
 // append returns nil once the payloads are on disk, in their order and with nothing

@@ -139,7 +139,7 @@ func (s *Spool) strays() {
 			continue
 		}
 		if err := unsent.Check(filepath.Join(s.cfg.Dir, f.Name())); err != nil {
-			s.cfg.Log.Error("messages of a topic that isn't the spool's any more are not sent", "topic", f.Name(), "error", err)
+			s.cfg.Log.Error("messages of a topic that isn't the spool's any more are not sent. Put it back into spool.topics, or move the folder away if they aren't wanted", "topic", f.Name(), "error", err)
 		}
 	}
 }

@@ -13,6 +13,9 @@ import (
 // Suffix is at the end of such a file's name.
 const Suffix = ".log"
 
+// Lock is the name of the file beside them that is locked by who has the folder.
+const Lock = "lock"
+
 // Name is that of a file whose first message has a sequence, the generation of the
 // file, and its salt.
 func Name(first, generation, salt uint64) string {
@@ -34,8 +37,7 @@ func Parse(name string) (first, generation, salt uint64, ok bool) {
 type Error struct{ Dir string }
 
 func (e *Error) Error() string {
-	return fmt.Sprintf("the spool in %s may hold messages that were accepted and are not on the queue yet. "+
-		"Start the cell over this folder until it is empty, or move the folder away if they are not wanted", e.Dir)
+	return fmt.Sprintf("the spool in %s may hold messages that were accepted and are not on the queue yet", e.Dir)
 }
 
 // Check returns an *Error for the first folder at or below dir that may hold unsent

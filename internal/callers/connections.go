@@ -1,4 +1,4 @@
-package proxy
+package callers
 
 import (
 	"errors"
@@ -7,10 +7,10 @@ import (
 	"sync"
 )
 
-// callers bounds the connections of callers, in all and of one address.
-type callers struct {
+// Connections bounds the connections of callers, in all and of one address.
+type Connections struct {
 	most, each int
-	free       trust // whose connections are bounded in all only
+	free       Networks // whose connections are bounded in all only
 
 	mu      sync.Mutex
 	open    int
@@ -19,12 +19,29 @@ type callers struct {
 	refused [2]uint64 // in all, of one address
 }
 
-func newCallers(most, each int, free trust) *callers {
-	return &callers{most: most, each: each, free: free, of: map[netip.Prefix]int{}}
+// NewConnections bounds them to so many in all and of each address, or each /64 of IPv6;
+// those of free are bounded in all only.
+func NewConnections(most, each int, free Networks) *Connections {
+	return &Connections{most: most, each: each, free: free, of: map[netip.Prefix]int{}}
+}
+
+// Counts are connections of callers: those open now, and since the start those that were
+// opened and those that were refused, for the bound in all and that of one address.
+type Counts struct {
+	Open                       int
+	Opened                     uint64
+	RefusedInAll, RefusedOfOne uint64
+}
+
+// Counts are how many there are and were.
+func (c *Connections) Counts() Counts {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return Counts{c.open, c.opened, c.refused[0], c.refused[1]}
 }
 
 // take counts a connection, if there may be one more.
-func (c *callers) take(from netip.Addr) bool {
+func (c *Connections) take(from netip.Addr) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -41,7 +58,7 @@ func (c *callers) take(from netip.Addr) bool {
 	return true
 }
 
-func (c *callers) give(from netip.Addr) {
+func (c *Connections) give(from netip.Addr) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.open--
@@ -65,12 +82,13 @@ func one(a netip.Addr) netip.Prefix {
 // at once.
 type bounded struct {
 	*net.TCPListener
-	callers *callers
+	callers *Connections
 }
 
-var errNotTCP = errors.New("the proxy listens on TCP only")
+var errNotTCP = errors.New("connections are bounded on TCP only")
 
-func (c *callers) bound(l net.Listener) (net.Listener, error) {
+// Bound returns the listener with its connections bounded. It must be one of TCP.
+func (c *Connections) Bound(l net.Listener) (net.Listener, error) {
 	tcp, ok := l.(*net.TCPListener)
 	if !ok {
 		return nil, errNotTCP
@@ -101,7 +119,7 @@ func (b *bounded) Accept() (net.Conn, error) {
 type counted struct {
 	*net.TCPConn
 	from    netip.Addr
-	callers *callers
+	callers *Connections
 	once    sync.Once
 }
 
