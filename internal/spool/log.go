@@ -55,8 +55,8 @@ type messageLog struct {
 	// confirmed.
 	next, position uint64
 	generation     uint64
-	depth          int   // messages that Kafka hasn't confirmed
-	bytes          int64 // of all segments
+	depth          int    // messages that Kafka hasn't confirmed
+	bytes          int64  // of all segments
 	waiting        *batch // goes into the next commit
 	writing        int64  // bytes of the commit that is being written
 	gathering      int    // how many writers the committer waits for before it goes on
