@@ -47,7 +47,7 @@ func overload(b *testing.B, f, crawlers *figures, name string, times, can float6
 	s := stands(b, name, busyAPI)
 	defer s.close()
 	m := load(b, s, traffic.Clients{
-		For: 12 * time.Second, WarmUp: 4 * time.Second, Connections: 3000, Seed: seed,
+		For: 8 * time.Second, WarmUp: 4 * time.Second, Connections: 3000, Seed: seed,
 		Streams: []traffic.Stream{
 			{Name: "clients", Rate: times * can / 2, Path: "/", Patience: time.Second},
 			{Name: "crawlers", Rate: times * can / 2, Path: "/", Patience: time.Second, Fields: []string{"X-Crawler: 1"}},
