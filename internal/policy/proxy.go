@@ -129,6 +129,13 @@ type ProxyBounds struct {
 	// Rate is the lowest rate of bodies and answers, in bytes per second: slower
 	// senders and readers are cut.
 	Rate int `policy:"rate" default:"1024" within:"[1,1000000000]"`
+	// Buffer is the most bytes of an answer that are read ahead of a caller who takes it
+	// more slowly than the application gives it. Once that has given all, its place is
+	// free for another request.
+	Buffer int `policy:"buffer" default:"1048576" within:"[0,1073741824]"`
+	// Buffers is the most bytes that are read ahead for all callers; where they are in
+	// use, an answer keeps its place for as long as its caller takes.
+	Buffers int `policy:"buffers" default:"67108864" within:"[0,1099511627776]"`
 	// Answer is how long the application may take to begin its answer.
 	Answer time.Duration `policy:"answer" default:"30s" within:"[10ms,1h]"`
 	// Idle is how long a caller's connection is kept without a request.

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/callers"
@@ -57,13 +56,12 @@ func (o *outbound) bodyState() (time.Time, error) {
 	return o.body.state()
 }
 
-// pieces are buffers for the bodies of answers.
-var pieces = sync.Pool{New: func() any { return new([32 << 10]byte) }}
-
 // pass gives an answer to the caller. An answer whose length isn't known beforehand
 // may be a stream: its head and each piece go on at once. It returns an error of an answer that
-// broke off.
-func (p *Proxy) pass(w http.ResponseWriter, r *http.Request, o *outbound, res *http.Response) error {
+// broke off. Once the application has given all of it whole is called, be it that the
+// caller has much to take yet; abort ends its reading. Both are nil where nobody waits
+// for that: then it is read as the caller takes it.
+func (p *Proxy) pass(w http.ResponseWriter, r *http.Request, o *outbound, res *http.Response, whole, abort func()) error {
 	if ended, _ := o.bodyState(); ended.IsZero() && r.ProtoMajor == 1 {
 		// It is answered before its body was read, which the server does now.
 		o.body.release()
@@ -81,7 +79,7 @@ func (p *Proxy) pass(w http.ResponseWriter, r *http.Request, o *outbound, res *h
 	w.WriteHeader(res.StatusCode)
 	stream := res.ContentLength == -1 || announced > 0
 	if res.ContentLength != 0 {
-		if err := p.copy(w, res.Body, stream); err != nil {
+		if err := p.copy(w, res, stream, whole, abort); err != nil {
 			return err
 		}
 	}
@@ -97,48 +95,54 @@ func (p *Proxy) pass(w http.ResponseWriter, r *http.Request, o *outbound, res *h
 	return nil
 }
 
-// copy gives a body to the caller, piece by piece. Each piece has a time of its own:
-// a stream may pause for as long as it likes, and only a reader that takes nothing is
-// cut.
-func (p *Proxy) copy(w http.ResponseWriter, from io.Reader, stream bool) error {
-	piece, _ := pieces.Get().(*[32 << 10]byte) // the pool holds nothing else
-	defer pieces.Put(piece)
-	control, b := http.NewResponseController(w), &p.policy.Bounds
+// copy gives a body to the caller, piece by piece: the first at once or, if it is known to
+// be all, once it was read, and what comes after as much as one by reading ahead.
+func (p *Proxy) copy(w http.ResponseWriter, res *http.Response, stream bool, whole, abort func()) error {
+	s := &sending{p: p, w: w, control: http.NewResponseController(w), stream: stream}
 	if stream {
 		// Its first piece may be long in coming, and the caller has to know that it has begun.
-		if err := control.Flush(); err != nil {
+		if err := s.control.Flush(); err != nil {
 			return err
 		}
 	}
-	within := func(n int) { // a writer of a test may have no deadline
-		_ = control.SetWriteDeadline(time.Now().Add(b.Grace + time.Duration(n)*time.Second/time.Duration(b.Rate)))
+	piece, _ := pieces.Get().(*[pieceBytes]byte) // the pool holds nothing else
+	defer pieces.Put(piece)
+	var from io.Reader = res.Body
+	if !stream && res.ContentLength <= pieceBytes {
+		from = &filling{from}
 	}
-	for {
+	for passed := 0; passed < pieceBytes || whole == nil; {
 		n, err := from.Read(piece[:])
-		if n > 0 {
-			within(n)
-			if _, err := w.Write(piece[:n]); err != nil {
-				return err
-			}
-			if stream {
-				if err := control.Flush(); err != nil {
-					return err
-				}
-			}
+		if err == io.EOF && whole != nil {
+			whole()
 		}
+		if err := s.write(piece[:n]); err != nil {
+			return err
+		}
+		passed += n
 		switch err {
 		case nil:
-			// While there is nothing to write nobody is slow; HTTP/2 would end the
-			// stream all the same.
-			_ = control.SetWriteDeadline(time.Time{}) // as above
 		case io.EOF:
-			// For what the server still has to read and to write.
-			_ = control.SetWriteDeadline(time.Now().Add(2 * b.Grace)) // as above
+			s.end()
 			return nil
 		default:
 			return err
 		}
 	}
+	return s.ahead(from, whole, abort)
+}
+
+// filling reads until there is no more room, or nothing more comes.
+type filling struct{ from io.Reader }
+
+// Read implements io.Reader.
+func (f *filling) Read(p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var more int
+		more, err = f.from.Read(p[n:])
+		n += more
+	}
+	return n, err
 }
 
 // isUpgrade says whether a request asks for another protocol, such as WebSocket.

@@ -85,6 +85,9 @@ func (p *links) do(ctx context.Context, r *http.Request) (*call, error) {
 	}
 }
 
+// abort ends the reading of the answer.
+func (c *call) abort() { _ = c.link.conn.SetDeadline(past) } // as in do
+
 // end gives the link back, if the answer was read to its end and another may follow.
 func (c *call) end(whole bool) {
 	if !c.stop() || !whole || c.res.Close || c.link.r.Buffered() > 0 {

@@ -27,12 +27,13 @@ var (
 	connDesc     = describe("connections", "Connections of callers.")
 	openedDesc   = describe("connections_total", "Connections of callers since the start.")
 	upgradedDesc = describe("upgraded_connections", "Connections that speak another protocol, such as WebSockets, and streams of events.")
+	takingDesc   = describe("taking", "Answers that the application has given whole and callers are still taking.")
 	noConnDesc   = describe("connections_refused_total", "Connections over a bound.", "bound")
 	drainingDesc = describe("draining", "Whether callers are sent elsewhere.")
 	absentDesc   = describe("application_absent", "Whether the application was not there when it was last asked.")
 	allDescs     = []*prometheus.Desc{
 		offeredDesc, outcomeDesc, againDesc, inFlightDesc, waitingDesc, limitDesc, crawlersDesc, baseDesc, capacityDesc,
-		excessDesc, pressureDesc, latencyDesc, waitedDesc, connDesc, openedDesc, upgradedDesc, noConnDesc, drainingDesc, absentDesc,
+		excessDesc, pressureDesc, latencyDesc, waitedDesc, connDesc, openedDesc, upgradedDesc, takingDesc, noConnDesc, drainingDesc, absentDesc,
 	}
 )
 
@@ -67,6 +68,7 @@ func (p *Proxy) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge(pressureDesc, p.Pressure())
 	gauge(upgradedDesc, float64(p.upgraded.Load()))
+	gauge(takingDesc, float64(p.taking.Load()))
 	gauge(drainingDesc, truth(p.draining.Load()))
 	gauge(absentDesc, truth(p.away.Load()))
 	p.gate.collect(gauge)

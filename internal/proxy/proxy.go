@@ -52,8 +52,10 @@ type Proxy struct {
 	seen      *seen
 	stats     [classes]stats
 	draining  atomic.Bool
-	away      atomic.Bool  // the application was not there when last asked
-	upgraded  atomic.Int64 // connections that speak another protocol now, and streams of events
+	away      atomic.Bool   // the application was not there when last asked
+	upgraded  atomic.Int64  // connections that speak another protocol now, and streams of events
+	taking    atomic.Int64  // answers that the application has given, and the caller not yet taken
+	shared    chan struct{} // holds a token for each piece of an answer that is read ahead
 
 	connections *callers.Connections
 	servers
@@ -95,6 +97,7 @@ func New(cfg Config) (*Proxy, error) {
 		waitMax: pol.Wait.Max, waitStanding: pol.Wait.Standing, waitInterval: pol.Wait.Interval, waitLength: pol.Wait.Length,
 		hot: pol.Hot, slowStart: pol.SlowStart, latencyUpper: cfg.Upper, latencyMemory: pressureSpan,
 	}, time.Now())
+	p.shared = make(chan struct{}, b.Buffers/pieceBytes)
 	p.connections = callers.NewConnections(b.Connections, b.ConnectionsPerAddress, p.trusted)
 	return p, p.prepareServers()
 }
@@ -222,8 +225,8 @@ func (x *exchange) forward(w http.ResponseWriter, r *http.Request) {
 		x.fail(w, r, err, bodyErr)
 		return
 	}
-	defer func() { _ = res.Body.Close() }() // closed a second time where it was read to its end
-	x.finish(w, r, o, res)
+	defer func() { _ = res.Body.Close() }()                 // closed a second time where it was read to its end
+	x.finish(w, r, o, res, func() { _ = res.Body.Close() }) // as above
 }
 
 // byLink has the application answer by one of the proxy's own connections.
@@ -235,24 +238,36 @@ func (x *exchange) byLink(w http.ResponseWriter, r *http.Request, o *outbound) {
 	}
 	whole := false
 	defer func() { c.end(whole) }() // a caller that is gone panics
-	whole = x.finish(w, r, o, c.res)
+	whole = x.finish(w, r, o, c.res, c.abort)
 }
 
 // finish gives an answer that has begun to the caller, and says whether it was passed
-// on whole.
-func (x *exchange) finish(w http.ResponseWriter, r *http.Request, o *outbound, res *http.Response) bool {
+// on whole. The place is free once the application has given all of it.
+func (x *exchange) finish(w http.ResponseWriter, r *http.Request, o *outbound, res *http.Response, abort func()) bool {
 	p, s := x.p, &x.p.stats[x.class]
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		x.fail(w, r, errUnasked, nil)
 		return false
 	}
 	needed := x.answered(o, res.StatusCode)
+	taking := false
+	whole := func() {
+		taking = true
+		p.taking.Add(1)
+		x.leave(needed)
+	}
+	defer func() { // a caller that is gone panics
+		if taking {
+			p.taking.Add(-1)
+		}
+	}()
 	if isEventStream(res) {
 		x.leave(needed)
+		whole, abort = nil, nil // it has no place, and no end
 		p.upgraded.Add(1)
 		defer p.upgraded.Add(-1)
 	}
-	if err := p.pass(w, r, o, res); err != nil {
+	if err := p.pass(w, r, o, res, whole, abort); err != nil {
 		if r.Context().Err() == nil {
 			s.broken.Add(1)
 		}
@@ -378,7 +393,7 @@ func (x *exchange) relay(w http.ResponseWriter, r *http.Request, scheme, host st
 		return
 	}
 	defer func() { _ = res.Body.Close() }() // as in forward
-	if p.pass(w, r, o, res) != nil {
+	if p.pass(w, r, o, res, nil, nil) != nil {
 		panic(http.ErrAbortHandler)
 	}
 }

@@ -56,7 +56,7 @@ func (p *Proxy) WithinBound() bool {
 
 // Traffic is what the proxy has seen since its start, for the vitals of the cell.
 func (p *Proxy) Traffic() sense.Traffic {
-	t := sense.Traffic{At: time.Now(), InFlight: p.inHand()}
+	t := sense.Traffic{At: time.Now(), InFlight: p.inHand() + int(p.taking.Load())}
 	clients := &p.stats[Client].latency
 	t.Latency = sense.Histogram{At: t.At, Bounds: bounds[:], Cumulative: clients.cumulative(), Sum: clients.seconds()}
 	for c := range p.stats {

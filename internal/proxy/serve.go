@@ -87,5 +87,5 @@ func (p *Proxy) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// Idle says whether nothing is in flight nor waits.
-func (p *Proxy) Idle() bool { return p.inHand() == 0 }
+// Idle says whether nothing is in flight nor waits, and no caller is taking an answer.
+func (p *Proxy) Idle() bool { return p.inHand() == 0 && p.taking.Load() == 0 }
