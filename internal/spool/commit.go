@@ -82,13 +82,8 @@ func (l *messageLog) awaits(writers int) bool {
 // commit writes and syncs all that waits now, and answers each writer. It returns
 // how many there were and how long that took.
 func (l *messageLog) commit() (writers int, took time.Duration) {
-	l.mu.Lock()
-	b, first := l.waiting, l.next
-	if b.writers > 0 {
-		l.waiting, l.writing = newBatch(), b.bytes
-	}
-	l.mu.Unlock()
-	if b.writers == 0 {
+	b, first := l.take()
+	if b == nil {
 		return 0, 0
 	}
 	began := time.Now()
@@ -113,6 +108,18 @@ func (l *messageLog) commit() (writers int, took time.Duration) {
 		l.roll()
 	}
 	return b.writers, took
+}
+
+// take returns what waits, nil if nothing does, and the sequence it begins with.
+func (l *messageLog) take() (b *batch, first uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.waiting.writers == 0 {
+		return nil, 0
+	}
+	b = l.waiting
+	l.waiting, l.writing = newBatch(), b.bytes
+	return b, l.next
 }
 
 // write brings payloads onto disk, and returns their size there.

@@ -157,6 +157,51 @@ func TestLogIsReadAgain(t *testing.T) {
 	shut(t, l)
 }
 
+// TestManyWriters has writers come at any instant of others' commits, by ones and by
+// twos: each message is there once, and each writer's are in the order in which they
+// were given. Few writers leave the log idle at times, many never.
+func TestManyWriters(t *testing.T) {
+	leaks(t)
+	for _, writers := range []int{1, 2, 16} {
+		t.Run(fmt.Sprint(writers), func(t *testing.T) {
+			const each = 200
+			l, _ := open(t, t.TempDir(), realDisk{})
+			var group sync.WaitGroup
+			for w := range writers {
+				group.Go(func() { appendEach(t, l, w*each, (w+1)*each, 1+w%2) })
+			}
+			group.Wait()
+			got, damages := readAll(t, l)
+			if len(got) != each*writers || len(damages) > 0 {
+				t.Errorf("%d messages are there, want %d; damaged: %v", len(got), each*writers, damages)
+			}
+			last := make([]int, writers)
+			for _, n := range got {
+				if w := n / each; n != w*each+last[w] {
+					t.Fatalf("message %d comes after %d of writer %d's", n, last[w], w)
+				} else {
+					last[w]++
+				}
+			}
+			shut(t, l)
+		})
+	}
+}
+
+// appendEach appends messages by number, a few at a time.
+func appendEach(t *testing.T, l *messageLog, from, to, few int) {
+	for i := from; i < to; i += few {
+		var payloads [][]byte
+		for n := range few {
+			payloads = append(payloads, numbered(i+n))
+		}
+		if err := l.append(t.Context(), payloads); err != nil {
+			t.Error(err)
+			return
+		}
+	}
+}
+
 // TestNothingIsLeftOfWhatWasSent looks for files that hold no message any more.
 func TestNothingIsLeftOfWhatWasSent(t *testing.T) {
 	leaks(t)
