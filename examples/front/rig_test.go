@@ -48,6 +48,12 @@ func newRig(t *testing.T) *rig {
 	}
 	provider := testkit.Provider(t)
 	r := &rig{dir: t.TempDir(), terraform: testkit.Terraform(t), environment: provider.Environment()}
+	t.Cleanup(func() { // after all others
+		if left := r.processes(t, ""); len(left) > 0 && !t.Failed() {
+			t.Errorf("%d processes of cells are left", len(left))
+		}
+		r.kill(t, "")
+	})
 	r.consul = testkit.ConsulWith(t, testkit.ConsulOptions{Config: fmt.Sprintf("encrypt = %q", gossipKey)})
 	binary, err := testkit.ConsulBinary(t.Context())
 	must(t, err)
@@ -63,7 +69,7 @@ func newRig(t *testing.T) *rig {
 	policy, err := os.ReadFile("homeostat.hcl")
 	must(t, err)
 	r.write(t, r.policy(), []byte(strings.NewReplacer("127.0.0.1:8500", r.servers[0], "127.0.0.1:18500", r.servers[1], "127.0.0.1:18503", r.servers[2]).Replace(string(policy))))
-	r.write(t, filepath.Join(r.dir, "consul.hcl"), fmt.Appendf(nil, "encrypt = %q\n", gossipKey))
+	r.write(t, filepath.Join(r.dir, "consul.hcl"), fmt.Appendf(nil, "encrypt = %q\nlimits { http_max_conns_per_client = 2000 }\n", gossipKey))
 	settings := map[string]any{
 		"programs": filepath.Join(r.dir, "bin"), "policy": r.policy(), "consul_addresses": r.servers,
 		"state_directory": filepath.Join(r.dir, "cells"), "environment": map[string]string{"TF_CLI_CONFIG_FILE": provider.CLIConfig},
@@ -178,7 +184,6 @@ func (r *rig) up(t *testing.T, service string) {
 	t.Cleanup(func() {
 		if t.Failed() {
 			r.showLogs(t)
-			r.kill(t, "")
 			return
 		}
 		r.homeostat(t, "pause")

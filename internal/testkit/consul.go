@@ -133,6 +133,8 @@ func (c *ConsulServer) arguments(rpc int, config, also string) []string {
 		// stays a member: it comes back.
 		"-hcl", "performance { raft_multiplier = 1 }",
 		"-hcl", "leave_on_terminate = false\nskip_leave_on_interrupt = true\ndisable_update_check = true",
+		// A whole fleet has one address here. A test can ask for fewer.
+		"-hcl", "limits { http_max_conns_per_client = 2000 }",
 	}
 	if c.join == nil {
 		args = append(args, "-server", "-bootstrap-expect", "1")
