@@ -187,7 +187,8 @@ func (l *Leader) finish(ctx context.Context) {
 func (l *Leader) roster() roster {
 	r := roster{
 		Service: l.Service.Name, Named: l.Root == nil || l.Root.Module().Named, HoldsData: l.Service.HoldsData,
-		Names: l.record.Names, Next: l.record.Next,
+		OneByOne: l.movesData(),
+		Names:    l.record.Names, Next: l.record.Next,
 	}
 	if !r.Named {
 		r.Names = nil

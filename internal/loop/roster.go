@@ -16,7 +16,10 @@ type roster struct {
 	Named   bool
 	// HoldsData keeps a dead cell's name: it is started again over its data.
 	HoldsData bool
-	Names     []string
+	// OneByOne has cells leave one after the other: what one holds is moved to others,
+	// and two that went at once could count on each other.
+	OneByOne bool
+	Names    []string
 	// Next is the number of the next new name; it only rises.
 	Next int
 }
@@ -77,6 +80,9 @@ func (r roster) step(w wish, leaverRank func([]string) []string) step {
 		s.TakeBack = r.takeBack(intersect(r.Names, w.Leaving), lost, n)
 		r.add(&s, w, n-len(s.TakeBack))
 	case n < 0:
+		if r.OneByOne {
+			n = -max(0, min(-n, 1-len(w.Leaving)))
+		}
 		s.Mark = r.leavers(without(staying, s.Replace), -n, leaverRank)
 	}
 	going := r.departing(without(w.Leaving, s.TakeBack, s.Remove, s.Replace), w.Drained)

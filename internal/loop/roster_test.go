@@ -24,6 +24,12 @@ func unlimited(w wish) wish {
 
 func asGiven(names []string) []string { return names }
 
+func oneByOne(names ...string) roster {
+	r := named(names...)
+	r.OneByOne = true
+	return r
+}
+
 func TestStep(t *testing.T) {
 	tests := map[string]struct {
 		roster roster
@@ -45,6 +51,14 @@ func TestStep(t *testing.T) {
 		"never above max, half-born machines included": {
 			named("api-1"), wish{Desired: 4, Held: 3, Max: 4, Births: 9},
 			step{Add: []string{"api-10"}, Names: []string{"api-1", "api-10"}, Next: 11},
+		},
+		"of cells whose data are moved one leaves": {
+			oneByOne("api-1", "api-2", "api-3"), wish{Desired: 1, Held: 3, Max: 5, Births: 9},
+			step{Mark: []string{"api-1"}, Names: []string{"api-1", "api-2", "api-3"}, Next: 10},
+		},
+		"of cells whose data are moved the next leaves when one has left": {
+			oneByOne("api-1", "api-2", "api-3"), wish{Desired: 1, Leaving: []string{"api-1"}, Held: 3, Max: 5, Births: 9},
+			step{Names: []string{"api-1", "api-2", "api-3"}, Next: 10},
 		},
 		"a failed birth loses its name": {
 			named("api-1", "api-9"), wish{Desired: 2, Failed: []string{"api-9"}, Held: 2, Max: 5, Births: 9},
@@ -118,7 +132,7 @@ func TestStep(t *testing.T) {
 // hold whatever is wished.
 func TestStepProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		r := roster{Service: "s", Named: rapid.Bool().Draw(t, "named"), Next: 1}
+		r := roster{Service: "s", Named: rapid.Bool().Draw(t, "named"), OneByOne: rapid.Bool().Draw(t, "one by one"), Next: 1}
 		limit := rapid.IntRange(1, 12).Draw(t, "max")
 		var leaving []string
 		used := map[string]bool{}
@@ -162,6 +176,9 @@ func TestStepProperties(t *testing.T) {
 				}
 			}
 			leaving = intersect(append(without(leaving, s.TakeBack), s.Mark...), s.Names)
+			if r.OneByOne && len(leaving) > 1 {
+				t.Fatalf("%v leave at once", leaving)
+			}
 			r.Names, r.Next = s.Names, s.Next
 		}
 	})
