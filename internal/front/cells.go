@@ -57,6 +57,8 @@ type Cells struct {
 	members map[string]fleet.Member
 	// told is when Consul last said who the members are; zero until it has.
 	told time.Time
+	// emptied is since when Consul has listed none though it listed some before.
+	emptied time.Time
 	// fresh is closed once it has said so since the watching began.
 	fresh chan struct{}
 	// watched says that they are watched, or about to be; wake has that begin.
@@ -147,6 +149,9 @@ func (c *Cells) setMembers(all []fleet.Member) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.cfg.Now()
+	if c.doubts(all, now) {
+		return
+	}
 	members := make([]Member, 0, len(all))
 	c.members = make(map[string]fleet.Member, len(all))
 	for _, m := range all {
@@ -164,6 +169,25 @@ func (c *Cells) setMembers(all []fleet.Member) {
 	default:
 		close(c.fresh)
 	}
+}
+
+// believed is after how long it is believed that a service has no cell any more.
+const believed = time.Minute
+
+// doubts reports whether the last list is kept though Consul lists no cell. What was
+// registered with a server goes with it when the others remove that from their midst,
+// and comes back with the cells' next push: a list that is empty all at once says more
+// of Consul than of the cells. Where they are gone, those who are sent there learn it.
+func (c *Cells) doubts(all []fleet.Member, now time.Time) bool {
+	if len(all) > 0 || len(c.members) == 0 {
+		c.emptied = time.Time{}
+		return false
+	}
+	if c.emptied.IsZero() {
+		c.emptied = now
+		c.cfg.Log.Warn("Consul lists no cell any more; going by its last list for now", "service", c.cfg.Service, "cells", len(c.members), "for", believed)
+	}
+	return now.Sub(c.emptied) < believed
 }
 
 // token names a cell in a cookie without saying which it is.

@@ -524,9 +524,9 @@ func TestLists(t *testing.T) {
 	full.report.Store(&load.Report{InFlight: 10, Limit: 10})
 	free.report.Store(&load.Report{InFlight: 1, Limit: 10})
 	var l List
-	h.await("the probes to tell", func() bool {
+	h.await("the probes to tell what was reported last", func() bool {
 		l = h.list(h.service(), http.StatusOK)
-		return l.Cells[0].Room != nil && l.Cells[1].Room != nil
+		return l.Cells[0].Room != nil && *l.Cells[0].Room < 1 && l.Cells[1].Hot
 	})
 	var order []string
 	for _, c := range l.Cells {
