@@ -76,7 +76,10 @@ func newBatch() *batch { return &batch{done: make(chan struct{})} }
 
 // openLog opens the log in a folder, which it makes where it isn't there.
 func openLog(cfg logConfig) (*messageLog, Recovery, error) {
-	if err := os.MkdirAll(cfg.dir, 0o700); err != nil {
+	switch err := os.MkdirAll(cfg.dir, 0o700); {
+	case errors.Is(err, fs.ErrNotExist): // the one above it is just being removed
+		return nil, Recovery{}, fmt.Errorf("%w: make the spool's folder: %w", ErrInUse, err)
+	case err != nil:
 		return nil, Recovery{}, fmt.Errorf("make the spool's folder: %w", err)
 	}
 	lock, err := lockFile(filepath.Join(cfg.dir, unsent.Lock))
