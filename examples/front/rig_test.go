@@ -336,7 +336,9 @@ func (r *rig) processes(t *testing.T, cell string) (pids []int) {
 			continue
 		}
 		environ, _ := os.ReadFile(filepath.Join("/proc", entry.Name(), "environ")) // it may have ended
-		if bytes.Contains(environ, []byte(r.dir)) && bytes.Contains(environ, []byte("HOMEOSTAT_CELL="+cell+end)) {
+		command, _ := os.ReadFile(filepath.Join("/proc", entry.Name(), "cmdline")) // as above
+		ours := bytes.Contains(environ, []byte(r.dir)) || bytes.Contains(command, []byte(r.dir))
+		if ours && bytes.Contains(environ, []byte("HOMEOSTAT_CELL="+cell+end)) {
 			pids = append(pids, pid)
 		}
 	}
