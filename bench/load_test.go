@@ -62,13 +62,13 @@ func load(b *testing.B, s *stand, clients traffic.Clients) measured {
 	application := cpu(b, s.application)
 	var program time.Duration
 	if s.program != 0 {
-		program = cpu(b, s.program)
+		program = cpu(b, s.program, s.application)
 	}
 	sent := send(b, clients).wait(b)
 	m := measured{outcomes: sent.Outcomes}
 	m.busy = float64(cpu(b, s.application)-application+sent.CPU) / float64(sent.Lasted)
 	if s.program != 0 {
-		had := cpu(b, s.program) - program
+		had := cpu(b, s.program, s.application) - program
 		due := 0
 		for _, o := range sent.Outcomes {
 			due += o.Due

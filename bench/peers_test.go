@@ -2,7 +2,6 @@ package bench
 
 import (
 	"embed"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -143,20 +142,14 @@ func sidecar(b *testing.B, s settings, application []string) *stand {
 	return &stand{address: s.Listen, program: run.cmd.Process.Pid, application: childOf(b, run.cmd.Process.Pid), close: run.stop}
 }
 
-// childOf is the one child of a process, whichever of its threads has started it.
-func childOf(b *testing.B, pid int) (child int) {
+// childOf is the one child of a process.
+func childOf(b *testing.B, pid int) int {
 	b.Helper()
-	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
-	must(b, err)
-	for _, list := range lists {
-		text, err := os.ReadFile(list)
-		must(b, err)
-		if _, err := fmt.Sscan(string(text), &child); err == nil {
-			return child
-		}
+	children := childrenOf(b, pid)
+	if len(children) != 1 {
+		b.Fatalf("process %d has the children %v, want one", pid, children)
 	}
-	b.Fatalf("process %d has no child", pid)
-	return 0
+	return children[0]
 }
 
 // loopback is a free address.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -88,9 +89,10 @@ func (p *program) answers(b *testing.B, address string) {
 	}
 }
 
-// cpu is the time that a process and those below it have had of processors: nginx
-// works in a child of the process that was started.
-func cpu(b *testing.B, pid int) time.Duration {
+// cpu is the time that a process and those below it have had of processors, those in
+// without left out: nginx works in a child of the process that was started, and below a
+// sidecar is the application.
+func cpu(b *testing.B, pid int, without ...int) time.Duration {
 	b.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	must(b, err)
@@ -101,6 +103,17 @@ func cpu(b *testing.B, pid int) time.Duration {
 	must(b, err)
 	const tick = 10 * time.Millisecond // USER_HZ is 100 on every Linux
 	spent := time.Duration(user+system) * tick
+	for _, child := range childrenOf(b, pid) {
+		if !slices.Contains(without, child) {
+			spent += cpu(b, child, without...)
+		}
+	}
+	return spent
+}
+
+// childrenOf are the processes that a process has started, whichever of its threads did.
+func childrenOf(b *testing.B, pid int) (children []int) {
+	b.Helper()
 	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	must(b, err)
 	for _, list := range lists {
@@ -109,10 +122,10 @@ func cpu(b *testing.B, pid int) time.Duration {
 		for _, child := range strings.Fields(string(text)) {
 			pid, err := strconv.Atoi(child)
 			must(b, err)
-			spent += cpu(b, pid)
+			children = append(children, pid)
 		}
 	}
-	return spent
+	return children
 }
 
 func must(b *testing.B, err error) {
