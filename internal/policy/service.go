@@ -253,7 +253,7 @@ type Drain struct {
 	// cell stays until it has ended with 0, which says that what the cell holds is
 	// elsewhere. It is run again after it failed, and stopped when the cell is
 	// taken back, so it must do no harm by being begun anew. It has the environment
-	// of the application.
+	// of the application. Cells with a command leave one after the other.
 	Command []string `policy:"command"`
 	// CommandTimeout is how long it may run.
 	CommandTimeout time.Duration `policy:"command_timeout" default:"1h" within:"[1s,168h]"`
