@@ -9,7 +9,10 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // links are connections to the application for requests that ask for something and
@@ -169,7 +172,18 @@ func (p *links) get(ctx context.Context, fresh bool) (l *link, reused bool, err 
 	return l, false, nil
 }
 
+// take returns the idle link used last that nothing came by meanwhile, or nil.
 func (p *links) take() *link {
+	for {
+		l := p.last()
+		if l == nil || l.quiet() {
+			return l
+		}
+		_ = l.conn.Close() // as in end
+	}
+}
+
+func (p *links) last() *link {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n := len(p.idle)
@@ -180,6 +194,27 @@ func (p *links) take() *link {
 	p.idle[n-1] = nil
 	p.idle = p.idle[:n-1]
 	return l
+}
+
+// quiet says whether the application has neither closed an idle link nor sent anything
+// by it. Whatever it sent too late, such as a body after the head that HEAD asked for,
+// would be taken for the answer to the next request, which is another caller's.
+func (l *link) quiet() bool {
+	c, ok := l.conn.(syscall.Conn)
+	if !ok {
+		return true // no socket: nothing but what was read can be known
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return false
+	}
+	quiet := false
+	err = raw.Control(func(fd uintptr) {
+		var b [1]byte
+		_, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		quiet = errors.Is(err, unix.EAGAIN)
+	})
+	return err == nil && quiet
 }
 
 func (p *links) put(l *link) {

@@ -179,3 +179,49 @@ func TestLengthWithoutBody(t *testing.T) {
 		}
 	}
 }
+
+// What an application sends too late is nobody's answer.
+func TestLinksDropWhatComesTooLate(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	late, done := make(chan bool, 1), make(chan bool)
+	serve := func(c net.Conn) {
+		defer func() { _ = c.Close() }()
+		for requests := bufio.NewReader(c); ; {
+			r, err := http.ReadRequest(requests)
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(c, fine[:len(fine)-2])
+			if r.Method == http.MethodHead {
+				<-late
+				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno")
+				late <- true
+			} else {
+				_, _ = io.WriteString(c, "ok")
+			}
+		}
+	}
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go serve(c)
+		}
+	}()
+	t.Cleanup(func() { _ = l.Close(); <-done })
+	r := startBefore(t, "", l.Addr().String())
+	r.do(t, "HEAD", "/", "")
+	late <- true // the body that nobody asked for, after the link is idle
+	<-late
+	for range 3 {
+		if got := r.do(t, "GET", "/other", ""); got.status != 200 || got.body != "ok" {
+			t.Errorf("another caller got %d %q", got.status, got.body)
+		}
+	}
+}
