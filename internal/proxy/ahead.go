@@ -129,10 +129,18 @@ func (s *sending) write(piece []byte) error {
 	return nil
 }
 
-// end leaves time for what the server still has to read and to write.
-func (s *sending) end() {
-	_ = s.control.SetWriteDeadline(time.Now().Add(2 * s.p.policy.Bounds.Grace)) // as above
+// begin tells a caller that a stream has begun.
+func (s *sending) begin() error {
+	s.p.boundAnswer(s.w)
+	if err := s.control.Flush(); err != nil {
+		return err
+	}
+	_ = s.control.SetWriteDeadline(time.Time{}) // as in write
+	return nil
 }
+
+// end leaves time for what the server still has to read and to write.
+func (s *sending) end() { s.p.boundAnswer(s.w) }
 
 // ahead passes on the rest of a body, reading it ahead.
 func (s *sending) ahead(from io.Reader, whole, abort func()) error {

@@ -68,9 +68,16 @@ func (p *Proxy) boundRest(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// boundAnswer bounds the time for what the server still has to write of an answer. Who
+// asks and never reads would keep the connection for ever, however little it was told.
+func (p *Proxy) boundAnswer(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(2 * p.policy.Bounds.Grace)) // as above
+}
+
 // say answers with a cause, which no cache may keep.
 func (p *Proxy) say(w http.ResponseWriter, r *http.Request, status int, cause string) {
 	p.boundRest(w, r)
+	p.boundAnswer(w)
 	h := w.Header()
 	h.Set("Content-Type", "text/plain; charset=utf-8")
 	h.Set("Cache-Control", "no-store")

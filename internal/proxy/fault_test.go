@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -152,6 +153,58 @@ func TestSlowReader(t *testing.T) {
 	until(t, "it has begun", func() bool { return r.stats[Client].offered.Load() == 1 })
 	until(t, "it is cut", r.Idle)
 }
+
+// Nobody keeps a connection by asking on and on and never reading: what is refused, has
+// no body, or goes elsewhere counts as much as a long answer.
+func TestWhoNeverReadsIsCut(t *testing.T) {
+	const bounds = "\nbounds { grace = \"100ms\" }\n"
+	long := strings.Repeat("x", 4000)
+	for name, c := range map[string]struct {
+		block   string
+		request string
+		change  func(*Config)
+	}{
+		"refused":   {onePlace + bounds, "GET /x HTTP/1.1\r\nHost: x\r\nHomeostat-Crawler: 1\r\n\r\n", func(*Config) {}},
+		"elsewhere": {onePlace + bounds, "GET /" + long + " HTTP/1.1\r\nHost: x\r\n\r\n", func(c *Config) { c.Siblings = anyRoom{} }},
+		"no body":   {bounds, "GET /none HTTP/1.1\r\nHost: x\r\n\r\n", func(*Config) {}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			release := make(chan struct{})
+			r := start(t, c.block, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/none" {
+					w.Header().Set("X-Long", long)
+					w.WriteHeader(http.StatusNoContent)
+					return
+				}
+				<-release
+			}), c.change)
+			defer close(release)
+			if c.block != bounds {
+				go func() { _, _ = http.Get(r.url) }() //nolint:noctx,bodyclose // it takes the one place until the end
+				until(t, "the place is taken", func() bool { return r.inHand() == 1 })
+			}
+			conn, err := net.Dial("tcp", r.at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = conn.Close() }()
+			_ = conn.SetDeadline(time.Now().Add(5 * time.Minute))
+			many := strings.Repeat(c.request, 100)
+			for err == nil {
+				_, err = io.WriteString(conn, many)
+			}
+			var timeout net.Error
+			if errors.As(err, &timeout) && timeout.Timeout() {
+				t.Fatal("it is still open after minutes")
+			}
+		})
+	}
+}
+
+// anyRoom is siblings one of which always has room.
+type anyRoom struct{}
+
+func (anyRoom) WithRoom(bool) (string, bool) { return "http://sibling.example", true }
 
 func TestConnections(t *testing.T) {
 	r := start(t, "bounds { connections_per_address = 2 }", echo)

@@ -78,10 +78,10 @@ func (p *Proxy) pass(w http.ResponseWriter, r *http.Request, o *outbound, res *h
 	}
 	w.WriteHeader(res.StatusCode)
 	stream := res.ContentLength == -1 || announced > 0
-	if res.ContentLength != 0 {
-		if err := p.copy(w, res, stream, whole, abort); err != nil {
-			return err
-		}
+	if res.ContentLength == 0 {
+		p.boundAnswer(w)
+	} else if err := p.copy(w, res, stream, whole, abort); err != nil {
+		return err
 	}
 	if err := res.Body.Close(); err != nil { // fills in the trailers
 		return err
@@ -101,7 +101,7 @@ func (p *Proxy) copy(w http.ResponseWriter, res *http.Response, stream bool, who
 	s := &sending{p: p, w: w, control: http.NewResponseController(w), stream: stream}
 	if stream {
 		// Its first piece may be long in coming, and the caller has to know that it has begun.
-		if err := s.control.Flush(); err != nil {
+		if err := s.begin(); err != nil {
 			return err
 		}
 	}
@@ -145,9 +145,11 @@ func (f *filling) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// isUpgrade says whether a request asks for another protocol, such as WebSocket.
+// isUpgrade says whether a request asks for another protocol, such as WebSocket. HTTP/2
+// is none that may be passed on: what is asked in it would go by the gate unseen. Such a
+// request is answered as if it had not asked, which is what RFC 9113 has removed it for.
 func isUpgrade(r *http.Request) bool {
-	return len(r.Header["Upgrade"]) > 0 && hasToken(r.Header["Connection"], "upgrade")
+	return len(r.Header["Upgrade"]) > 0 && hasToken(r.Header["Connection"], "upgrade") && !hasToken(r.Header["Upgrade"], "h2c")
 }
 
 // isEventStream says whether an answer is a stream of events, which ends when the caller

@@ -20,7 +20,7 @@ func FuzzMark(f *testing.F) {
 		r := &http.Request{URL: before, Header: http.Header{}}
 		unmark(r)
 		want := r.URL.RequestURI()
-		text, ok := strings.CutPrefix(movedTo("http://192.0.2.1:80/", r), "http://192.0.2.1:80")
+		text, ok := strings.CutPrefix(movedTo("http://192.0.2.1:80/", r, Crawler), "http://192.0.2.1:80")
 		if !ok {
 			t.Fatalf("%q leads to another host: %q", uri, text)
 		}
@@ -29,7 +29,7 @@ func FuzzMark(f *testing.F) {
 			t.Fatalf("%q becomes %q: %v", uri, text, err)
 		}
 		moved := &http.Request{URL: after, Header: http.Header{}}
-		if !unmark(moved) || strings.TrimSuffix(moved.URL.RequestURI(), "?") != strings.TrimSuffix(want, "?") {
+		if marked, crawler := unmark(moved); !marked || !crawler || strings.TrimSuffix(moved.URL.RequestURI(), "?") != strings.TrimSuffix(want, "?") {
 			t.Fatalf("%q becomes %q, want %q", uri, moved.URL.RequestURI(), want)
 		}
 	})

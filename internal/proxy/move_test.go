@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/big"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -135,6 +136,32 @@ func TestRedirectByForwarding(t *testing.T) {
 	siblings.room = "not a URL"
 	if got := r.do(t, "GET", "/a", ""); got.status != 503 {
 		t.Errorf("no sibling at all: %+v", got)
+	}
+}
+
+// Who came by the port for crawlers is a crawler at the sibling, too.
+func TestMovedCrawlerStaysOne(t *testing.T) {
+	for _, redirect := range []string{"307", "proxy"} {
+		sibling := start(t, "", echo)
+		r, siblings := crowded(t, "\nredirect = \""+redirect+"\"\ncrawlers { port = 9 }")
+		siblings.room = sibling.url
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- r.Serve(l, Crawler) }()
+		t.Cleanup(func() { _ = l.Close(); <-ended })
+		res, err := http.Get("http://" + l.Addr().String() + "/pages?x=1") //nolint:noctx // of a test
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		clients, crawlers := sibling.stats[Client].offered.Load(), sibling.stats[Crawler].offered.Load()
+		if res.StatusCode != http.StatusCreated || clients != 0 || crawlers != 1 {
+			t.Errorf("%s: %s; at the sibling %d clients and %d crawlers", redirect, res.Status, clients, crawlers)
+		}
+		http.DefaultClient.CloseIdleConnections()
 	}
 }
 

@@ -266,6 +266,15 @@ func TestEventStreams(t *testing.T) {
 }
 
 // WebSockets are passed through, give their place back, and end with the cell.
+// Nobody gets by the gate in another HTTP.
+func TestNoUpgradeToHTTP2(t *testing.T) {
+	r := start(t, "", echo)
+	got := r.do(t, "GET", "/", "", "Connection", "Upgrade, HTTP2-Settings", "Upgrade", "h2c", "HTTP2-Settings", "AAMAAABkAARAAAAAAAIAAAAA")
+	if got.status != http.StatusCreated || got.header.Get("Saw-Upgrade") != "" || got.header.Get("Saw-Connection") != "" {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestUpgrade(t *testing.T) {
 	r := start(t, onePlace, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") != "websocket" {

@@ -105,7 +105,10 @@ func New(cfg Config) (*Proxy, error) {
 // ServeHTTP implements http.Handler.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := exchange{p: p, class: classify(&p.policy.Crawlers, r), began: time.Now()}
-	x.moved = unmark(r)
+	moved, crawler := unmark(r)
+	if x.moved = moved; crawler {
+		x.class = Crawler
+	}
 	if asked, ok := r.Header[load.Header]; ok {
 		delete(r.Header, load.Header)
 		if len(asked) == 1 && asked[0] == load.Ask {
@@ -367,8 +370,9 @@ func (x *exchange) move(w http.ResponseWriter, r *http.Request) bool {
 		return true
 	}
 	p.boundRest(w, r)
+	p.boundAnswer(w)
 	h := w.Header()
-	h["Location"] = []string{movedTo(base, r)}
+	h["Location"] = []string{movedTo(base, r, x.class)}
 	h["Cache-Control"] = []string{"no-store"}
 	w.WriteHeader(http.StatusTemporaryRedirect)
 	return true
@@ -377,7 +381,7 @@ func (x *exchange) move(w http.ResponseWriter, r *http.Request) bool {
 // relay forwards a request to a sibling, which has it answered there.
 func (x *exchange) relay(w http.ResponseWriter, r *http.Request, scheme, host string) {
 	p := x.p
-	r.Header[movedHeader] = []string{"1"}
+	r.Header[movedHeader] = []string{markOf(x.class)}
 	if isUpgrade(r) {
 		p.upgradeTo(w, r, scheme, host, nil, func(err error) { p.relayFailed(w, r, host, err) })
 		return
