@@ -109,7 +109,8 @@ type ProxyWait struct {
 	// Standing is the longest while the queue is a standing one.
 	Standing time.Duration `policy:"standing" default:"100ms" within:"[0s,1m]"`
 	// Interval is after how long without having been empty a queue is a standing
-	// one. Then the newest client is served first.
+	// one, if it is also longer than what has a turn in time. Then the newest client is
+	// served first.
 	Interval time.Duration `policy:"interval" default:"100ms" within:"[1ms,1m]"`
 	// Length is the most clients that wait. For one more the oldest is refused.
 	Length int `policy:"length" default:"1000" within:"[0,1000000]"`

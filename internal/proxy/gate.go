@@ -40,9 +40,10 @@ type gateConfig struct {
 // client waits.
 //
 // Clients wait first come, first served, up to waitMax. Once the queue hasn't been
-// empty for waitInterval it is a standing one, which shortens no wait by being long:
-// then those who come wait up to waitStanding and the newest is served first, since
-// the oldest has the least patience left (Maurer, see the package).
+// empty for waitInterval, and is longer than what can be served in time, it is a
+// standing one, which shortens no wait by being long: then those who come wait up to
+// waitStanding and the newest is served first, since the oldest has the least patience
+// left (Maurer, see the package).
 type gate struct {
 	cfg gateConfig
 
@@ -51,6 +52,7 @@ type gate struct {
 	inFlight [classes]int
 	queue    line
 	emptyAt  time.Time // when the queue was last known to be empty
+	overlong bool      // the queue has had more than would have a turn in time
 	began    time.Time // of the application's first answer; zero before it
 	waiters  sync.Pool // of this gate alone: timers don't go from one test's time to another
 
@@ -58,8 +60,10 @@ type gate struct {
 	clients  mean // of clients in flight and waiting
 	carry    float64
 	win      window
-	latency  float64 // of clients at the application in the last window, seconds
+	latency  float64 // of clients at the application in the last window, seconds: its median
+	slow     float64 // and its 95th percentile
 	capacity float64 // requests per second at the limit; 0 while unknown
+	works    float64 // requests that the application works on side by side; 0 while unknown
 	answers  byLoad  // to clients, waiting included
 	present  rolling
 }
@@ -120,6 +124,13 @@ func (g *gate) total() int { return g.inFlight[Client] + g.inFlight[Crawler] }
 // and what it can do could not be seen.
 const busyBeyond = 1.2
 
+// slowShare is the quantile of the application's latency that a client who waits has to
+// leave time for: of those let in later, half would be answered too late by the median.
+const slowShare = 0.95
+
+// besideSamples is how many answers to the class that a window isn't of tell its latency.
+const besideSamples = 5
+
 // left is how many crawlers may be in flight.
 func (g *gate) left(at time.Time) int {
 	if g.queue.n > 0 {
@@ -129,10 +140,10 @@ func (g *gate) left(at time.Time) int {
 	now := float64(g.inFlight[Client])
 	g.clients.hold(at, now, g.cfg.demand)
 	need := max(now, g.clients.value+2*math.Sqrt(g.clients.value))
-	// Where clients need nearly all that the application works on side by side, by
-	// Little's law capacity * base, crawlers get what of that is idle: among the rest of
-	// the limit they would stand in the application's own queue, before clients.
-	works := busyBeyond * g.capacity * g.limit.Base(Client)
+	// Where clients need nearly all that the application works on side by side, crawlers
+	// get what of that is idle: among the rest of the limit they would stand in the
+	// application's own queue, before clients.
+	works := busyBeyond * g.works
 	if works > 0 && g.clients.value+math.Sqrt(g.clients.value) > nearlyFull*works {
 		return int(works - now)
 	}
@@ -204,20 +215,54 @@ func (g *gate) close(at time.Time) {
 	if !ready {
 		return
 	}
-	full := g.win.mean(at) >= nearlyAll*(1-min(g.cfg.reserve, 0.5))*float64(g.limit.Found())
-	if rate := g.win.rate(at); full && !g.limit.Probing() {
-		if g.capacity == 0 {
-			g.capacity = rate
-		}
-		g.capacity += g.cfg.rule.Smoothing * (rate - g.capacity)
-	}
+	g.learn(at)
 	latency := g.win.took[c].quantile(0.5)
 	if c == Client {
-		g.latency = latency
+		g.latency, g.slow = latency, g.win.took[c].quantile(slowShare)
 	}
-	g.limit.Observe(at, Window{Class: c, Latency: latency, InFlight: g.win.peak, Capacity: g.capacity})
+	w := Window{Class: c, Latency: latency, InFlight: g.win.peak, Works: g.works}
+	if g.win.n[1-c] >= besideSamples {
+		w.Beside = g.win.took[1-c].quantile(0.5)
+	}
+	g.limit.Observe(at, w)
 	g.win.begin(at)
 	g.win.peak = g.total()
+}
+
+// learn sees what the application can do: what it does while nearly the whole limit is
+// in flight, and at least what it does at any time. Without the latter a cell that was
+// slow for a while would never know that it isn't any more, since by what it was seen to
+// do too few crawlers are let in to fill the limit.
+func (g *gate) learn(at time.Time) {
+	if g.limit.Probing() {
+		return
+	}
+	rate, works := g.win.rate(at), 0.0
+	for c, n := range g.win.n {
+		// Little's law, each class by its own work.
+		base := g.limit.Base(Class(c))
+		if base == 0 {
+			base = g.limit.Base(Class(1 - c))
+		}
+		works += rate * float64(n) / float64(g.win.done) * base
+	}
+	full := g.win.mean(at) >= nearlyAll*(1-min(g.cfg.reserve, 0.5))*float64(g.limit.Found())
+	// Among so few answers the rate is above its mean by chance half of the time.
+	certain := 1 - 1/math.Sqrt(float64(g.win.done))
+	g.capacity = g.seen(g.capacity, rate, full, certain)
+	g.works = g.seen(g.works, works, full, certain)
+}
+
+// seen is what was known, less or more what a window has shown.
+func (g *gate) seen(known, shown float64, full bool, certain float64) float64 {
+	switch {
+	case full && known == 0:
+		return shown
+	case full, known > 0 && shown*certain > known:
+		return known + g.cfg.rule.Smoothing*(shown-known)
+	default:
+		return known
+	}
 }
 
 // answered notes what a client saw, waiting included, of an application that had so

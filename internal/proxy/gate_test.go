@@ -137,11 +137,11 @@ func TestWaitIsBounded(t *testing.T) {
 			t.Errorf("%d in hand", n)
 		}
 		g = full(t, func(c *gateConfig) { c.latencyUpper = 500 * time.Millisecond })
-		g.latency = 0.4
+		g.slow = 0.4
 		if v, waited := g.enter(background, Client, time.Now()); v != expired || waited != 100*time.Millisecond {
 			t.Errorf("%v after %v: what is left of the bound is 100ms", v, waited)
 		}
-		g.latency = 0.6
+		g.slow = 0.6
 		if v, _ := g.enter(background, Client, time.Now()); v != refused {
 			t.Errorf("%v where any wait is in vain", v)
 		}

@@ -33,9 +33,12 @@ type Window struct {
 	Latency float64
 	// InFlight is the most that was in flight meanwhile.
 	InFlight int
-	// Capacity is the most that the application was seen to answer, per second; 0
+	// Beside is the median latency of the other class's answers meanwhile, in seconds; 0
+	// where there were too few.
+	Beside float64
+	// Works is how many requests the application was seen to work on side by side; 0
 	// while unknown.
-	Capacity float64
+	Works float64
 }
 
 const (
@@ -129,10 +132,9 @@ func (l *Limit) needed() float64 {
 }
 
 // fills says that the application may have had a queue in a window, though little of
-// the limit was used: by Little's law it works on capacity * base side by side. A base
-// that followed such a window up would let the queue grow.
-func (w Window) fills(base float64) bool {
-	return w.Capacity > 0 && float64(w.InFlight) >= nearlyFull*w.Capacity*base
+// the limit was used. A base that followed such a window up would let the queue grow.
+func (w Window) fills() bool {
+	return w.Works > 0 && float64(w.InFlight) >= nearlyFull*w.Works
 }
 
 // Observe takes the next window. One whose latency is no positive number is passed
@@ -146,27 +148,36 @@ func (l *Limit) Observe(at time.Time, w Window) {
 		return
 	}
 	l.last = w
-	base, unused := &l.base[w.Class], float64(w.InFlight) < used*l.value
+	unused := float64(w.InFlight) < used*l.value
 	if l.next.IsZero() {
 		l.next = at.Add(l.pause)
 	}
-	switch {
-	case *base == 0:
-		*base = w.Latency
-	case unused && !w.fills(*base):
-		*base += followUp * (w.Latency - *base)
-	case w.Latency < *base:
-		*base += followDown * (w.Latency - *base)
-	}
+	l.follow(w.Class, w.Latency, unused && !w.fills())
+	l.follow(1-w.Class, w.Beside, unused && !w.fills())
 	if unused {
 		return
 	}
-	gradient := min(1, max(steepest, max(l.rule.Tolerance**base, l.rule.Harmless)/w.Latency))
+	gradient := min(1, max(steepest, max(l.rule.Tolerance*l.base[w.Class], l.rule.Harmless)/w.Latency))
 	estimate := l.value*gradient + math.Sqrt(l.value)
 	l.value = l.bounded((1-l.rule.Smoothing)*l.value + l.rule.Smoothing*estimate)
 	if !at.Before(l.next) {
 		l.probe = settle + measure
 		l.alone = at.Add(time.Duration(settled * w.Latency * float64(time.Second)))
+	}
+}
+
+// follow has the latency without load of a class follow what was seen of it; idle says
+// that there was no queue.
+func (l *Limit) follow(c Class, latency float64, idle bool) {
+	base := &l.base[c]
+	switch {
+	case latency <= 0:
+	case *base == 0:
+		*base = latency
+	case idle:
+		*base += followUp * (latency - *base)
+	case latency < *base:
+		*base += followDown * (latency - *base)
 	}
 }
 
@@ -178,14 +189,22 @@ func (l *Limit) learn(at time.Time, w Window) {
 	if l.probe--; l.probe > 0 {
 		return
 	}
-	base := &l.base[w.Class]
-	if w.Latency < *base || *base == 0 {
-		*base = w.Latency
-	} else {
-		*base += (w.Latency - *base) / 2
-	}
+	l.relearn(w.Class, w.Latency)
+	l.relearn(1-w.Class, w.Beside)
 	l.pause = min(2*l.pause, l.rule.Probe)
 	l.next = at.Add(l.pause)
+}
+
+// relearn takes what a probe has shown of a class.
+func (l *Limit) relearn(c Class, latency float64) {
+	base := &l.base[c]
+	switch {
+	case latency <= 0:
+	case latency < *base || *base == 0:
+		*base = latency
+	default:
+		*base += (latency - *base) / 2
+	}
 }
 
 func (l *Limit) bounded(v float64) float64 {

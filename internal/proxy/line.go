@@ -52,9 +52,32 @@ func (l *line) remove(w *waiter) {
 }
 
 // standing says whether the queue has not been empty for so long that it is no mere
-// burst.
+// burst, and is so long that who comes last would have no turn in time if the oldest
+// were served first; then until it is half as long. While it is shorter everybody has
+// one, which is why a service that is just fully used keeps the order: the newest first
+// would let the oldest go though there will be a place for them.
 func (g *gate) standing(at time.Time) bool {
-	return g.queue.n > 0 && at.Sub(g.emptyAt) >= g.cfg.waitInterval
+	if g.queue.n == 0 || at.Sub(g.emptyAt) < g.cfg.waitInterval {
+		return false
+	}
+	if g.capacity == 0 {
+		return true
+	}
+	bound := g.patience(g.cfg.waitStanding).Seconds()
+	if g.overlong {
+		bound /= 2
+	}
+	g.overlong = float64(g.queue.n)/g.capacity > bound
+	return g.overlong
+}
+
+// patience is how long a client may wait at most: who waits longer than what the
+// application leaves of the bound on latency is answered too late in any case.
+func (g *gate) patience(most time.Duration) time.Duration {
+	if g.cfg.latencyUpper > 0 {
+		most = min(most, g.cfg.latencyUpper-time.Duration(g.slow*float64(time.Second)))
+	}
+	return most
 }
 
 // enqueue has a client wait, or returns nil if it may not. In a queue that is full the
@@ -63,14 +86,11 @@ func (g *gate) enqueue(at time.Time) *waiter {
 	if g.queue.n == 0 {
 		g.emptyAt = at
 	}
-	patience := g.cfg.waitMax
+	most := g.cfg.waitMax
 	if g.standing(at) {
-		patience = g.cfg.waitStanding
+		most = g.cfg.waitStanding
 	}
-	if g.cfg.latencyUpper > 0 {
-		// Whoever waits longer than this is answered too late in any case.
-		patience = min(patience, g.cfg.latencyUpper-time.Duration(g.latency*float64(time.Second)))
-	}
+	patience := g.patience(most)
 	if patience <= 0 || g.cfg.waitLength == 0 {
 		return nil
 	}
