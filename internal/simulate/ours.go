@@ -10,13 +10,13 @@ import (
 
 // ours is the law of package balance: the code that decides in a live leader.
 type ours struct {
-	cfg     balance.Config
-	world   World
-	state   balance.State
-	book    []balance.Order
-	served  trail
-	busy    trail
-	decided balance.Decision
+	runner   *balance.Runner
+	beat     time.Duration
+	measures bool
+	book     []balance.Order
+	served   trail
+	busy     trail
+	last     balance.Observation
 }
 
 // Ours makes an entry of the law under a configuration. What the world says of
@@ -51,7 +51,10 @@ func NewOurs(w World, cfg balance.Config) Law {
 		window = balance.DefaultLaw().RateWindow
 	}
 	points := max(1, int(window/cfg.Beat))
-	return &ours{cfg: cfg, world: w, state: believing(w.Believed), served: newTrail(points), busy: newTrail(points)}
+	return &ours{
+		runner: balance.NewRunner(cfg, believing(w.Believed)), beat: cfg.Beat, measures: w.Truer.measures(),
+		served: newTrail(points), busy: newTrail(points),
+	}
 }
 
 // believing is a state that knows the rate of a cell and nothing else. A state's
@@ -76,7 +79,7 @@ func believing(perCell float64) balance.State {
 	return st
 }
 
-func (o *ours) Every() time.Duration { return o.cfg.Beat }
+func (o *ours) Every() time.Duration { return o.beat }
 
 // epoch is when a run begins, as the law is told.
 var epoch = time.Unix(1_000_000_000, 0).UTC()
@@ -86,8 +89,8 @@ func instant(second float64) time.Time {
 }
 
 func (o *ours) Decide(seen Seen) int {
-	o.state, o.decided = balance.Decide(o.cfg, o.state, o.observe(&seen))
-	return o.decided.Desired
+	o.last = o.observe(&seen)
+	return o.runner.Desired(o.last)
 }
 
 // observe is what a leader would observe of what is seen.
@@ -103,7 +106,7 @@ func (o *ours) observe(seen *Seen) balance.Observation {
 		BirthMedian: reading.Of(seen.BirthMedian, now),
 		Changes:     seen.Changes, Downs: seen.Downs, Rebalancing: seen.Rebalancing,
 	}
-	if o.world.Truer.measures() {
+	if o.measures {
 		o.served.add(seen.Served)
 		o.busy.add(seen.Busy)
 		obs.Served, obs.BusyMax = reading.Of(o.served.mean(), now), reading.Of(o.busy.mean(), now)
@@ -111,11 +114,12 @@ func (o *ours) observe(seen *Seen) balance.Observation {
 	return obs
 }
 
-// LastDecision is the last decision of a law of ours, whole; false for others.
-func LastDecision(law Law) (balance.Decision, bool) {
+// Explain is the last decision of a law of ours, whole: taken again, so it is for
+// the last beat of a run. It is false for other laws, and before the first beat.
+func Explain(law Law) (balance.Decision, bool) {
 	o, ok := law.(*ours)
-	if !ok {
+	if !ok || o.last.At.IsZero() {
 		return balance.Decision{}, false
 	}
-	return o.decided, true
+	return o.runner.Decide(o.last), true
 }

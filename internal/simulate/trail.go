@@ -35,3 +35,6 @@ func (t *trail) most() float64 {
 	}
 	return most
 }
+
+// clear forgets all values.
+func (t *trail) clear() { t.next, t.full = 0, false }
