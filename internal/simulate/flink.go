@@ -42,10 +42,11 @@ func Flink(target float64, restart time.Duration) Entry {
 		name = fmt.Sprintf("Flink %.4g, restart D", target)
 	}
 	return Entry{Name: name, New: func(w World) Law {
-		if restart == 0 {
-			restart = w.Birth
+		takes := restart
+		if takes == 0 {
+			takes = w.Birth
 		}
-		return newFlink(target, restart)
+		return newFlink(target, takes)
 	}}
 }
 
