@@ -69,6 +69,8 @@ func newFlink(target float64, restart time.Duration) *flink {
 	points := int(flinkWindow / flinkPeriod)
 	return &flink{
 		target: target, restart: restart.Seconds(), first: -1,
+		// The job has been running for a while when it begins to be looked at.
+		runs: -int(flinkStabilize / time.Second),
 		busy: newTrail(points), served: newTrail(points), offered: newTrail(points),
 	}
 }
@@ -80,7 +82,7 @@ func (f *flink) Decide(seen Seen) int {
 		f.begin(seen.Second)
 		return seen.Ordered
 	}
-	if seen.Second-f.runs <= int(flinkStabilize/time.Second) {
+	if seen.Second-f.runs <= int(flinkStabilize/time.Second) { // still settling
 		return seen.Ordered
 	}
 	f.busy.add(seen.Busy)

@@ -43,19 +43,13 @@ type hpa struct {
 func (h *hpa) Every() time.Duration { return hpaPeriod }
 
 func (h *hpa) Decide(seen Seen) int {
-	coming, leaving := 0, 0
-	for _, f := range seen.InFlight {
-		coming += max(0, f.Delta)
-		leaving += max(0, -f.Delta)
-	}
-	ready := max(0, seen.Ready-leaving)
-	return h.limits.apply(seen.Ordered, hpaReplicas(seen.Ordered, ready, coming, seen.Busy, h.percent))
+	return h.limits.apply(seen.Ordered, hpaReplicas(seen.Ordered, seen.Ready, max(0, seen.Ordered-seen.Ready), seen.Busy, h.percent))
 }
 
 // hpaReplicas is the count that the utilisation asks for: current replicas are
 // wanted, ready ones serve at this busy share, and as many are not ready yet.
 func hpaReplicas(current, ready, notReady int, busy float64, percent int) int {
-	if ready == 0 {
+	if ready <= 0 {
 		return current // no metrics for any ready pod: nothing is computed
 	}
 	ratio := utilisation(busy*float64(ready), ready) / float64(percent)
@@ -63,7 +57,7 @@ func hpaReplicas(current, ready, notReady int, busy float64, percent int) int {
 		if math.Abs(1-ratio) <= hpaTolerance {
 			return current
 		}
-		return int(math.Ceil(ratio * float64(ready)))
+		return int(math.Ceil(ratio * float64(ready+notReady)))
 	}
 	pods := ready + notReady
 	ratio = utilisation(busy*float64(ready), pods) / float64(percent)
@@ -79,7 +73,8 @@ func utilisation(used float64, pods int) float64 {
 }
 
 // hpaLimits is what stands between a recommendation and the count: the largest
-// recommendation of the last while on the way down, a rate on the way up.
+// recommendation of the last while, but not above the current count, on the way
+// down; a rate on the way up.
 type hpaLimits struct {
 	recommended trail
 }
@@ -91,7 +86,7 @@ func newHPALimits() hpaLimits {
 func (l *hpaLimits) apply(current, wanted int) int {
 	stable := wanted
 	if wanted < current {
-		stable = max(wanted, int(l.recommended.most()))
+		stable = min(current, max(wanted, int(l.recommended.most())))
 	}
 	l.recommended.add(float64(wanted))
 	// Each period is one decision, so none was added within it before.

@@ -12,9 +12,9 @@ import (
 //     over target, rounded up; nothing within a threshold of 0.01;
 //   - plugins/builtin/strategy/threshold/plugin/plugin.go: a step once at least
 //     five points (within_bounds_trigger) of the query's window lie in bounds;
-//   - plugins/builtin/target/nomad/plugin/state.go: the count is that of the
-//     running ones, so what is ordered and not running yet is not counted
-//     (issue 540);
+//   - plugins/builtin/target/aws-asg/plugin/plugin.go: the count is the desired
+//     one, since here cells are machines; for tasks, plugins/builtin/target/
+//     nomad/plugin/state.go, it is that of the running ones;
 //   - policy/handler.go and
 //     https://developer.hashicorp.com/nomad/tools/autoscaling/agent/policy: it
 //     looks every 10 s, and not at all for 5 min after an action.
@@ -56,18 +56,17 @@ func NomadThreshold(low, high, up, down float64) Entry {
 	}
 }
 
-// nomad is what its strategies have in common: a count of running ones, and a
-// cooldown.
+// nomad is what its strategies have in common: a cooldown.
 type nomad struct {
-	rule       func(running int, busy float64) int
+	rule       func(count int, busy float64) int
 	coolsUntil int // seconds
 }
 
 func (n *nomad) Every() time.Duration { return nomadPeriod }
 
 func (n *nomad) Decide(seen Seen) int {
-	count := n.rule(seen.Ready, seen.Busy)
-	if seen.Second < n.coolsUntil || count == seen.Ready || count == seen.Ordered {
+	count := n.rule(seen.Ordered, seen.Busy)
+	if seen.Second < n.coolsUntil || count == seen.Ordered {
 		return seen.Ordered
 	}
 	n.coolsUntil = seen.Second + int(nomadCooldown/time.Second)

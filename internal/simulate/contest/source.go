@@ -1,8 +1,12 @@
 package contest
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/simulate"
@@ -45,7 +49,11 @@ var HeldOut = []Source{
 
 // Read reads the stretch from a folder of traces.
 func (s Source) Read(folder string) (simulate.Trace, error) {
-	series, err := trace.ReadFile(filepath.Join(folder, s.File), trace.Options{Unit: trace.PerStep})
+	path := filepath.Join(folder, s.File)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && !strings.HasSuffix(path, ".gz") {
+		path += ".gz" // as the repository keeps them
+	}
+	series, err := trace.ReadFile(path, trace.Options{Unit: trace.PerStep})
 	if err != nil {
 		return simulate.Trace{}, fmt.Errorf("read the trace %s: %w", s.Name, err)
 	}

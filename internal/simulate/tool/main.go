@@ -23,10 +23,10 @@ func main() {
 
 // options are the command's flags.
 type options struct {
-	parts, only, births string
-	traces, out, format string
-	seeds               int
-	ours                bool
+	parts, only, births, laws string
+	traces, out, format       string
+	seeds                     int
+	ours                      bool
 }
 
 func run(ctx context.Context, args []string) error {
@@ -38,6 +38,7 @@ func run(ctx context.Context, args []string) error {
 	flags.StringVar(&o.format, "format", "text", "text, csv or markdown")
 	flags.StringVar(&o.out, "out", "", "a folder for tables as CSV and for pictures; none if empty")
 	flags.BoolVar(&o.ours, "ours", false, "only our law, not its peers")
+	flags.StringVar(&o.laws, "laws", "", "only laws whose names begin like these, such as ours,HPA")
 	flags.StringVar(&o.only, "only", "", "only these traces, such as wc,elb")
 	flags.StringVar(&o.births, "births", "", "only these births, such as 20s,5m")
 	if err := flags.Parse(args); err != nil {

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/simulate"
@@ -21,6 +20,10 @@ var parts = []struct {
 	run  func(context.Context, *options) error
 }{
 	{"rows", rows},
+	{"truer", truer},
+	{"sensitivity", sensitivity},
+	{"shapes", shapes},
+	{"heldout", heldout},
 }
 
 func partNames() []string {
@@ -49,6 +52,28 @@ func rows(ctx context.Context, o *options) error {
 	return o.contest(ctx, "rows", contest.Sources)
 }
 
+// heldout plays them on stretches on which no choice was made.
+func heldout(ctx context.Context, o *options) error {
+	return o.contest(ctx, "heldout", contest.HeldOut)
+}
+
+// sensitivity halves and doubles each constant of ours.
+func sensitivity(ctx context.Context, o *options) error {
+	traces := o.read(contest.Sources)
+	out, err := o.play(ctx, &traces, contest.Game{
+		Rows:       contest.SensitivityRows(o.wanted(contest.Rows(traces.Sources))),
+		Candidates: contest.Turned(simulate.OurPolicy()),
+	})
+	if err != nil {
+		return err
+	}
+	t, _ := out.Sensitivity()
+	if err := o.save("sensitivity", t); err != nil {
+		return err
+	}
+	return o.print(t)
+}
+
 // contest plays everybody on some stretches.
 func (o *options) contest(ctx context.Context, name string, sources []contest.Source) error {
 	traces := o.read(sources)
@@ -56,12 +81,16 @@ func (o *options) contest(ctx context.Context, name string, sources []contest.So
 	if !o.ours {
 		candidates = append(candidates, contest.Peers()...)
 	}
+	candidates = o.among(candidates)
 	out, err := o.play(ctx, &traces, contest.Game{Candidates: candidates})
 	if err != nil {
 		return err
 	}
-	tables := []table.Table{out.Means(traces.Sources), out.Busiest(0, 8)}
-	if !o.ours {
+	tables := []table.Table{out.Means(traces.Sources)}
+	if !candidates[0].Peer {
+		tables = append(tables, out.Busiest(0, 8))
+	}
+	if !candidates[0].Peer && len(candidates) > 1 {
 		tables = append(tables, out.Losses(0))
 	}
 	if name == "rows" && !o.ours {
@@ -72,6 +101,17 @@ func (o *options) contest(ctx context.Context, name string, sources []contest.So
 		return err
 	}
 	return o.print(tables...)
+}
+
+// among are the candidates that were asked for.
+func (o *options) among(candidates []contest.Candidate) []contest.Candidate {
+	if o.laws == "" {
+		return candidates
+	}
+	names := strings.Split(o.laws, ",")
+	return slices.DeleteFunc(candidates, func(c contest.Candidate) bool {
+		return !slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(c.Name, name) })
+	})
 }
 
 // read reads the traces that were asked for, and says which are missing.
@@ -93,12 +133,10 @@ func (o *options) play(ctx context.Context, traces *contest.Traces, g contest.Ga
 		g.Rows = o.wanted(contest.Rows(traces.Sources))
 	}
 	g.Seeds = o.seeds
-	var played atomic.Int64
-	g.Played = func() { played.Add(1) }
 	began := time.Now()
 	out, err := traces.Play(ctx, g)
 	if err == nil {
-		fmt.Fprintf(os.Stderr, "%d runs in %.0f s\n", played.Load(), time.Since(began).Seconds())
+		fmt.Fprintf(os.Stderr, "%d runs in %.0f s\n", len(g.Rows)*len(g.Candidates)*g.Seeds, time.Since(began).Seconds())
 	}
 	return out, err
 }
