@@ -7,27 +7,31 @@ import "fmt"
 // result. It may be called more often than once a beat; calls less than half a
 // beat apart decide anew, and learn nothing.
 func Decide(cfg Config, st State, obs Observation) (State, Decision) {
-	c, o, m := cfg.filled(), obs.checked(), st.mem.clone()
-	started := m.afresh
-	m.afresh = ""
+	r := NewRunner(cfg, st)
+	d := r.Decide(obs)
+	return State{mem: *r.mem}, d
+}
 
-	t := c.timing(&o)
-	l, fresh := m.advance(&c, &o, t)
-	s := m.size(&c, &o, t, l)
-	gone := c.missing(&o)
+// take takes one beat: v.mem is brought forward, and v holds what to do and why.
+func (v *verdict) take() {
+	c, o, m := v.cfg, v.obs, v.mem
+	v.started, m.afresh = m.afresh, ""
 
-	v := verdict{cfg: &c, obs: &o, mem: m, sum: &s, gone: gone, started: started}
+	t := c.timing(o)
+	l, fresh := m.advance(c, o, t)
+	*v.sum = m.size(c, o, t, l)
+	v.gone = c.missing(o)
+
 	v.bound()
 	if fresh {
-		m.keepWanted(&c, v.wanted)
-		m.Effect.waitForRoom(&c, &o, v.held == CodeBehindFull)
+		m.keepWanted(c, v.wanted)
+		m.Effect.waitForRoom(c, o, v.held == CodeBehindFull)
 	}
 	v.judge()
 	v.pair(fresh)
 	if fresh {
-		m.ask(&c, &o, v.reasons())
+		m.ask(c, o, v.reasons())
 	}
-	return State{mem: *m}, v.decision()
 }
 
 // verdict is a decision in the making.
@@ -64,7 +68,7 @@ func (v *verdict) judge() {
 	case o.Ordered < v.cfg.Min && v.wanted <= v.cfg.Min:
 		v.desired, v.code = v.cfg.Min, CodeBounds
 	case o.Ordered > v.cfg.Max:
-		v.desired, v.code = v.cfg.Max, CodeBounds
+		v.desired, v.code = v.cfg.downToMax(o.Ordered), CodeBounds
 	case v.wanted > o.Ordered:
 		v.desired, v.code = v.wanted, v.growCode()
 	case v.wanted < o.Ordered:
@@ -148,6 +152,9 @@ func (v *verdict) pair(fresh bool) {
 
 // reasons says which services behind are to grow, and why.
 func (v *verdict) reasons() map[string]string {
+	if len(v.obs.Behind) == 0 && len(v.mem.Asked) == 0 {
+		return nil
+	}
 	reasons := map[string]string{}
 	if out, _ := v.mem.strain(v.cfg, v.obs); out {
 		for i := range v.obs.Behind {
@@ -211,7 +218,7 @@ func (m missing) code() string {
 func (v *verdict) decision() Decision {
 	d := Decision{
 		At: v.obs.At, Desired: v.desired, Ordered: v.obs.Ordered, Ready: v.obs.Ready,
-		Code: v.code, CappedBy: v.capped, Unknown: v.gone.names(v.obs),
+		Code: v.code, CappedBy: v.cfg.bound(v.capped), Unknown: v.gone.names(v.obs),
 	}
 	if v.started != "" {
 		d.Unknown = append(d.Unknown, "state: "+v.started+"; starting afresh")

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/simulate/search"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/simulate/table"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/simulate/trial"
+)
+
+// searchSettings looks for numbers of the policy that fare better.
+func (sim *simulation) searchSettings(ctx context.Context, std stdio) error {
+	knobs, err := search.ParseKnobs(sim.search, sim.service)
+	if err != nil {
+		return misused("-search: %w", err)
+	}
+	if sim.format != "csv" {
+		sim.printSetting(std.Out)
+	}
+	var levels, start []int
+	for _, k := range knobs {
+		levels, start = append(levels, len(k.Levels)), append(start, k.Start)
+	}
+	tried := 0
+	found, err := search.Run(levels, start, sim.tries, func(choices [][]int) ([]search.Point, error) {
+		sim.progress(std.Err, tried)
+		tried += len(choices)
+		return sim.try(ctx, knobs, choices, trial.Seeds(1, sim.seeds))
+	})
+	if err != nil {
+		return err
+	}
+	sim.progress(std.Err, tried)
+	return sim.printFrontier(ctx, std, knobs, found)
+}
+
+// progress says on a terminal how far a search is, as one may take minutes.
+func (sim *simulation) progress(w io.Writer, tried int) {
+	f, ok := w.(*os.File)
+	if !ok {
+		return
+	}
+	if info, err := f.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+		_, _ = fmt.Fprintf(f, "\r%d of at most %d choices tried ", tried, sim.tries) // nobody is told where there is no terminal
+	}
+}
+
+// try plays choices of levels.
+func (sim *simulation) try(ctx context.Context, knobs []search.Knob, choices [][]int, seeds []uint64) ([]search.Point, error) {
+	fares, err := sim.tryAll(ctx, knobs, choices, seeds)
+	if err != nil {
+		return nil, err
+	}
+	points := make([]search.Point, len(fares))
+	for i, f := range fares {
+		mean := f.Mean()
+		points[i] = search.Point{At: choices[i], Slow: mean.Slow, Cost: mean.Cost}
+	}
+	return points, nil
+}
+
+func (sim *simulation) tryAll(ctx context.Context, knobs []search.Knob, choices [][]int, seeds []uint64) ([]trial.Fare, error) {
+	contestants := make([]trial.Contestant, len(choices))
+	for i, at := range choices {
+		var err error
+		if contestants[i], err = sim.tried(knobs, at); err != nil {
+			return nil, err
+		}
+	}
+	return trial.Play(ctx, sim.load, contestants, seeds)
+}
+
+// printFrontier plays what was found again with other noise, so that nothing is
+// praised for its luck, and prints it beside the policy as it is.
+func (sim *simulation) printFrontier(ctx context.Context, std stdio, knobs []search.Knob, found search.Outcome) error {
+	var choices [][]int
+	for _, p := range found.Frontier {
+		choices = append(choices, p.At)
+	}
+	if !slices.ContainsFunc(choices, func(at []int) bool { return slices.Equal(at, found.Start.At) }) {
+		choices = append(choices, found.Start.At)
+	}
+	fares, err := sim.tryAll(ctx, knobs, choices, trial.Seeds(1001, sim.seeds))
+	if err != nil {
+		return err
+	}
+	ours := slices.IndexFunc(choices, func(at []int) bool { return slices.Equal(at, found.Start.At) })
+	t := &table.Table{Head: []string{"", "slow %", "cost", "changes/h", "most", "numbers"}}
+	own := fares[ours].Mean()
+	var best []string // lines for the policy
+	for i, f := range fares {
+		r := f.Mean()
+		mark := ""
+		switch {
+		case i == ours:
+			mark = "now"
+		case r.Slow <= own.Slow && r.Cost <= own.Cost:
+			mark = "better"
+			best = append(best, lines(knobs, choices[i]))
+		}
+		t.Add(mark, r.Slow, r.Cost, r.ChangesAHour, fmt.Sprint(r.Most), f.Name)
+	}
+	if err := t.Write(std.Out, sim.format); err != nil {
+		return err
+	}
+	if sim.format == "csv" {
+		return nil
+	}
+	sim.printAdvice(std, found, best)
+	return nil
+}
+
+func (sim *simulation) printAdvice(std stdio, found search.Outcome, best []string) {
+	how := "no neighbour of these is left to try"
+	if !found.Complete {
+		how = fmt.Sprintf("there is more to try: -tries %d", 4*sim.tries)
+	}
+	say(std.Out, "%s tried; %s. Of those here none is better than another in both; the figures are of other noise\nthan they were found with.",
+		plural(len(found.Tried), "choice"), how)
+	if len(best) == 0 {
+		say(std.Out, "None is less slow at no more cost than the policy as it is: what is left is to choose between slow and cost.")
+		return
+	}
+	say(std.Out, "Better than the policy as it is; for the service's block:")
+	for _, b := range best {
+		say(std.Out, "  %s", b)
+	}
+	say(std.Out, "They were found on this load: try them on another one with -trace or -from and -to, and -set, before you trust them.")
+}
+
+// lines are what is to be written for a choice.
+func lines(knobs []search.Knob, at []int) string {
+	var all []string
+	for i, k := range knobs {
+		if at[i] != k.Start {
+			all = append(all, k.Line(k.Levels[at[i]]))
+		}
+	}
+	return strings.Join(all, "; ")
+}
