@@ -21,6 +21,7 @@ type run struct {
 	book           []Flight
 	lands          []int // the second at which each of book really lands
 	next           int   // the least of lands
+	free           int   // when the last order has ended
 	pausedUntil    int
 	taken          median
 	recent         []recentLanding
@@ -160,7 +161,7 @@ func (r *run) landed(order Flight, now int) {
 	r.measure.landings++
 	r.recent = append(r.recent, recentLanding{now, order.Delta < 0})
 	r.pausedUntil = max(r.pausedUntil, now+int(r.w.Truer.Pause/time.Second))
-	if order.Delta > 0 || r.w.Serial {
+	if order.Delta > 0 || r.w.Serial && r.w.Takes == nil {
 		r.taken.add(float64(now) - order.Placed)
 	}
 }
@@ -175,7 +176,7 @@ func (r *run) decide(now, every int) {
 	r.bound(now)
 	seen.Min, seen.Max = r.w.Min, r.w.Max
 	desired := r.cut(r.law.Decide(seen))
-	if desired != r.ordered && (!r.w.Serial || len(r.book) == 0) {
+	if desired != r.ordered && (!r.w.Serial || len(r.book) == 0 && now >= r.free) {
 		r.place(desired-r.ordered, now, 0)
 		r.ordered = desired
 	}
@@ -183,11 +184,21 @@ func (r *run) decide(now, every int) {
 
 // place puts an order into the book. It begins after wait seconds.
 func (r *run) place(delta, now, wait int) {
-	takes := r.w.Birth.Seconds() * math.Exp(r.w.BirthSigma*r.births.NormFloat64()) * r.late()
+	takes, ends := r.takes(now, delta)
 	r.book = append(r.book, Flight{Delta: delta, Placed: float64(now), Expected: float64(now+wait) + r.taken.value()})
 	lands := now + wait + max(1, int(math.Round(takes)))
+	r.free = now + wait + int(math.Round(ends))
 	r.lands = append(r.lands, lands)
 	r.next = min(r.next, lands)
+}
+
+// takes is how long an order takes, until it lands and until it has ended.
+func (r *run) takes(now, delta int) (lands, ends float64) {
+	if r.w.Takes != nil {
+		return r.w.Takes(now, delta)
+	}
+	lands = r.w.Birth.Seconds() * math.Exp(r.w.BirthSigma*r.births.NormFloat64()) * r.late()
+	return lands, lands
 }
 
 // changes counts the landings of the last hour.

@@ -20,6 +20,10 @@ type World struct {
 	BirthSigma float64
 	// Serial says that an order can only start when the last has landed.
 	Serial bool
+	// Takes says how long an order takes, as measured elsewhere, from the second at
+	// which it is placed: until its cells come or go, and until it has ended, so
+	// that a serial one can follow; both in seconds. Nil: both are drawn from Birth.
+	Takes func(placed, delta int) (lands, ends float64)
 	// Min and Max bound the count. A Max of 0 is no bound.
 	Min, Max int
 	// Bounds take the place of Min and Max, each from its second on; in order of time.
