@@ -8,6 +8,7 @@ import "fmt"
 // beat apart decide anew, and learn nothing.
 func Decide(cfg Config, st State, obs Observation) (State, Decision) {
 	c, o, m := cfg.filled(), obs.checked(), st.mem.clone()
+	c.underCeiling(&o)
 	started := m.afresh
 	m.afresh = ""
 
@@ -18,6 +19,7 @@ func Decide(cfg Config, st State, obs Observation) (State, Decision) {
 
 	v := verdict{cfg: &c, obs: &o, mem: m, sum: &s, gone: gone, started: started}
 	v.bound()
+	v.together(fresh)
 	if fresh {
 		m.keepWanted(&c, v.wanted)
 		m.Effect.waitForRoom(&c, &o, v.held == CodeBehindFull)
@@ -26,6 +28,8 @@ func Decide(cfg Config, st State, obs Observation) (State, Decision) {
 	v.pair(fresh)
 	if fresh {
 		m.ask(&c, &o, v.reasons())
+		m.askMatches(v.matched)
+		v.calm()
 	}
 	return State{mem: *m}, v.decision()
 }
@@ -51,6 +55,10 @@ type verdict struct {
 	requested *Request
 	// tried is the service behind without room in spite of which one cell is tried.
 	tried *Behind
+	// tight says that more cells are needed than are ready, matched how many each
+	// service behind will need.
+	tight   bool
+	matched map[string]int
 	// short is how many cells wait to be paired.
 	short int
 }
@@ -155,6 +163,9 @@ func (v *verdict) reasons() map[string]string {
 				reasons[b.Service] = v.strained() + " and " + b.say()
 			}
 		}
+	}
+	for service, n := range v.matched {
+		reasons[service] = fmt.Sprintf("%s wanted here will need %d", areCells(max(v.needed, v.wanted)), n)
 	}
 	if b := v.cfg.paired(v.obs); v.short > 0 {
 		reasons[b.Service] = fmt.Sprintf("%s to be paired, and %s", wait(v.short), b.say())
