@@ -76,11 +76,16 @@ type Config struct {
 	// has no room, a rise waits for it up to PairWait; 10 min.
 	Pair     string
 	PairWait time.Duration
+	// Yields says that the work of this service can wait, so that services which it
+	// needs may ask it to have no more cells, or fewer.
+	Yields bool
 	// LagFallback and LatencyFallback say what to do once the signal has been
 	// away for Law.SignalAway.
 	LagFallback, LatencyFallback Fallback
 	// Law holds the constants. The zero Law is DefaultLaw().
 	Law Law
+
+	ceilingBy string // who asked for the ceiling that is Max
 }
 
 // What a Fallback may say. None of them lowers a count.
@@ -133,6 +138,10 @@ type Observation struct {
 	BirthMedian reading.Reading
 	// BusySource says where BusyMax comes from, for the decision.
 	BusySource string
+	// StandIns counts the cells that did not answer in time and whose last vitals, at
+	// most three beats old, are in the values; StandInWhy says more of the first.
+	StandIns   int
+	StandInWhy string
 	// Rebalancing says that the consumer group is moving partitions.
 	Rebalancing bool
 	// Downs and Changes count the orders landed in the last hour: downward
@@ -145,6 +154,8 @@ type Observation struct {
 	// the services that it needs.
 	Requests []Request
 	Behind   []Behind
+	// Front are the services that need this one and whose work can wait.
+	Front []Front
 	// Version names the version of the application that runs.
 	Version string
 }

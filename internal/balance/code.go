@@ -19,6 +19,8 @@ package balance
 //	dead-band          stays        fewer would do, but too few to be worth an order
 //	no-effect          stays        more are needed, but the last ones did not help
 //	behind-full        stays        more are needed, but a service behind has no room
+//	in-order           stays        more are wanted, and those behind are asked to grow first
+//	yielding           stays        more are needed, and load that can wait is held back first
 //	unpaired           stays        more are needed, and wait for a partner with room
 //	flap-budget        stays        fewer would do, but the hour's changes are used up
 //	capped-max         stays        more are needed than the policy's max
@@ -36,6 +38,8 @@ const (
 	CodeRequested        = "requested"
 	CodeNoEffect         = "no-effect"
 	CodeBehindFull       = "behind-full"
+	CodeInOrder          = "in-order"
+	CodeYielding         = "yielding"
 	CodeUnpaired         = "unpaired"
 	CodeFallback         = "fallback"
 	CodeRelease          = "release"

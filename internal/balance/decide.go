@@ -23,6 +23,7 @@ func (v *verdict) take() {
 	v.gone = c.missing(o)
 
 	v.bound()
+	v.together(fresh)
 	if fresh {
 		m.keepWanted(c, v.wanted)
 		m.Effect.waitForRoom(c, o, v.held == CodeBehindFull)
@@ -31,6 +32,8 @@ func (v *verdict) take() {
 	v.pair(fresh)
 	if fresh {
 		m.ask(c, o, v.reasons())
+		m.askMatches(v.matched)
+		v.calm()
 	}
 }
 
@@ -55,6 +58,10 @@ type verdict struct {
 	requested *Request
 	// tried is the service behind without room in spite of which one cell is tried.
 	tried *Behind
+	// tight says that more cells are needed than are ready, matched how many each
+	// service behind will need.
+	tight   bool
+	matched map[string]int
 	// short is how many cells wait to be paired.
 	short int
 }
@@ -162,6 +169,9 @@ func (v *verdict) reasons() map[string]string {
 				reasons[b.Service] = v.strained() + " and " + b.say()
 			}
 		}
+	}
+	for service, n := range v.matched {
+		reasons[service] = fmt.Sprintf("%s wanted here will need %d", areCells(max(v.needed, v.wanted)), n)
 	}
 	if b := v.cfg.paired(v.obs); v.short > 0 {
 		reasons[b.Service] = fmt.Sprintf("%s to be paired, and %s", wait(v.short), b.say())

@@ -99,6 +99,10 @@ type Law struct {
 	EffectGain, EffectOrders float64
 	EffectRetry              time.Duration
 
+	// Together is how long an order waits at most for those behind to grow first, or
+	// for load in front to be held back. 2 min.
+	Together time.Duration
+
 	// IdleTime is how long the busy share must be below Config.Lower before
 	// the decision names what keeps the cells. 1 h.
 	IdleTime time.Duration
@@ -158,6 +162,7 @@ func DefaultLaw() Law {
 		EffectGain:         0.1,
 		EffectOrders:       2,
 		EffectRetry:        30 * time.Minute,
+		Together:           2 * time.Minute,
 		IdleTime:           time.Hour,
 		SignalAway:         time.Minute,
 		GapMax:             time.Hour,

@@ -23,6 +23,10 @@ func (v *verdict) reason() string {
 	case CodeUnpaired:
 		return fmt.Sprintf("%s to be paired, and %s: one more is asked for, and waited for up to %s", wait(v.short),
 			v.cfg.paired(o).say(), span(v.cfg.PairWait.Seconds()))
+	case CodeInOrder:
+		return fmt.Sprintf("%s wanted, %s ordered: %s", areCells(v.needed), are(o.Ordered), v.inOrder())
+	case CodeYielding:
+		return fmt.Sprintf("%s needed, %s ordered, and latency is in bound: before more are bought %s", areCells(v.needed), are(o.Ordered), v.heldBack())
 	case CodeRelease:
 		return fmt.Sprintf("%s enough for %s with %s: %d are ordered, %d go", wereCells(v.mem.enough(v.wanted)),
 			span(v.cfg.Law.ReleaseWindow.Seconds()), v.loadNow(), o.Ordered, o.Ordered-v.desired)

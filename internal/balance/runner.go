@@ -9,6 +9,7 @@ type Runner struct {
 	mem *memory
 
 	// The last beat, here so that a beat takes no new memory.
+	now Config // as far as this beat's requests move it
 	obs Observation
 	sum sum
 	v   verdict
@@ -33,8 +34,9 @@ func (r *Runner) Decide(obs Observation) Decision {
 }
 
 func (r *Runner) take(obs Observation) {
-	r.obs = obs.checked()
-	r.v = verdict{cfg: &r.cfg, obs: &r.obs, mem: r.mem, sum: &r.sum}
+	r.now, r.obs = r.cfg, obs.checked()
+	r.now.underCeiling(&r.obs)
+	r.v = verdict{cfg: &r.now, obs: &r.obs, mem: r.mem, sum: &r.sum}
 	r.v.take()
 }
 

@@ -33,6 +33,9 @@ func (c *Config) downToMax(ordered int) int {
 
 // bound names a cap as decisions do: max, or max of schedule "night".
 func (c *Config) bound(capped string) string {
+	if capped == "max" && c.ceilingBy != "" {
+		return "ceiling asked for by " + c.ceilingBy
+	}
 	by := map[string]string{"min": c.Scheduled.MinBy, "max": c.Scheduled.MaxBy}[capped]
 	if by == "" {
 		return capped
@@ -55,7 +58,7 @@ func (c *Config) scheduledBounds() string {
 	if c.Scheduled.MinBy != "" {
 		text += ", " + c.least()
 	}
-	if c.Scheduled.MaxBy != "" {
+	if c.Scheduled.MaxBy != "" || c.ceilingBy != "" {
 		text += ", " + c.bound("max")
 	}
 	return text

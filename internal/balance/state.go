@@ -66,6 +66,11 @@ type memory struct {
 	Effect   effect  `json:"effect"`
 	Asked    []asked `json:"asked,omitempty"`
 	Unpaired int     `json:"unpaired,omitempty"`
+	// Ceilings are asked of those in front. Matching and Yielding count the beats for
+	// which a rise has waited for those behind, and for load to be held back.
+	Ceilings []ceiling `json:"ceilings,omitempty"`
+	Matching int       `json:"matching,omitempty"`
+	Yielding int       `json:"yielding,omitempty"`
 	// LagAway and LatencyAway count the beats without the reading.
 	LagAway     int `json:"lag_away"`
 	LatencyAway int `json:"latency_away"`
@@ -88,6 +93,7 @@ func (m memory) clone() *memory {
 	m.Samples = slices.Clone(m.Samples)
 	m.Effect.Counts = slices.Clone(m.Effect.Counts)
 	m.Asked = slices.Clone(m.Asked)
+	m.Ceilings = slices.Clone(m.Ceilings)
 	return &m
 }
 
@@ -139,7 +145,7 @@ var errImpossible = errors.New("a value is out of its range")
 
 // check refuses what no run of the law can have written.
 func (m *memory) check() error {
-	counts := []int64{m.Count, m.Run, m.Relearn, int64(m.Hot), int64(m.Idle), int64(m.LagAway), int64(m.LatencyAway), int64(m.Unpaired), int64(m.Beat)}
+	counts := []int64{m.Count, m.Run, m.Relearn, int64(m.Hot), int64(m.Idle), int64(m.LagAway), int64(m.LatencyAway), int64(m.Unpaired), int64(m.Matching), int64(m.Yielding), int64(m.Beat)}
 	if slices.Min(counts) < 0 || m.Count < int64(len(m.Offered)) || m.Relearn > m.Count {
 		return errImpossible
 	}
@@ -168,6 +174,11 @@ func (m *memory) checkParts() error {
 	}
 	for _, a := range m.Asked {
 		if a.Service == "" || a.Floor < 1 || a.Floor > mostCells || a.Met < 0 || a.Idle < 0 {
+			return errImpossible
+		}
+	}
+	for _, c := range m.Ceilings {
+		if c.Service == "" || c.Ceiling < 1 || c.Ceiling > mostCells || c.Tight < 0 || c.Calm < 0 || c.Patience < 1 || c.Patience > mostPatience {
 			return errImpossible
 		}
 	}

@@ -13,7 +13,10 @@ func (v *verdict) terms() []Term {
 	add := func(name string, value float64, unit, note string) {
 		list = append(list, Term{name, value, unit, note})
 	}
-	add("offered rate", s.offered, "/s", v.offeredNote())
+	add(termOffered, s.offered, "/s", v.offeredNote())
+	if n := v.obs.StandIns; n > 0 {
+		add("stand-ins", float64(n), "cells", "did not answer in time and count by their last vitals, at most three beats old: "+v.obs.StandInWhy)
+	}
 	add("need", s.need, "/s", "served at this rate, no burst queues longer than allowed")
 	add("birth", s.birth, "s", birthNote(v.obs))
 	add("lead", float64(s.lead)*c.Beat.Seconds(), "s", "how far ahead an order must look")
@@ -29,15 +32,23 @@ func (v *verdict) terms() []Term {
 		add("allowed lag", s.allowance, "messages", "a moment's work and what is not committed yet")
 		add("drain", s.drain, "/s", "to work the backlog off in "+span(s.drainTime(c)))
 		add("busy cells", s.floor, "cells", "need and drain over the rate of a cell")
-		add("exact count", s.exact, "cells", "the larger of busy cells and forecast, over the planned busy share")
+		add(termExact, s.exact, "cells", "the larger of busy cells and forecast, over the planned busy share")
 	}
 	for _, r := range v.obs.Requests {
-		if r.Expires.After(v.obs.At) {
+		if r.Ceiling > 0 && r.Expires.After(v.obs.At) {
+			add("ceiling", float64(r.Ceiling), "cells", "asked for by "+r.From+": "+r.Reason)
+		}
+		if r.Floor > 0 && r.Expires.After(v.obs.At) {
 			add("requested", float64(r.Floor), "cells", "by "+r.From+": "+r.Reason)
 		}
 	}
 	for _, b := range v.obs.Behind {
 		add("room of "+b.Service, valueOr(b.Room, 0), "", roomNote(&b))
+	}
+	for _, b := range v.obs.Behind {
+		if n := v.matched[b.Service]; n > 0 {
+			add("match of "+b.Service, float64(n), "cells", fmt.Sprintf("will be needed there for %d here; %.1f are now", max(v.needed, v.wanted), b.Need.Value))
+		}
 	}
 	if e := m.Effect; e.Stopped || e.Trial || e.Futile > 0 {
 		add("gain", e.Gain, "", fmt.Sprintf("of the last order, of what it could have brought; %d in a row below %.0f %%", e.Futile, 100*c.Law.EffectGain))

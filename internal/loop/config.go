@@ -21,6 +21,7 @@ func LawConfig(s *policy.Service, b policy.Bounds) balance.Config {
 		// one apply run at a time.
 		Serial:     true,
 		BirthTime:  s.Birth.Time,
+		Yields:     s.Yields,
 		Pair:       s.Pair,
 		PairWait:   s.PairWait,
 		FlapBudget: s.Limits.ChangesPerHour,

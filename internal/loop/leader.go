@@ -10,6 +10,7 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/sense"
 )
 
 // Leader decides and acts for one service while it holds the service's lock.
@@ -51,13 +52,14 @@ type Leader struct {
 	strangers map[string]bool
 	sweptAt   time.Time
 
-	eyes    *eyes
-	table   *policy.Timetable // of the bounds, once it was asked
-	seen    view              // the last look
-	memory  memory
-	deaths  deathWatch
-	mourned []string // the dead that were told of
-	mail    mail
+	standIns sense.StandIns
+	eyes     *eyes
+	table    *policy.Timetable // of the bounds, once it was asked
+	seen     view              // the last look
+	memory   memory
+	deaths   deathWatch
+	mourned  []string // the dead that were told of
+	mail     mail
 	// slowHeld is why slow cells are not judged, or nothing.
 	slowHeld string
 	last     balance.Decision
@@ -92,6 +94,8 @@ type LeaderConfig struct {
 	Holder fleet.Holder
 	// Behind are the services that this one needs.
 	Behind []*policy.Service
+	// Front are the services that need this one and whose work can wait.
+	Front []*policy.Service
 	// Bundle is what the service is led from: the one published when the leader
 	// began, empty where nothing was. Another one ends it.
 	Bundle string

@@ -55,6 +55,7 @@ type view struct {
 	unread     error           // requests that hold something else
 	slow       map[string]fleet.Slow
 	behind     []balance.Behind // the services that this one needs
+	front      []balance.Front  // those that need it and can wait
 	consulErr  error            // pins, marks and tombstones are as of the last beat
 	proven     bool             // the leader's own session was proven
 }
@@ -78,7 +79,7 @@ func (l *Leader) look(ctx context.Context) view {
 	g.Go(func() error {
 		v.members, v.membersErr = l.Fleet.Members(ctx, s.Name)
 		if v.membersErr == nil {
-			v.ask(ctx, l.Sources, quantile)
+			v.ask(ctx, l.Sources, quantile, func(r []sense.Result) { l.standIns.Fill(r, l.Now(), 3*s.Beat) })
 		}
 		return nil
 	})
@@ -108,12 +109,16 @@ func (l *Leader) look(ctx context.Context) view {
 		v.behind = l.lookBehind(ctx, v.at)
 		return nil
 	})
+	g.Go(func() error {
+		v.front = l.lookInFront(ctx, v.at)
+		return nil
+	})
 	_ = g.Wait() // the functions above keep their errors in the view
 	return v
 }
 
 // ask gathers the vitals of the members that have a sidecar.
-func (v *view) ask(ctx context.Context, src Sources, quantile float64) {
+func (v *view) ask(ctx context.Context, src Sources, quantile float64, standIn func([]sense.Result)) {
 	var siblings []sense.Sibling
 	for _, m := range v.members {
 		// A silent cell is judged by the death watch; asked here it would only
@@ -128,6 +133,7 @@ func (v *view) ask(ctx context.Context, src Sources, quantile float64) {
 			v.byCell[r.Cell] = r.Vitals
 		}
 	}
+	standIn(results) // after that: whether a cell is idle is known of now or not at all
 	v.vitals = sense.Combine(v.at, results, quantile)
 }
 

@@ -49,11 +49,14 @@ func (e *eyes) observe(v view, b books, m *memory) balance.Observation {
 		Downs:      downs,
 		BusyMax:    v.vitals.BusyMax.Value,
 		BusySource: v.vitals.BusySource,
+		StandIns:   v.vitals.StandIns,
+		StandInWhy: v.vitals.StandInWhy,
 		Version:    v.vitals.Version,
 		Latency:    v.vitals.Latency.Value,
 		Quiet:      v.vitals.Quiet,
 		Requests:   requestsOf(v.requests),
 		Behind:     v.behind,
+		Front:      v.front,
 	}
 	if v.pin != nil {
 		obs.Pin = &v.pin.Count

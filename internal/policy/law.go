@@ -133,6 +133,10 @@ type Law struct {
 	// cell where a service behind has no room.
 	EffectRetry time.Duration `policy:"effect_retry" default:"30m" within:"[1s,168h]"`
 
+	// Together is how long an order waits at most for services behind to grow first,
+	// or for load in front that can wait to be held back.
+	Together time.Duration `policy:"together" default:"2m" within:"[1s,24h]"`
+
 	// IdleTime is how long the busy share must be below utilization.lower
 	// before the decision names what keeps the cells.
 	IdleTime time.Duration `policy:"idle_time" default:"1h" within:"[1s,720h]"`

@@ -1,6 +1,9 @@
 package policy
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Service is one kind of cell and the bounds within which it is kept.
 //
@@ -29,6 +32,10 @@ type Service struct {
 	// RequestTTL is how long such a request counts when the leader that asks
 	// doesn't renew it, as it does thrice in that time. At least three beats.
 	RequestTTL time.Duration `policy:"request_ttl" default:"1m" within:"[1s,1h]"`
+	// Yields says that this service's work can wait, as a crawler's can: while one that
+	// it needs has too few cells, that one's leader may ask it to have no more, or
+	// fewer; and it grows only after those it needs.
+	Yields bool `policy:"yields"`
 	// Pair is the one of `needs` of which each new cell is given one cell for
 	// life: the one with the most room when it is born. The application is told
 	// which one by HOMEOSTAT_PARTNER_ and the service's name, as host:port.
@@ -355,3 +362,6 @@ func (s *Service) WaitBound() time.Duration {
 		return 0
 	}
 }
+
+// NeedsService says whether this service needs the one of that name.
+func (s *Service) NeedsService(name string) bool { return slices.Contains(s.Needs, name) }

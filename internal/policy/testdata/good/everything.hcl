@@ -153,8 +153,10 @@ service "api" {
 }
 
 service "crawler" {
-  min = 0
-  max = 100
+  min    = 0
+  max    = 100
+  needs  = ["api"]
+  yields = true
 
   terraform { dir = "crawler" }
 
