@@ -38,6 +38,7 @@ type Plan struct {
 	shape       guard.Shape
 	dir         string // private; holds plan and variable files
 	parallelism int
+	basis       *basis // what it was made from; nil for one that wasn't made ahead
 
 	mu   sync.Mutex
 	used bool
@@ -183,6 +184,8 @@ type request struct {
 	// unrefreshed plans on the state as it is, without looking at what has
 	// become of it.
 	unrefreshed bool
+	// unlocked plans without the state's lock.
+	unlocked bool
 }
 
 func (q request) planFile() string      { return filepath.Join(q.dir, "plan") }
@@ -219,6 +222,7 @@ func (r *Root) planOptions(q request) ([]tfexec.PlanOption, error) {
 	}
 	options := []tfexec.PlanOption{
 		tfexec.Out(q.planFile()), tfexec.Refresh(!q.unrefreshed), tfexec.Parallelism(q.parallelism), tfexec.LockTimeout(r.cfg.LockTimeout.String()),
+		tfexec.Lock(!q.unlocked),
 	}
 	for _, f := range r.cfg.VarFiles {
 		options = append(options, tfexec.VarFile(f))

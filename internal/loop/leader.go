@@ -72,6 +72,7 @@ type Leader struct {
 	strange  map[strangeChange]bool // changes of others that no lesson has explained
 	rested   bool                   // the service was paused in Consul, and all must be read anew
 	debt     debt                   // what depends on the cells and may not be as they are
+	fore     foresight              // which order is likely next, and its plan
 }
 
 // Process says which process leads, for the note that lets another break the
@@ -137,6 +138,7 @@ func NewLeader(cfg LeaderConfig, lease *fleet.Lease) *Leader {
 		deaths:       deathWatch{After: cfg.Service.Replace.After, MassHold: cfg.Service.Replace.MassHold},
 		mail:         mail{asked: map[string]sent{}},
 		results:      make(chan result, 1),
+		fore:         foresight{pace: balance.Pace{Least: cfg.Service.PlanAhead.Pause, Most: cfg.Service.PlanAhead.PauseMax}},
 	}
 }
 
@@ -146,6 +148,7 @@ func NewLeader(cfg LeaderConfig, lease *fleet.Lease) *Leader {
 func (l *Leader) Run(ctx context.Context) error {
 	l.Metrics.leader.WithLabelValues(l.Service.Name).Set(1)
 	defer l.Metrics.forget(l.Service.Name)
+	defer l.endAhead()
 	ticker := time.NewTicker(l.Service.Beat)
 	defer ticker.Stop()
 	if err := l.beat(ctx); err != nil {
@@ -205,10 +208,16 @@ func (l *Leader) books(surge int) books {
 	return books{names: l.cells(), orders: l.record.Orders, held: l.held, surge: surge}
 }
 
-// start lets the worker do one thing. It must not be busy.
+// start lets the worker do one thing, once nothing runs any more that was begun
+// ahead. It must not be busy.
 func (l *Leader) start(ctx context.Context, what string, work func(context.Context) result) {
 	l.busy = what
 	// The work outlives the leader's own end: an apply is let end.
 	ctx = context.WithoutCancel(ctx)
-	go func() { l.results <- work(ctx) }()
+	l.dropAhead(aheadRest)
+	last := l.fore.last
+	go func() {
+		last.wait()
+		l.results <- work(ctx)
+	}()
 }

@@ -17,6 +17,7 @@ import (
 // record comes first: whoever leads next finds there what was begun.
 func (l *Leader) place(ctx context.Context, s step, reason string) error {
 	now := l.Now()
+	reason = l.plannedAhead(s, reason)
 	next := l.record
 	next.Names, next.Count, next.Next = s.Names, len(s.Names), s.Next
 	if !l.roster().Named {
@@ -127,14 +128,7 @@ func (l *Leader) pending() guard.Order {
 			replace = append(replace, n)
 		}
 	}
-	keep := without(intersect(r.Names, held), replace)
-	return guard.Order{
-		Add:     r.keys(without(r.Names, held, replace)),
-		Remove:  r.keys(without(held, r.Names)),
-		Replace: r.keys(replace),
-		Keep:    r.keys(keep),
-		Lost:    r.keys(intersect(keep, l.deaths.silent())),
-	}
+	return l.orderFor(r, replace)
 }
 
 // outlived reports whether the record orders a cell to be made anew and that
@@ -170,6 +164,7 @@ func (l *Leader) carryOut(ctx context.Context) {
 	if len(l.record.Orders) > 0 {
 		job.record = l.record.Orders[0]
 	}
+	job.ahead = l.takeAhead(job.order)
 	l.start(ctx, "order "+job.record.ID, job.run)
 }
 
