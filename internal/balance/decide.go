@@ -7,27 +7,31 @@ import "fmt"
 // result. It may be called more often than once a beat; calls less than half a
 // beat apart decide anew, and learn nothing.
 func Decide(cfg Config, st State, obs Observation) (State, Decision) {
-	c, o, m := cfg.filled(), obs.checked(), st.mem.clone()
-	started := m.afresh
-	m.afresh = ""
+	r := NewRunner(cfg, st)
+	d := r.Decide(obs)
+	return State{mem: *r.mem}, d
+}
 
-	t := c.timing(&o)
-	l, fresh := m.advance(&c, &o, t)
-	s := m.size(&c, &o, t, l)
-	gone := c.missing(&o)
+// take takes one beat: v.mem is brought forward, and v holds what to do and why.
+func (v *verdict) take() {
+	c, o, m := v.cfg, v.obs, v.mem
+	v.started, m.afresh = m.afresh, ""
 
-	v := verdict{cfg: &c, obs: &o, mem: m, sum: &s, gone: gone, started: started}
+	t := c.timing(o)
+	l, fresh := m.advance(c, o, t)
+	*v.sum = m.size(c, o, t, l)
+	v.gone = c.missing(o)
+
 	v.bound()
 	if fresh {
-		m.keepWanted(&c, v.wanted)
-		m.Effect.waitForRoom(&c, &o, v.held == CodeBehindFull)
+		m.keepWanted(c, v.wanted)
+		m.Effect.waitForRoom(c, o, v.held == CodeBehindFull)
 	}
 	v.judge()
 	v.pair(fresh)
 	if fresh {
-		m.ask(&c, &o, v.reasons())
+		m.ask(c, o, v.reasons())
 	}
-	return State{mem: *m}, v.decision()
 }
 
 // verdict is a decision in the making.
@@ -148,6 +152,9 @@ func (v *verdict) pair(fresh bool) {
 
 // reasons says which services behind are to grow, and why.
 func (v *verdict) reasons() map[string]string {
+	if len(v.obs.Behind) == 0 && len(v.mem.Asked) == 0 {
+		return nil
+	}
 	reasons := map[string]string{}
 	if out, _ := v.mem.strain(v.cfg, v.obs); out {
 		for i := range v.obs.Behind {

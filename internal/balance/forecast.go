@@ -47,8 +47,7 @@ func (l *look) correct(c *Config) {
 // fitLooks makes the look-backs those of the configuration, keeping what is
 // already learned.
 func (m *memory) fitLooks(c *Config, t timing) {
-	same := slices.EqualFunc(m.Looks, c.Law.LookBacks, func(l look, back time.Duration) bool { return l.Back == back })
-	if !same {
+	if !m.looksAre(c.Law.LookBacks) {
 		old := m.Looks
 		m.Looks = make([]look, 0, len(c.Law.LookBacks))
 		for _, back := range c.Law.LookBacks {
@@ -62,6 +61,14 @@ func (m *memory) fitLooks(c *Config, t timing) {
 	if m.best() == nil {
 		m.Best = c.firstLook()
 	}
+}
+
+func (m *memory) looksAre(backs []time.Duration) bool {
+	same := len(m.Looks) == len(backs)
+	for i := range min(len(m.Looks), len(backs)) {
+		same = same && m.Looks[i].Back == backs[i]
+	}
+	return same
 }
 
 // firstLook is the configured look-back nearest to Law.FirstLookBack.
