@@ -36,36 +36,63 @@ const (
 type Foreseen struct {
 	// Count is the count that is likely to be ordered; 0 if no order is likely.
 	Count int
-	// Why says so in one line.
-	Why string
+	// Exact is the law's sum, in cells, and PerMinute how fast it changes.
+	Exact, PerMinute float64
 }
 
-// See takes the decision of a beat and says which count is likely to be ordered
-// next. A decision that only a person, a bound or another service made, or that
-// stands on a missing reading, foretells nothing.
-func (f *Foresight) See(cfg Config, d Decision) Foreseen {
-	c := cfg.filled()
+// String says why in half a sentence.
+func (f Foreseen) String() string {
+	return fmt.Sprintf("the sum is %.2f cells and changes by %+.2f a minute", f.Exact, f.PerMinute)
+}
+
+// Outlook is what a decision says of the orders to come.
+type Outlook struct {
+	At time.Time
+	// Exact is the sum before it is rounded, in cells.
+	Exact float64
+	// Ordered and Desired are the decision's, Most is its largest count that makes
+	// sense.
+	Ordered, Desired, Most int
+	// Foretells says that the decision stands on the sum. One that a person, a bound
+	// or another service made, or that lacks a reading, foretells nothing.
+	Foretells bool
+}
+
+// Outlook reads what the decision says of the orders to come.
+func (d *Decision) Outlook() Outlook {
 	exact, known := d.term("exact count")
-	if !known || !foretells(d.Code) {
+	most, _ := d.term("most")
+	return Outlook{
+		At: d.At, Exact: exact, Ordered: d.Ordered, Desired: d.Desired, Most: int(most),
+		Foretells: known && foretells(d.Code),
+	}
+}
+
+// Outlook is what the last beat's decision says of the orders to come.
+func (r *Runner) Outlook() Outlook {
+	most, _ := r.mem.most(&r.cfg)
+	return Outlook{
+		At: r.obs.At, Exact: r.sum.exact, Ordered: r.obs.Ordered, Desired: r.v.desired, Most: most,
+		Foretells: r.sum.known && r.sum.rateKnown && foretells(r.v.code),
+	}
+}
+
+// See takes the outlook of a beat and says which count is likely to be ordered next.
+func (f *Foresight) See(cfg Config, o Outlook) Foreseen {
+	c := cfg.filled()
+	if !o.Foretells {
 		*f = Foresight{}
 		return Foreseen{}
 	}
-	sum := exact - min(c.Law.RoundingMax, c.Law.RoundingShare*exact)
-	f.keep(&c, d.At, sum)
+	f.keep(&c, o.At, o.Exact-c.Law.slack(o.Exact))
 	slope := f.slope()
-	later := max(sum+foreseeNear, sum+slope*float64(foreseeAhead/c.Beat))
-	if d.Desired != d.Ordered || later <= float64(d.Ordered) {
+	last := f.sums[len(f.sums)-1]
+	later := max(last+foreseeNear, last+slope*float64(foreseeAhead/c.Beat))
+	next := min(max(o.Ordered+1, roundUp(&c, o.Exact+slope*float64(foreseePlan/c.Beat))), o.Most)
+	if o.Desired != o.Ordered || later <= float64(o.Ordered) || next <= o.Ordered {
 		return Foreseen{}
 	}
-	next := max(d.Ordered+1, roundUp(&c, exact+slope*float64(foreseePlan/c.Beat)))
-	if most, known := d.term("most"); known {
-		next = min(next, int(most))
-	}
-	if next <= d.Ordered {
-		return Foreseen{}
-	}
-	return Foreseen{Count: next, Why: fmt.Sprintf("the sum is %.2f cells and changes by %+.2f a minute, %s ordered",
-		exact, slope*float64(time.Minute/c.Beat), are(d.Ordered))}
+	return Foreseen{Count: next, Exact: o.Exact, PerMinute: slope * float64(time.Minute/c.Beat)}
 }
 
 // keep notes a sum; after a gap, and after a clock that was set back, the line

@@ -40,7 +40,7 @@ type foresight struct {
 // foresee takes each beat's decision. It throws away a plan ahead that has become
 // too old, or that a person's word has made useless.
 func (l *Leader) foresee(v view) {
-	l.fore.next = l.fore.sight.See(lawConfig(l.Service), l.last)
+	l.fore.next = l.fore.sight.See(lawConfig(l.Service), l.last.Outlook())
 	switch a := l.fore.plan; {
 	case a == nil:
 	case v.paused != "" || v.pin != nil:
@@ -93,7 +93,7 @@ func (l *Leader) mayPlanAhead(v view, w wish) bool {
 // or else the births that the law is about to want. An empty why says that there is
 // none. Only orders that are all births, or all removals, are foreseen.
 func (l *Leader) foreseen(v view, w wish) (step, string) {
-	why := l.fore.next.Why
+	why := l.fore.next.String()
 	switch {
 	case len(w.Leaving) > 0:
 		w.Drained, why = w.Leaving, fmt.Sprintf("%v drain", w.Leaving)
