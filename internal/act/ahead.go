@@ -13,6 +13,9 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"time"
+
+	"github.com/hashicorp/terraform-exec/tfexec"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
 )
@@ -66,6 +69,21 @@ func (r *Root) PlanAhead(ctx context.Context, d Desired, o guard.Order, s guard.
 		return nil, errors.Join(err, p.Discard())
 	}
 	return p, nil
+}
+
+// aheadPatience is how long a plan ahead that was interrupted may take to end before
+// it is killed: it holds no lock and changes nothing, and an order may wait for it.
+// usualPatience is terraform-exec's own.
+const (
+	aheadPatience = 5 * time.Second
+	usualPatience = 60 * time.Second
+)
+
+// hurried has a run of Terraform be killed sooner than others when it doesn't heed an
+// interrupt. The function returned takes that back.
+func hurried(tf *tfexec.Terraform) (usual func()) {
+	_ = tf.SetWaitDelay(aheadPatience) // it fails on Windows alone
+	return func() { _ = tf.SetWaitDelay(usualPatience) }
 }
 
 func (p *Plan) makeAhead(ctx context.Context, d Desired) (err error) {

@@ -9,10 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
-	"syscall"
 
 	"github.com/hashicorp/terraform-exec/tfexec"
 	tfjson "github.com/hashicorp/terraform-json"
@@ -199,6 +196,9 @@ func (r *Root) plan(ctx context.Context, q request) (guard.Stream, error) {
 	}
 	var out bytes.Buffer
 	err = r.runJSON(ctx, "plan", &out, func(ctx context.Context, tf *tfexec.Terraform) error {
+		if q.unlocked {
+			defer hurried(tf)()
+		}
 		_, err := tf.PlanJSON(ctx, &out, options...)
 		return err
 	})
@@ -279,34 +279,15 @@ func (r *Root) show(ctx context.Context, q request) (*tfjson.Plan, error) {
 	return plan, err
 }
 
-// scratchPrefix begins the names of our private directories; the process id
-// follows, so that what a killed process left can be told from what is in use.
+// scratchPrefix begins the names of our private directories; the process id and the
+// host follow, so that what a killed process left can be told from what is in use.
 const scratchPrefix = "plan-"
 
 func (r *Root) scratch() (string, error) {
-	dir, err := os.MkdirTemp(r.cfg.DataDir, fmt.Sprintf("%s%d-", scratchPrefix, os.Getpid()))
+	dir, err := os.MkdirTemp(r.cfg.DataDir, fmt.Sprintf("%s%d-%s-", scratchPrefix, os.Getpid(), hostTag()))
 	if err != nil {
 		return "", fmt.Errorf("make a private directory for the plan: %w", err)
 	}
 	return dir, nil
 }
 
-// sweep removes plans of processes that are no more: they may hold secrets.
-func (r *Root) sweep() error {
-	entries, err := os.ReadDir(r.cfg.DataDir)
-	if err != nil {
-		return fmt.Errorf("look for plans left behind: %w", err)
-	}
-	for _, e := range entries {
-		rest, ours := strings.CutPrefix(e.Name(), scratchPrefix)
-		text, _, _ := strings.Cut(rest, "-")
-		pid, err := strconv.Atoi(text)
-		if !ours || err != nil || pid <= 0 || !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
-			continue
-		}
-		if err := os.RemoveAll(filepath.Join(r.cfg.DataDir, e.Name())); err != nil {
-			return fmt.Errorf("remove a plan left behind: %w", err)
-		}
-	}
-	return nil
-}

@@ -27,9 +27,9 @@ type Foresight struct {
 // The constants of the rule, found on recorded loads: `make bench-foresight`.
 const (
 	foreseeWindow = 24               // beats
-	foreseeAhead  = time.Minute      // about as long as a plan stays of use
+	foreseeAhead  = time.Minute      // how far the line is drawn on
 	foreseePlan   = 10 * time.Second // about as long as a plan takes
-	foreseeNear   = 0.1              // cells
+	foreseeNear   = 0.5              // cells
 )
 
 // Foreseen is what is likely to be ordered next.

@@ -336,12 +336,12 @@ type PlanAhead struct {
 	// MaxAge is how old a plan may be when its order is placed; what Terraform found
 	// by its refresh, and what data sources told, is as old. A plan made from another
 	// state, root module or variable file than there is now is never used.
-	MaxAge time.Duration `policy:"max_age" default:"2m" within:"[1s,1h]"`
+	MaxAge time.Duration `policy:"max_age" default:"5m" within:"[1s,1h]"`
 	// Pause is the shortest time from one such plan to the next. It doubles with each
 	// that was of no use, until one is.
 	Pause time.Duration `policy:"pause" default:"30s" within:"[100ms,24h]"`
 	// PauseMax is the longest that it becomes.
-	PauseMax time.Duration `policy:"pause_max" default:"10m" within:"[100ms,24h]"`
+	PauseMax time.Duration `policy:"pause_max" default:"5m" within:"[100ms,24h]"`
 }
 
 // Limits bound how much is changed.
