@@ -290,4 +290,3 @@ func (r *Root) scratch() (string, error) {
 	}
 	return dir, nil
 }
-
