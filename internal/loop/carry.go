@@ -20,6 +20,7 @@ type result struct {
 
 	// Of an order carried out.
 	order   fleet.Order
+	ahead   string               // what became of the plan that was made ahead, or nothing
 	payment bool                 // nothing was ordered: it was for what depends on the cells
 	applied bool                 // Terraform began to change something
 	born    map[string]time.Time // when the resources of a newborn were complete
@@ -39,9 +40,6 @@ type result struct {
 	partial bool
 	// obstructed: the plan would change cells that the order keeps.
 	obstructed bool
-
-	// ahead is what became of the plan that was made ahead, or nothing.
-	ahead string
 
 	// Of the preparation.
 	prepared *preparation

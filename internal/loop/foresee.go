@@ -136,19 +136,11 @@ func (l *Leader) wanting(names []string) (act.Desired, guard.Order) {
 	if r.Named {
 		d.Names = slices.Clone(names)
 	}
-	return d, l.orderFor(r, nil)
-}
-
-// orderFor is the order that makes of the cells held those of the roster.
-func (l *Leader) orderFor(r roster, replace []string) guard.Order {
 	held := slices.Sorted(maps.Keys(l.held))
-	keep := without(intersect(r.Names, held), replace)
-	return guard.Order{
-		Add:     r.keys(without(r.Names, held, replace)),
-		Remove:  r.keys(without(held, r.Names)),
-		Replace: r.keys(replace),
-		Keep:    r.keys(keep),
-		Lost:    r.keys(intersect(keep, l.deaths.silent())),
+	keep := intersect(names, held)
+	return d, guard.Order{
+		Add: r.keys(without(names, held)), Remove: r.keys(without(held, names)),
+		Keep: r.keys(keep), Lost: r.keys(intersect(keep, l.deaths.silent())),
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/balance"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
 )
@@ -84,8 +85,7 @@ func (f *far) stand(d act.Desired) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	empty := roster{Service: "pod", Named: true, Names: d.Names}
-	plan, err := f.Root.Plan(f.t.Context(), d, (&Leader{held: map[string]heldCell{}}).orderFor(empty, nil), shape)
+	plan, err := f.Root.Plan(f.t.Context(), d, guard.Order{Add: d.Keys()}, shape)
 	if err == nil {
 		err = plan.Apply(f.t.Context(), nil)
 	}

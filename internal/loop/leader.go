@@ -60,6 +60,7 @@ type Leader struct {
 	// slowHeld is why slow cells are not judged, or nothing.
 	slowHeld string
 	last     balance.Decision
+	fore     foresight // which order is likely next, and its plan
 	told     report
 
 	busy     string                 // what the worker does, or nothing
@@ -72,7 +73,6 @@ type Leader struct {
 	strange  map[strangeChange]bool // changes of others that no lesson has explained
 	rested   bool                   // the service was paused in Consul, and all must be read anew
 	debt     debt                   // what depends on the cells and may not be as they are
-	fore     foresight              // which order is likely next, and its plan
 }
 
 // Process says which process leads, for the note that lets another break the

@@ -128,7 +128,14 @@ func (l *Leader) pending() guard.Order {
 			replace = append(replace, n)
 		}
 	}
-	return l.orderFor(r, replace)
+	keep := without(intersect(r.Names, held), replace)
+	return guard.Order{
+		Add:     r.keys(without(r.Names, held, replace)),
+		Remove:  r.keys(without(held, r.Names)),
+		Replace: r.keys(replace),
+		Keep:    r.keys(keep),
+		Lost:    r.keys(intersect(keep, l.deaths.silent())),
+	}
 }
 
 // outlived reports whether the record orders a cell to be made anew and that
