@@ -97,6 +97,10 @@ func (p *Plan) makeAhead(ctx context.Context, d Desired) (err error) {
 	if p.Empty() || len(p.Verdict.Gone)+len(p.Verdict.Broken) > 0 {
 		return ErrNotPlain
 	}
+	// A plan may lie for minutes, and what must not be kept is not in it.
+	if err := os.Remove(req.ephemeralFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("take the ephemeral variables back: %w", err)
+	}
 	p.basis.file, err = fileDigest(req.planFile())
 	return err
 }

@@ -213,3 +213,42 @@ func TestSweepBeside(t *testing.T) {
 		}
 	}
 }
+
+// What is given anew at the apply doesn't lie about with the plan.
+func TestPlanAheadKeepsNoEphemeralVariables(t *testing.T) {
+	const secret = "s3cr3t-of-the-day"
+	m := write(t, map[string]string{"main.tf": `
+variable "desired_count" {
+  default = 1
+}
+variable "token" {
+  type      = string
+  ephemeral = true
+}
+resource "terraform_data" "cell" {
+  count = var.desired_count
+  provisioner "local-exec" {
+    command     = "test \"$TOKEN\" = ` + secret + `"
+    environment = { TOKEN = var.token }
+  }
+}`})
+	r := m.open(func(c *Config) {
+		c.EphemeralVars = map[string]string{"token": "CELL_TOKEN"}
+		c.Environ = append(c.Environ, "CELL_TOKEN="+secret)
+	})
+	s := learn(t, r, count(0))
+	p := aheadOf(t, r, count(1), guard.Order{Add: keys("0")}, s)
+	files, err := os.ReadDir(p.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if b, err := os.ReadFile(filepath.Join(p.dir, f.Name())); err != nil || strings.Contains(string(b), secret) {
+			t.Errorf("%s holds the variable, or can't be read: %v", f.Name(), err)
+		}
+	}
+	if err := p.Apply(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	leftovers(t, r)
+}
