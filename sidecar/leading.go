@@ -101,6 +101,9 @@ func (n *leading) open(s *policy.Service) (*act.Root, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := act.SweepBeside(data); err != nil {
+		n.log.Warn("plans that a dead leader left may lie about", "service", s.Name, "error", err)
+	}
 	return act.Open(act.Config{
 		Dir: n.resolve(t.Dir), DataDir: data, Variable: t.Variable, Binary: t.Binary, Workspace: t.Workspace,
 		Parallelism: t.Parallelism, Timeout: t.Timeout, LockTimeout: t.LockTimeout,

@@ -111,6 +111,9 @@ func (p *statusPage) last(s loop.Status, terms bool) {
 	for _, drift := range s.Last.Drift {
 		p.line("drift", "%s", drift)
 	}
+	if s.Last.Ahead != "" {
+		p.line("ahead", "planned for %s", s.Last.Ahead)
+	}
 	p.renewal(s)
 	for _, u := range d.Unknown {
 		p.line("unknown", "%s", u)

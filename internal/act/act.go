@@ -115,6 +115,9 @@ func Open(cfg Config) (*Root, error) {
 // Module is what Open found in the module's files.
 func (r *Root) Module() Module { return r.module }
 
+// DataDir is where Terraform's own data and our plans lie.
+func (r *Root) DataDir() string { return r.cfg.DataDir }
+
 // complete fills in defaults and refuses what makes no sense.
 func (c *Config) complete() error {
 	var err error

@@ -61,9 +61,11 @@ func (s *sum) drainTime(c *Config) float64 {
 // roundUp is the next whole number, but for a small part of a cell that isn't
 // worth one.
 func roundUp(c *Config, cells float64) int {
-	slack := min(c.Law.RoundingMax, c.Law.RoundingShare*cells)
-	return int(clamp(math.Ceil(cells-slack), 1, mostCells))
+	return int(clamp(math.Ceil(cells-c.Law.slack(cells)), 1, mostCells))
 }
+
+// slack is the small part of a cell that isn't worth one.
+func (l *Law) slack(cells float64) float64 { return min(l.RoundingMax, l.RoundingShare*cells) }
 
 // most returns the largest count that makes sense, and what sets it: a cell
 // without a partition would have nothing to read.

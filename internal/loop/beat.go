@@ -41,6 +41,7 @@ func (l *Leader) beat(ctx context.Context) error {
 	if err := l.yield(v); err != nil {
 		return err
 	}
+	l.foresee(v)
 	l.tellSlow(l.watchSlow(ctx, v))
 	trouble := l.mayAct(v)
 	var err error
@@ -86,6 +87,7 @@ func (l *Leader) mindPause(v view) {
 // forget has all read anew after a pause: somebody may change anything meanwhile.
 func (l *Leader) forget() {
 	if l.busy == "" {
+		l.dropAhead(aheadRest)
 		l.prepared, l.obstructed, l.failed, l.gone, l.unlisted = false, false, nil, nil, unlisted{}
 		l.deaths.silentSince, l.deaths.massSince = nil, time.Time{}
 	}
@@ -178,7 +180,9 @@ func (l *Leader) orderNew(ctx context.Context, v view, left guard.Order) (string
 		err = cmp.Or(l.mark(ctx, s, v), err)
 	}
 	if err == nil && !s.orders() {
-		return cmp.Or(l.idle(ctx, v), l.birthsWait(w.unborn(l.cells()))), nil
+		trouble := cmp.Or(l.idle(ctx, v), l.birthsWait(w.unborn(l.cells())))
+		l.planAhead(ctx, v, w, trouble)
+		return trouble, nil
 	}
 	if err == nil {
 		err = l.place(ctx, s, reason)

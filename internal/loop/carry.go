@@ -20,6 +20,7 @@ type result struct {
 
 	// Of an order carried out.
 	order   fleet.Order
+	ahead   string               // what became of the plan that was made ahead, or nothing
 	payment bool                 // nothing was ordered: it was for what depends on the cells
 	applied bool                 // Terraform began to change something
 	born    map[string]time.Time // when the resources of a newborn were complete
@@ -55,6 +56,7 @@ type carry struct {
 	roster  roster
 	record  fleet.Order
 	strange map[strangeChange]bool // what lessons before have not explained
+	ahead   *ahead                 // the order's plan, made ahead; nil if none was
 }
 
 // run carries the order out. Each run of Terraform has the policy's time limit,
@@ -62,6 +64,7 @@ type carry struct {
 func (c *carry) run(ctx context.Context) result {
 	began := c.leader.Now()
 	r := result{what: "order", order: c.record, payment: c.record.ID == "" && c.order.Size() == 0, born: map[string]time.Time{}}
+	defer c.leaveAhead(&r)
 	r.err = c.prove(ctx)
 	if r.err == nil {
 		r.err = c.leader.withStateLock(ctx, c.leader.Root, c.record.ID, func(s *stateLock) error { return c.apply(ctx, s, &r) })
@@ -90,9 +93,8 @@ func (c *carry) prove(ctx context.Context) error {
 	return nil
 }
 
-// apply plans, has the plan judged and applies it. It is proven again just
-// before the apply that the lock is held, since planning takes seconds: the note
-// is a transaction under it.
+// apply plans, has the plan judged and applies it; or applies the plan that was made
+// and judged ahead. Where Terraform finds that one stale, it plans anew.
 func (c *carry) apply(ctx context.Context, s *stateLock, r *result) error {
 	if err := c.readShape(ctx, r); err != nil {
 		return err
@@ -100,10 +102,43 @@ func (c *carry) apply(ctx context.Context, s *stateLock, r *result) error {
 	if _, _, err := c.leader.Root.WriteVariables(c.desired); err != nil {
 		return err
 	}
+	if plan := c.claim(r); plan != nil {
+		if err := c.applyPlan(ctx, s, r, plan); r.applied || !errors.Is(err, act.ErrStale) {
+			return err
+		}
+		r.ahead = aheadStale
+	}
 	plan, err := c.plan(ctx, r)
 	if err != nil {
 		return err
 	}
+	return c.applyPlan(ctx, s, r, plan)
+}
+
+// claim takes the plan that was made ahead, if it still holds.
+func (c *carry) claim(r *result) (plan *act.Plan) {
+	if c.ahead == nil {
+		return nil
+	}
+	plan, r.ahead = c.ahead.claim(c.desired, c.order, c.shape)
+	if plan != nil {
+		r.ahead = aheadUsed
+	}
+	c.ahead = nil
+	return plan
+}
+
+// leaveAhead throws away a plan made ahead that the order didn't come to.
+func (c *carry) leaveAhead(r *result) {
+	if c.ahead != nil {
+		c.ahead.drop()
+		c.ahead, r.ahead = nil, aheadOther
+	}
+}
+
+// applyPlan applies a plan that was judged. It is proven again just before that the
+// lock is held, since planning takes seconds: the note is a transaction under it.
+func (c *carry) applyPlan(ctx context.Context, s *stateLock, r *result, plan *act.Plan) error {
 	defer c.discard(plan)
 	r.drift, r.changes = plan.Drift, plan.Changes
 	r.gone, r.broken, r.partial, r.looked = c.roster.names(plan.Gone), c.roster.names(plan.Broken), plan.Partial, true

@@ -35,6 +35,7 @@ func (l *Leader) landed(ctx context.Context, r result) {
 		l.takeShape(*r.shape)
 		return
 	}
+	l.landedAhead(r)
 	l.Metrics.applies.WithLabelValues(l.Service.Name, outcome(r)).Inc()
 	l.Metrics.applySeconds.WithLabelValues(l.Service.Name, outcome(r)).Observe(r.took.Seconds())
 	l.drift = r.drift

@@ -63,6 +63,7 @@ type Leader struct {
 	// slowHeld is why slow cells are not judged, or nothing.
 	slowHeld string
 	last     balance.Decision
+	fore     foresight // which order is likely next, and its plan
 	told     report
 
 	busy     string                 // what the worker does, or nothing
@@ -142,6 +143,7 @@ func NewLeader(cfg LeaderConfig, lease *fleet.Lease) *Leader {
 		deaths:       deathWatch{After: cfg.Service.Replace.After, MassHold: cfg.Service.Replace.MassHold},
 		mail:         mail{asked: map[string]sent{}},
 		results:      make(chan result, 1),
+		fore:         foresight{pace: balance.Pace{Least: cfg.Service.PlanAhead.Pause, Most: cfg.Service.PlanAhead.PauseMax}},
 	}
 }
 
@@ -151,6 +153,7 @@ func NewLeader(cfg LeaderConfig, lease *fleet.Lease) *Leader {
 func (l *Leader) Run(ctx context.Context) error {
 	l.Metrics.leader.WithLabelValues(l.Service.Name).Set(1)
 	defer l.Metrics.forget(l.Service.Name)
+	defer l.endAhead()
 	ticker := time.NewTicker(l.Service.Beat)
 	defer ticker.Stop()
 	if err := l.beat(ctx); err != nil {
@@ -210,10 +213,16 @@ func (l *Leader) books(surge int) books {
 	return books{names: l.cells(), orders: l.record.Orders, held: l.held, surge: surge}
 }
 
-// start lets the worker do one thing. It must not be busy.
+// start lets the worker do one thing, once nothing runs any more that was begun
+// ahead. It must not be busy.
 func (l *Leader) start(ctx context.Context, what string, work func(context.Context) result) {
 	l.busy = what
 	// The work outlives the leader's own end: an apply is let end.
 	ctx = context.WithoutCancel(ctx)
-	go func() { l.results <- work(ctx) }()
+	l.dropAhead(aheadRest)
+	last := l.fore.last
+	go func() {
+		last.wait()
+		l.results <- work(ctx)
+	}()
 }

@@ -17,6 +17,7 @@ import (
 // record comes first: whoever leads next finds there what was begun.
 func (l *Leader) place(ctx context.Context, s step, reason string) error {
 	now := l.Now()
+	reason = l.plannedAhead(s, reason)
 	next := l.record
 	next.Names, next.Count, next.Next = s.Names, len(s.Names), s.Next
 	if !l.roster().Named {
@@ -170,6 +171,7 @@ func (l *Leader) carryOut(ctx context.Context) {
 	if len(l.record.Orders) > 0 {
 		job.record = l.record.Orders[0]
 	}
+	job.ahead = l.takeAhead(job.order)
 	l.start(ctx, "order "+job.record.ID, job.run)
 }
 

@@ -64,7 +64,7 @@ func (l *Leader) rest(ctx context.Context, code, why string) {
 }
 
 func (l *Leader) word(v view, obs balance.Observation, trouble string) Word {
-	w := Word{Decision: l.last, Trouble: trouble, Mutants: l.mutants(v), Renewal: l.renewal}
+	w := Word{Decision: l.last, Trouble: trouble, Mutants: l.mutants(v), Renewal: l.renewal, Ahead: l.fore.plan.says()}
 	for _, d := range l.drift {
 		w.Drift = append(w.Drift, d.String())
 	}

@@ -51,6 +51,8 @@ type Word struct {
 	// what is in the way of renewing them.
 	Mutants []string `json:"mutants,omitempty"`
 	Renewal string   `json:"renewal,omitempty"`
+	// Ahead says which order lies planned before it is placed, or nothing.
+	Ahead string `json:"ahead,omitempty"`
 	// Lag is in messages, LagSeconds how long it takes to work off; nil where
 	// unknown or not asked for.
 	Lag        *float64 `json:"lag,omitempty"`

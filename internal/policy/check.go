@@ -69,6 +69,7 @@ func (d *decoder) service(s *Service) {
 	d.drainCommand(&s.Drain)
 	d.inOrder(&s.Birth.Time, &s.Birth.Timeout)
 	d.inOrder(&s.Birth.BackoffMin, &s.Birth.BackoffMax)
+	d.inOrder(&s.PlanAhead.Pause, &s.PlanAhead.PauseMax)
 	if s.Drain.Path != "" {
 		d.inOrder(&s.Drain.Timeout, &s.Terraform.Timeout)
 	}

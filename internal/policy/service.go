@@ -70,6 +70,7 @@ type Service struct {
 	Limits      Limits      `policy:"limits"`
 	Schedules   []*Schedule `policy:"schedule"`
 	Law         Law         `policy:"law"`
+	PlanAhead   PlanAhead   `policy:"plan_ahead"`
 	Front       *Front      `policy:"front"`
 	Proxy       *Proxy      `policy:"proxy"`
 }
@@ -329,6 +330,26 @@ type Renew struct {
 	// AtOnce is how many cells are renewed side by side; 0 for none: then they
 	// go only as cells go anyway.
 	AtOnce int `policy:"at_once" default:"1" within:"[0,1000]"`
+}
+
+// PlanAhead says whether Terraform's plan of the order that is likely next is made,
+// and judged, before the order is placed, so that it goes straight to the apply of
+// that plan. The order is foreseen from the law's own sum and where it is going, and
+// from cells that drain. Nothing is planned ahead while the service is paused or
+// pinned.
+type PlanAhead struct {
+	// Enabled turns it on. What it costs is one plan each time, at most every
+	// `pause`.
+	Enabled bool `policy:"enabled" default:"true"`
+	// MaxAge is how old a plan may be when its order is placed; what Terraform found
+	// by its refresh, and what data sources told, is as old. A plan made from another
+	// state, root module or variable file than there is now is never used.
+	MaxAge time.Duration `policy:"max_age" default:"5m" within:"[1s,1h]"`
+	// Pause is the shortest time from one such plan to the next. It doubles with each
+	// that was of no use, until one is.
+	Pause time.Duration `policy:"pause" default:"30s" within:"[100ms,24h]"`
+	// PauseMax is the longest that it becomes.
+	PauseMax time.Duration `policy:"pause_max" default:"5m" within:"[100ms,24h]"`
 }
 
 // Limits bound how much is changed.
