@@ -47,7 +47,7 @@ func TestStateLockOfAPerson(t *testing.T) {
 	h.reads("trouble", "the state is locked by", "a person or a pipeline holds it")
 
 	h.await("the note of a leader that waits", func(ctx context.Context) error {
-		note, err := h.fleet.Applying(ctx, "pod")
+		note, err := h.fleet.Applying(ctx, "pod", 0)
 		if err == nil && note == nil {
 			err = errors.New("there is none")
 		}

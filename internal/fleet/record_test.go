@@ -34,7 +34,7 @@ func TestRecordComesBackAsWritten(t *testing.T) {
 	index := must(lease.PutRecord(t.Context(), want, 0))(t)
 	got, read, err := c.Record(t.Context(), "crawler")
 	ok(t, err)
-	want.Format, want.Epoch = RecordFormat, lease.Epoch()
+	want.Format, want.Epoch = 1, lease.Epoch()
 	if !reflect.DeepEqual(*got, want) {
 		t.Errorf("got %+v\nwant %+v", *got, want)
 	}

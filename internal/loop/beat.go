@@ -48,7 +48,7 @@ func (l *Leader) beat(ctx context.Context) error {
 		trouble, err = l.actOn(ctx, v)
 	}
 	l.exchange(ctx, v, trouble)
-	l.tell(ctx, v, obs, joined(l.unlisted.why, trouble))
+	l.tell(ctx, v, obs, joined(l.unlisted.why, trouble, l.shardTrouble()))
 	return err
 }
 
@@ -142,7 +142,7 @@ func (l *Leader) actOn(ctx context.Context, v view) (string, error) {
 	if l.Service.Members != policy.MembersState {
 		l.judgeUnlisted(ctx, v)
 	}
-	left := l.pending()
+	left, waits := l.movable(l.pending())
 	l.obstructed = l.obstructed && left.Size() > 0
 	if l.takesOwn(left) {
 		return l.leave(ctx, v, left)
@@ -152,7 +152,7 @@ func (l *Leader) actOn(ctx context.Context, v view) (string, error) {
 			// What the record orders comes before any new decision.
 			return l.carryOn(ctx, left), nil
 		}
-		if len(l.record.Orders) > 0 {
+		if len(l.record.Orders) > 0 && !waits {
 			// An earlier leader carried it out and could not write that down.
 			l.close(ctx, result{order: l.record.Orders[0]})
 			return "", nil // its marks are gone: look again first
@@ -223,7 +223,7 @@ func (l *Leader) idle(ctx context.Context, v view) string {
 	l.failures = 0
 	l.sweep(ctx, v)
 	l.saveMemory(ctx, false)
-	path, changed, err := l.Root.WriteVariables(l.desired())
+	path, changed, err := l.writeVariables()
 	if err != nil {
 		return err.Error()
 	}
@@ -275,7 +275,7 @@ func (l *Leader) wish(ctx context.Context, v view) (wish, string) {
 		Held:   len(l.held),
 		Max:    l.Service.Max,
 	}
-	w.Births, _ = l.memory.Book.Allowed(l.Service.Max, l.Now(), l.backoff())
+	w.Births, _ = l.memory.Book.Allowed(min(l.Service.Max, mostBirths), l.Now(), l.backoff())
 	w.Destroys = l.destroysLeft()
 	for _, name := range l.cells() {
 		if _, ok := v.leaving[name]; ok {

@@ -40,6 +40,9 @@ type result struct {
 	// obstructed: the plan would change cells that the order keeps.
 	obstructed bool
 
+	// parts are what became of it in each shard; nil where the service isn't spread.
+	parts []*part
+
 	// Of the preparation.
 	prepared *preparation
 }
@@ -238,6 +241,9 @@ func (c *carry) discard(plan *act.Plan) {
 // each newborn was complete.
 func (c *carry) progress(r *result, e act.Event) {
 	r.applied = true
+	if r.born == nil {
+		r.born = map[string]time.Time{}
+	}
 	if e.Kind == act.EventComplete && e.Cell != "" {
 		r.born[c.roster.name(e.Cell)] = e.At
 	}

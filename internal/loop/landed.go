@@ -37,6 +37,10 @@ func (l *Leader) landed(ctx context.Context, r result) {
 	}
 	l.Metrics.applies.WithLabelValues(l.Service.Name, outcome(r)).Inc()
 	l.Metrics.applySeconds.WithLabelValues(l.Service.Name, outcome(r)).Observe(r.took.Seconds())
+	if r.parts != nil {
+		l.landedSpread(ctx, r)
+		return
+	}
 	l.drift = r.drift
 	for _, d := range r.drift {
 		l.Log.Warn("drift outside the cells, left alone", "address", d.Address, "action", d.Action, "why", d.Why)

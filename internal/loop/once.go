@@ -58,6 +58,9 @@ func (l *Leader) Plan(ctx context.Context) (Outcome, error) {
 		order.Keep = slices.DeleteFunc(order.Keep, func(k guard.Key) bool { return k == l.roster().key(name) })
 		order.Replace = append(order.Replace, l.roster().key(name))
 	}
+	if l.record.Shards = l.placed(l.record.Names); l.record.Spread() {
+		return l.planSpread(ctx, o, order)
+	}
 	plan, err := l.Root.Plan(ctx, l.desired(), order, l.shape)
 	var refused *act.RefusedError
 	if errors.As(err, &refused) {

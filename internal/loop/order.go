@@ -22,6 +22,7 @@ func (l *Leader) place(ctx context.Context, s step, reason string) error {
 	if !l.roster().Named {
 		next.Names = nil
 	}
+	next.Shards = l.placed(next.Names)
 	surge := s.Surge - next.Surge
 	next.Surge = s.Surge
 	unborn, leaving := l.unfinished(s)
@@ -37,6 +38,7 @@ func (l *Leader) place(ctx context.Context, s step, reason string) error {
 	if err := l.putRecord(ctx, next); err != nil {
 		return err
 	}
+	l.tellSpread(next)
 	for _, name := range dropped(earlier, next.Orders[0].Add) {
 		l.memory.Book.Withdrawn(l.roster().key(name)) // or it would count as on its way for ever
 	}
@@ -158,6 +160,10 @@ func (l *Leader) outlived(name string) bool {
 
 // carryOut hands the record's order to the worker.
 func (l *Leader) carryOut(ctx context.Context) {
+	if l.record.Spread() {
+		l.carryOutSpread(ctx)
+		return
+	}
 	job := &carry{
 		leader:  l,
 		base:    l.stateAsDesired(),
