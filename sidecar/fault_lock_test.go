@@ -90,7 +90,7 @@ func (h *house) cutApply(n string, strike func()) {
 	h.exists("held-" + newborn)
 	born := h.pidOf(newborn)
 	strike()
-	if note, err := h.fleet.Applying(h.t.Context(), "pod"); err != nil || note == nil {
+	if note, err := h.fleet.Applying(h.t.Context(), "pod", 0); err != nil || note == nil {
 		h.t.Fatalf("no apply was noted, so this shows nothing: %v", err)
 	}
 	h.remove("fault")

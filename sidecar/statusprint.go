@@ -70,6 +70,9 @@ func (p *statusPage) head(service *policy.Service, s loop.Status) {
 	}
 	fmt.Fprintf(p, "%s: %s, %s, %d to %d allowed\n", s.Service, ordered, ready, service.Min, service.Max)
 	p.line("leader", "%s", leader)
+	if spread := s.Spread(); spread != "" {
+		p.line("spread", "%s", spread)
+	}
 }
 
 // unread reports whether a part of the status could not be read.

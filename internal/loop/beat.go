@@ -223,6 +223,9 @@ func (l *Leader) idle(ctx context.Context, v view) string {
 	l.failures = 0
 	l.sweep(ctx, v)
 	l.saveMemory(ctx, false)
+	if trouble, begun := l.respread(ctx); begun || trouble != "" {
+		return trouble
+	}
 	path, changed, err := l.writeVariables()
 	if err != nil {
 		return err.Error()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/act/spread"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
 )
@@ -42,6 +43,8 @@ type result struct {
 
 	// parts are what became of it in each shard; nil where the service isn't spread.
 	parts []*part
+	// moved is the move of cells between shards that was made instead of an order.
+	moved *spread.Move
 
 	// Of the preparation.
 	prepared *preparation

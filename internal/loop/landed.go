@@ -31,6 +31,10 @@ func (l *Leader) landed(ctx context.Context, r result) {
 		l.takeOver(r)
 		return
 	}
+	if r.moved != nil {
+		l.landedMove(ctx, r)
+		return
+	}
 	if errors.Is(r.err, errLearned) {
 		l.takeShape(*r.shape)
 		return

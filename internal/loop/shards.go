@@ -32,6 +32,11 @@ type shards struct {
 	// owing are shards whose cells this leader hasn't looked for yet, or whose apply
 	// failed, where nobody but Terraform's refresh knows who is dead.
 	owing []int
+	// moveAgain is when a move of cells that failed is tried again, moveTrouble what
+	// was in its way.
+	moveAgain    time.Time
+	moveTrouble  string
+	moveFailures int
 }
 
 // stuckShard is one whose last plan or apply failed.
