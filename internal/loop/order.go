@@ -122,21 +122,36 @@ func (l *Leader) birthTime() time.Duration {
 // the state holds: one that it holds no more is just to be born.
 func (l *Leader) pending() guard.Order {
 	r := l.roster()
-	held := slices.Sorted(maps.Keys(l.held))
-	var replace []string
-	for _, n := range intersect(r.Names, held) {
-		if l.held[n].Tainted && r.keepsNames() || l.outlived(n) {
+	var add, keep, replace []string
+	for _, n := range r.Names {
+		switch c, held := l.held[n]; {
+		case !held:
+			add = append(add, n)
+		case c.Tainted && r.keepsNames() || l.outlived(n):
 			replace = append(replace, n)
+		default:
+			keep = append(keep, n)
 		}
 	}
-	keep := without(intersect(r.Names, held), replace)
 	return guard.Order{
-		Add:     r.keys(without(r.Names, held, replace)),
-		Remove:  r.keys(without(held, r.Names)),
+		Add:     r.keys(add),
+		Remove:  r.keys(l.notIn(r.Names)),
 		Replace: r.keys(replace),
 		Keep:    r.keys(keep),
 		Lost:    r.keys(intersect(keep, l.deaths.silent())),
 	}
+}
+
+// notIn are the cells that the state holds and that are none of the names.
+func (l *Leader) notIn(names []string) (others []string) {
+	wanted := setOf(names)
+	for name := range l.held {
+		if !wanted[name] {
+			others = append(others, name)
+		}
+	}
+	slices.Sort(others)
+	return others
 }
 
 // outlived reports whether the record orders a cell to be made anew and that
