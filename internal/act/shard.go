@@ -201,3 +201,15 @@ func (r *Root) ReleaseVariables() (path string, changed bool, err error) {
 	content := fmt.Appendf(nil, "{\n  %q: null,\n  %q: null\n}\n", NamesVariable, r.cfg.Variable)
 	return r.writeVariables(path, content)
 }
+
+// WriteShardVariables writes the variables of one shard into a file that Terraform
+// doesn't load by itself, for a person's own apply in that workspace.
+func (r *Root) WriteShardVariables(n int, d Desired) (path string, err error) {
+	path = filepath.Join(r.cfg.Dir, fmt.Sprintf("homeostat.%s%d.tfvars.json", shardPrefix, n))
+	content, err := r.encode(d)
+	if err != nil {
+		return path, fmt.Errorf("write variable file %s: %w", path, err)
+	}
+	_, _, err = r.writeVariables(path, content)
+	return path, err
+}

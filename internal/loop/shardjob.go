@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
@@ -26,6 +28,7 @@ type spreadJob struct {
 	parts []*part
 	slots chan struct{} // as many as Terraform may run at a time
 	all   *assembly
+	done  atomic.Int32 // shards in which all went well
 }
 
 // part is what an order does in one shard. Its result is that of this shard alone.
@@ -228,7 +231,7 @@ func (p *part) run(ctx context.Context) {
 	}
 	p.err, p.took = err, l.Now().Sub(began)
 	if err == nil {
-		l.Log.Debug("shard done", "shard", p.shard, "order", p.result.order.ID, "took", p.took)
+		l.Log.Info("shard done", "shard", p.shard, "order", p.result.order.ID, "done", p.job.done.Add(1), "of", len(p.job.parts), "took", p.took.Round(time.Millisecond))
 		return
 	}
 	p.failed(ctx, root)

@@ -234,9 +234,8 @@ func (l *Leader) isStuck(shard int) bool {
 	return l.Now().Before(l.shards.stuck[shard].retry)
 }
 
-// tellSpread says once that a service is spread, and once that it no longer is.
+// tellSpread warns of an order that makes one state larger than it should be.
 func (l *Leader) tellSpread(now fleet.Record) {
-	l.shards.roots.share = l.Service.Terraform.ShardsAtOnce
 	if size := l.Service.Terraform.ShardSize; l.shards.cant != "" && size > 0 && now.Count > size {
 		l.Log.Warn("all cells stay in one state, though there are more than shard_size: plans become slow", "cells", now.Count, "shard_size", size, "why", l.shards.cant)
 	}
