@@ -174,8 +174,15 @@ func TestApplying(t *testing.T) {
 	if err := lease.PutApplying(t.Context(), Applying{Order: "o2", Since: noon}); err == nil {
 		t.Error("a note without a process was taken")
 	}
+	other := want
+	other.Shard = 3
+	ok(t, lease.PutApplying(t.Context(), other))
 	ok(t, lease.ClearApplying(t.Context(), 0))
 	ok(t, lease.ClearApplying(t.Context(), 0))
+	if a := must(c.Applying(t.Context(), "api", 3))(t); *a != other {
+		t.Errorf("shard 3: got %+v, want %+v", *a, other)
+	}
+	ok(t, lease.ClearApplying(t.Context(), 3))
 	if a, err := c.Applying(t.Context(), "api", 0); a != nil || err != nil {
 		t.Errorf("got %v, %v", a, err)
 	}
