@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"regexp"
+	"strconv"
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
@@ -18,6 +20,7 @@ type serviceDataSource struct{ data any }
 // serviceModel is the data source as Terraform keeps it.
 type serviceModel struct {
 	Service      types.String `tfsdk:"service"`
+	Workspace    types.String `tfsdk:"workspace"`
 	ID           types.String `tfsdk:"id"`
 	Exists       types.Bool   `tfsdk:"exists"`
 	DesiredCount types.Int64  `tfsdk:"desired_count"`
@@ -50,6 +53,11 @@ func (d *serviceDataSource) Schema(_ context.Context, _ datasource.SchemaRequest
 		Attributes: map[string]schema.Attribute{
 			"service": schema.StringAttribute{
 				MarkdownDescription: "The service.", Required: true, Validators: []validator.String{cellName{"service"}},
+			},
+			"workspace": schema.StringAttribute{
+				MarkdownDescription: "`terraform.workspace`: where the service is spread over workspaces, `desired_count` and `names` are then those of this one alone. " +
+					"Without it they are the whole service's, which is right only where all cells are in one state.",
+				Optional: true,
 			},
 			"id":            schema.StringAttribute{MarkdownDescription: "The service.", Computed: true},
 			"exists":        schema.BoolAttribute{MarkdownDescription: "Whether there is a record.", Computed: true},
@@ -117,13 +125,36 @@ func (m *serviceModel) tell(r *fleet.Record) {
 	if r == nil {
 		return
 	}
-	m.DesiredCount = types.Int64Value(int64(r.Count))
+	names := r.Names
+	if r.Spread() && !m.Workspace.IsNull() {
+		names = r.In(shardOf(m.Workspace.ValueString()))
+		m.DesiredCount = types.Int64Value(int64(len(names)))
+	} else {
+		m.DesiredCount = types.Int64Value(int64(r.Count))
+	}
 	m.Next = types.Int64Value(int64(r.Next))
 	m.Epoch = types.Int64Value(int64(r.Epoch))
-	if r.Names != nil {
-		m.Names = textList(r.Names)
+	if names != nil {
+		m.Names = textList(names)
 	}
 	if r.Decision != nil {
 		m.Reason = textOrNull(r.Decision.Reason)
 	}
+}
+
+// shardNames are workspaces of shards from 1 on: "shard-7", or "prod-shard-7" where the
+// policy names a workspace. Any other is that of shard 0.
+var shardNames = regexp.MustCompile(`(?:^|-)shard-([1-9][0-9]*)$`)
+
+// shardOf is the shard that a workspace is of.
+func shardOf(workspace string) int {
+	m := shardNames.FindStringSubmatch(workspace)
+	if m == nil {
+		return 0
+	}
+	n, err := strconv.Atoi(m[1])
+	if err != nil {
+		return 0
+	}
+	return n
 }

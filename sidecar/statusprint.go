@@ -73,6 +73,9 @@ func (p *statusPage) head(service *policy.Service, s loop.Status) {
 	for _, text := range scheduled(service, p.now) {
 		p.line("schedule", "%s", text)
 	}
+	if spread := s.Spread(); spread != "" {
+		p.line("spread", "%s", spread)
+	}
 }
 
 // unread reports whether a part of the status could not be read.

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 )
 
@@ -134,8 +135,10 @@ func (n *leading) validateModule(f *findings, s *policy.Service) {
 	if _, ok := m.Variables[t.Variable]; !ok {
 		f.fail("%s: the root module %s declares no variable %q: declare it, or name another as terraform.variable%s",
 			s.Name, dir, t.Variable, declared(m))
-	} else if _, err := n.open(s); err != nil {
+	} else if root, err := n.open(s); err != nil {
 		f.fail("%s: %v", s.Name, err)
+	} else {
+		f.spread(s, root.Unspreadable(guard.Shape{}, nil))
 	}
 	for _, file := range t.VarFiles {
 		if !filepath.IsAbs(file) {

@@ -91,6 +91,7 @@ func (n *leading) validateShape(ctx context.Context, f *findings, s *policy.Serv
 	for _, dep := range shape.Dependents {
 		f.fine("%s: and this changes with them: %s", s.Name, dep.Address)
 	}
+	n.validateSpread(ctx, f, s, root, shape)
 	return d.Count, true
 }
 

@@ -24,7 +24,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/terraform-exec/tfexec"
@@ -77,8 +76,7 @@ type Root struct {
 	env     map[string]string
 	environ map[string]string // the whole of it, from which ephemeral variables are read
 
-	mu   sync.Mutex
-	idle []*tfexec.Terraform
+	calls *calls
 }
 
 // Open checks a configuration, the module it names and the binary, and clears
@@ -105,7 +103,7 @@ func Open(cfg Config) (*Root, error) {
 		return nil, fmt.Errorf("open root module %s: %w", cfg.Dir, err)
 	}
 	env["TF_DATA_DIR"] = cfg.DataDir
-	r := &Root{cfg: cfg, module: module, env: env, environ: environ}
+	r := &Root{cfg: cfg, module: module, env: env, environ: environ, calls: &calls{}}
 	if err := r.sweep(); err != nil {
 		return nil, fmt.Errorf("open root module %s: %w", cfg.Dir, err)
 	}

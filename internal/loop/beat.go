@@ -49,7 +49,7 @@ func (l *Leader) beat(ctx context.Context) error {
 		trouble, err = l.actOn(ctx, v)
 	}
 	l.exchange(ctx, v, trouble)
-	l.tell(ctx, v, obs, joined(l.unlisted.why, trouble))
+	l.tell(ctx, v, obs, joined(l.unlisted.why, trouble, l.shardTrouble()))
 	return err
 }
 
@@ -144,7 +144,7 @@ func (l *Leader) actOn(ctx context.Context, v view) (string, error) {
 	if l.Service.Members != policy.MembersState {
 		l.judgeUnlisted(ctx, v)
 	}
-	left := l.pending()
+	left, waits := l.movable(l.pending())
 	l.obstructed = l.obstructed && left.Size() > 0
 	if l.takesOwn(left) {
 		return l.leave(ctx, v, left)
@@ -154,7 +154,7 @@ func (l *Leader) actOn(ctx context.Context, v view) (string, error) {
 			// What the record orders comes before any new decision.
 			return l.carryOn(ctx, left), nil
 		}
-		if len(l.record.Orders) > 0 {
+		if len(l.record.Orders) > 0 && !waits {
 			// An earlier leader carried it out and could not write that down.
 			l.close(ctx, result{order: l.record.Orders[0]})
 			return "", nil // its marks are gone: look again first
@@ -227,7 +227,10 @@ func (l *Leader) idle(ctx context.Context, v view) string {
 	l.failures = 0
 	l.sweep(ctx, v)
 	l.saveMemory(ctx, false)
-	path, changed, err := l.Root.WriteVariables(l.desired())
+	if trouble, begun := l.respread(ctx); begun || trouble != "" {
+		return trouble
+	}
+	path, changed, err := l.writeVariables()
 	if err != nil {
 		return err.Error()
 	}
@@ -279,7 +282,7 @@ func (l *Leader) wish(ctx context.Context, v view) (wish, string) {
 		Held:   len(l.held),
 		Max:    l.bounds().Max,
 	}
-	w.Births, _ = l.memory.Book.Allowed(l.bounds().Max, l.Now(), l.backoff())
+	w.Births, _ = l.memory.Book.Allowed(min(l.bounds().Max, mostBirths), l.Now(), l.backoff())
 	w.Destroys = l.destroysLeft()
 	for _, name := range l.cells() {
 		if _, ok := v.leaving[name]; ok {

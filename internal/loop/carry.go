@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/act/spread"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
 )
@@ -40,6 +41,11 @@ type result struct {
 	partial bool
 	// obstructed: the plan would change cells that the order keeps.
 	obstructed bool
+
+	// parts are what became of it in each shard; nil where the service isn't spread.
+	parts []*part
+	// moved is the move of cells between shards that was made instead of an order.
+	moved *spread.Move
 
 	// Of the preparation.
 	prepared *preparation
@@ -273,6 +279,9 @@ func (c *carry) discard(plan *act.Plan) {
 // each newborn was complete.
 func (c *carry) progress(r *result, e act.Event) {
 	r.applied = true
+	if r.born == nil {
+		r.born = map[string]time.Time{}
+	}
 	if e.Kind == act.EventComplete && e.Cell != "" {
 		r.born[c.roster.name(e.Cell)] = e.At
 	}

@@ -76,6 +76,7 @@ type Leader struct {
 	strange  map[strangeChange]bool // changes of others that no lesson has explained
 	rested   bool                   // the service was paused in Consul, and all must be read anew
 	debt     debt                   // what depends on the cells and may not be as they are
+	shards   shards                 // where the cells of a service are that is spread
 }
 
 // Process says which process leads, for the note that lets another break the
@@ -127,7 +128,10 @@ type LeaderConfig struct {
 
 // heldCell is a cell as Terraform's state holds it. A tainted one is half-born:
 // Terraform would make it anew.
-type heldCell struct{ Tainted bool }
+type heldCell struct {
+	Tainted bool
+	Shard   int // whose state holds it; 0 for a service that isn't spread
+}
 
 // NewLeader returns a leader that hasn't begun.
 func NewLeader(cfg LeaderConfig, lease *fleet.Lease) *Leader {

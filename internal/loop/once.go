@@ -51,12 +51,16 @@ func (l *Leader) Plan(ctx context.Context) (Outcome, error) {
 		return o, nil
 	}
 	if s.orders() {
+		l.record.Shards = l.placed(s.Names)
 		l.record.Names, l.record.Count = s.Names, len(s.Names)
 	}
 	order := l.pending()
 	for _, name := range s.Replace {
 		order.Keep = slices.DeleteFunc(order.Keep, func(k guard.Key) bool { return k == l.roster().key(name) })
 		order.Replace = append(order.Replace, l.roster().key(name))
+	}
+	if l.record.Spread() {
+		return l.planSpread(ctx, o, order)
 	}
 	plan, err := l.Root.Plan(ctx, l.desired(), order, l.shape)
 	var refused *act.RefusedError

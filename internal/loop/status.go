@@ -18,6 +18,7 @@ type Status struct {
 	// Count and Names are the record's; Count is nil where there is no record.
 	Count   *int            `json:"count"`
 	Names   []string        `json:"names,omitempty"`
+	Shards  []int           `json:"shards,omitempty"` // of each name; none where all are in one state
 	Epoch   uint64          `json:"epoch,omitempty"`
 	Bundle  string          `json:"bundle,omitempty"`
 	Genome  string          `json:"genome,omitempty"`
@@ -65,6 +66,7 @@ func ReadStatus(ctx context.Context, c *fleet.Client, service string) Status {
 	record, _, err := c.Record(ctx, service)
 	if err == nil {
 		s.Count, s.Names, s.Epoch, s.Orders = &record.Count, record.Names, record.Epoch, record.Orders
+		s.Shards = record.Shards
 		s.Bundle, s.Genome, s.Halt = record.Bundle, record.Genome, record.Halt
 	}
 	s.missing("the record", err, fleet.ErrNoRecord)

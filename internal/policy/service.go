@@ -103,6 +103,14 @@ type Terraform struct {
 	// Timeout limits one plan and one apply. An apply that exceeds it is
 	// interrupted and waited for.
 	Timeout time.Duration `policy:"timeout" default:"15m" within:"[10s,24h]"`
+	// ShardSize is above how many cells a service is spread over further workspaces
+	// of the root module, each with at most that many; 0 for never. It needs a
+	// module that takes `cell_names` and holds nothing but cells, and a backend
+	// that has workspaces.
+	ShardSize int `policy:"shard_size" default:"100" within:"[0,10000]"`
+	// ShardsAtOnce is in how many of them Terraform runs side by side. They share
+	// `parallelism`.
+	ShardsAtOnce int `policy:"shards_at_once" default:"4" within:"[1,100]"`
 	// LockTimeout is how long to wait for the lock of Terraform's state.
 	LockTimeout time.Duration `policy:"lock_timeout" default:"1m" within:"[0s,24h]"`
 	// VarFiles are further variable files, relative to `dir`, in the order in

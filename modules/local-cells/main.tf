@@ -14,8 +14,9 @@ terraform {
 }
 
 data "homeostat_service" "record" {
-  count   = var.cell_names == null ? 1 : 0
-  service = var.service
+  count     = var.cell_names == null ? 1 : 0
+  service   = var.service
+  workspace = terraform.workspace # where the cells are spread, only those of this one
 }
 
 locals {

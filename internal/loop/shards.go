@@ -1,0 +1,325 @@
+package loop
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/act/spread"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
+)
+
+// mostBirths is how many cells one order brings forth at most: the record names
+// each with its incarnation, and Consul takes no value of any size.
+const mostBirths = 1000
+
+// shards is what a leader knows of where the cells of a service are that is spread
+// over several states. What is in the way of one shard holds up that one alone.
+type shards struct {
+	roots *shardRoots
+	cant  string // why the service can't be spread, or nothing
+	stuck map[int]stuckShard
+	// owing are shards whose cells this leader hasn't looked for yet, or whose apply
+	// failed, where nobody but Terraform's refresh knows who is dead.
+	owing []int
+	// moveAgain is when a move of cells that failed is tried again, moveTrouble what
+	// was in its way.
+	moveAgain    time.Time
+	moveTrouble  string
+	moveFailures int
+}
+
+// stuckShard is one whose last plan or apply failed.
+type stuckShard struct {
+	failures int // in a row
+	retry    time.Time
+	why      string
+}
+
+// shardRoots are the root module in each of the workspaces.
+type shardRoots struct {
+	base  *act.Root
+	share int // how many are worked in side by side
+
+	mu     sync.Mutex
+	opened map[int]*act.Root
+	there  map[int]bool // nil until listed
+}
+
+// open returns the root module in the workspace of a shard, which is made where it
+// isn't there.
+func (s *shardRoots) open(ctx context.Context, shard int) (*act.Root, error) {
+	if shard == 0 {
+		return s.base, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if root := s.opened[shard]; root != nil {
+		return root, nil
+	}
+	if err := s.list(ctx); err != nil {
+		return nil, err
+	}
+	there := s.there[shard]
+	root, err := s.base.Shard(ctx, shard, there, s.share)
+	if err != nil {
+		return nil, err
+	}
+	if there && len(s.opened) == 0 {
+		if err := root.Selects(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if s.opened == nil {
+		s.opened = map[int]*act.Root{}
+	}
+	s.opened[shard], s.there[shard] = root, true
+	return root, nil
+}
+
+// list finds out once which workspaces there are. The caller holds the mutex.
+func (s *shardRoots) list(ctx context.Context) error {
+	if s.there != nil {
+		return nil
+	}
+	all, err := s.base.Shards(ctx)
+	if err != nil {
+		return fmt.Errorf("list the workspaces: %w", err)
+	}
+	s.there = map[int]bool{}
+	for _, n := range all {
+		s.there[n] = true
+	}
+	return nil
+}
+
+// all lists the shards there are, without shard 0.
+func (s *shardRoots) all(ctx context.Context) ([]int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.list(ctx); err != nil {
+		return nil, err
+	}
+	return slices.Sorted(maps.Keys(s.there)), nil
+}
+
+// ready takes over what a preparation found.
+func (s *shards) ready(p *preparation) {
+	s.roots, s.cant = p.shards, p.cant
+	if s.stuck == nil {
+		s.stuck = map[int]stuckShard{}
+	}
+}
+
+// firstShard is the lowest that the record has cells in.
+func firstShard(r fleet.Record) int {
+	if !r.Spread() {
+		return 0
+	}
+	return slices.Min(r.Shards)
+}
+
+// shardsOf are the shards of cells by what the states hold; nil where all are in
+// shard 0.
+func shardsOf(names []string, held map[string]heldCell) []int {
+	out, beyond := make([]int, len(names)), false
+	for i, name := range names {
+		out[i] = held[name].Shard
+		beyond = beyond || out[i] > 0
+	}
+	if !beyond {
+		return nil
+	}
+	return out
+}
+
+// readShards reads what the states of all shards but the first hold.
+func (l *Leader) readShards(ctx context.Context, p *preparation) error {
+	all, err := p.shards.all(ctx)
+	if err != nil {
+		return err
+	}
+	if p.cant != "" && len(all) > 0 && p.record.Spread() {
+		l.Log.Warn("the service is spread, but can't be by what its root module is now", "why", p.cant)
+	}
+	roots := make([]*act.Root, len(all))
+	for i, shard := range all {
+		if roots[i], err = p.shards.open(ctx, shard); err != nil {
+			return err
+		}
+		if err := l.mendState(roots[i]); err != nil {
+			return err
+		}
+	}
+	var mu sync.Mutex
+	var g errgroup.Group
+	g.SetLimit(max(1, l.Service.Terraform.ShardsAtOnce))
+	for i, shard := range all {
+		g.Go(func() error {
+			cells, err := roots[i].Cells(ctx, p.shape)
+			if err != nil {
+				return fmt.Errorf("read which cells the state of shard %d holds: %w", shard, err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			return p.hold(shard, cells)
+		})
+	}
+	return g.Wait()
+}
+
+// hold notes the cells of a shard. A cell can't be in two states.
+func (p *preparation) hold(shard int, cells []act.Cell) error {
+	for _, c := range cells {
+		name := string(c.Key)
+		if other, twice := p.held[name]; twice {
+			return fmt.Errorf("cell %s is in the states of shard %d and of shard %d: take it out of one with terraform state rm, in the workspace it doesn't belong to",
+				name, min(shard, other.Shard), max(shard, other.Shard))
+		}
+		p.held[name] = heldCell{Tainted: !c.Whole(), Shard: shard}
+	}
+	return nil
+}
+
+// at returns the shard of each cell: that whose state holds it, else the record's.
+func (l *Leader) at() map[string]int {
+	at := make(map[string]int, len(l.record.Names))
+	for i, shard := range l.record.Shards {
+		at[l.record.Names[i]] = shard
+	}
+	for name, c := range l.held {
+		at[name] = c.Shard
+	}
+	return at
+}
+
+// placed are the shards of the names that an order leaves, nil where the service
+// isn't spread: its cells are, and will be, in one state.
+func (l *Leader) placed(names []string) []int {
+	at, size := l.at(), l.Service.Terraform.ShardSize
+	if l.shards.cant != "" {
+		size = 0
+	}
+	if !l.record.Spread() && (size == 0 || len(names) <= size) {
+		return nil
+	}
+	stay := setOf(names)
+	also := map[int]int{}
+	beyond := false
+	for name, c := range l.held {
+		if !stay[name] {
+			also[c.Shard]++
+			beyond = beyond || c.Shard > 0
+		}
+	}
+	out := spread.Place(names, at, also, size, l.isStuck)
+	if !beyond && (len(out) == 0 || slices.Max(out) == 0) {
+		return nil
+	}
+	return out
+}
+
+// isStuck reports whether a shard waits for another try.
+func (l *Leader) isStuck(shard int) bool {
+	return l.Now().Before(l.shards.stuck[shard].retry)
+}
+
+// tellSpread warns of an order that makes one state larger than it should be.
+func (l *Leader) tellSpread(now fleet.Record) {
+	if size := l.Service.Terraform.ShardSize; l.shards.cant != "" && size > 0 && now.Count > size {
+		l.Log.Warn("all cells stay in one state, though there are more than shard_size: plans become slow", "cells", now.Count, "shard_size", size, "why", l.shards.cant)
+	}
+}
+
+// movable leaves out of an order what is to be done in shards that wait for another
+// try, and reports whether there is any.
+func (l *Leader) movable(o guard.Order) (guard.Order, bool) {
+	waits := false
+	if !l.record.Spread() || !slices.ContainsFunc(slices.Collect(maps.Keys(l.shards.stuck)), l.isStuck) {
+		return o, false
+	}
+	at := l.at()
+	free := func(keys []guard.Key) []guard.Key {
+		return slices.DeleteFunc(slices.Clone(keys), func(k guard.Key) bool {
+			stuck := l.isStuck(at[string(k)])
+			waits = waits || stuck
+			return stuck
+		})
+	}
+	o.Add, o.Remove, o.Replace = free(o.Add), free(o.Remove), free(o.Replace)
+	return o, waits
+}
+
+// toDo reports whether the record orders anything that could be done now.
+func (l *Leader) toDo() bool {
+	o, _ := l.movable(l.pending())
+	return o.Size() > 0
+}
+
+// payable are shards to be looked at next, as many as work side by side.
+func (l *Leader) payable() []int {
+	free := slices.DeleteFunc(slices.Clone(l.shards.owing), l.isStuck)
+	return free[:min(len(free), max(1, l.Service.Terraform.ShardsAtOnce))]
+}
+
+// oweAll has all shards looked at, where only Terraform's refresh knows who is dead.
+func (s *shards) oweAll(l *Leader) {
+	s.owing = nil
+	if l.Service.Members == policy.MembersState && l.record.Spread() {
+		s.owing = slices.Compact(slices.Sorted(slices.Values(l.record.Shards)))
+	}
+}
+
+// shardTrouble says what is in the way of which shards, in one line.
+func (l *Leader) shardTrouble() string {
+	var all []string
+	for _, n := range slices.Sorted(maps.Keys(l.shards.stuck)) {
+		if s := l.shards.stuck[n]; l.isStuck(n) {
+			all = append(all, fmt.Sprintf("shard %d is tried again at %s: %s", n, s.retry.Format(time.TimeOnly), s.why))
+		}
+	}
+	if len(all) > 3 {
+		all = append(all[:3], fmt.Sprintf("and %d more shards", len(all)-3))
+	}
+	return strings.Join(all, "; ")
+}
+
+// writeVariables puts the variable file right: once a service is spread it can't say
+// what is right in each workspace.
+func (l *Leader) writeVariables() (path string, changed bool, err error) {
+	if l.record.Spread() {
+		return l.Root.ReleaseVariables()
+	}
+	return l.Root.WriteVariables(l.desired())
+}
+
+// Spread is how a service's cells are spread, for people.
+func (s Status) Spread() string {
+	if len(s.Shards) == 0 {
+		return ""
+	}
+	held := map[int]int{}
+	for _, n := range s.Shards {
+		held[n]++
+	}
+	fullest := slices.MaxFunc(slices.Sorted(maps.Keys(held)), func(a, b int) int { return cmp.Compare(held[a], held[b]) })
+	return fmt.Sprintf("over %d workspaces, at most %d cells in one", len(held), held[fullest])
+}
+
+func setOf(list []string) map[string]bool {
+	set := make(map[string]bool, len(list))
+	for _, v := range list {
+		set[v] = true
+	}
+	return set
+}

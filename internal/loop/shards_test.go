@@ -1,0 +1,243 @@
+package loop
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/act/spread"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
+)
+
+// spreadLeader is a leader of cells that are in the shards given, by name, all of
+// them held.
+func spreadLeader(at map[string]int, size int) *Leader {
+	l := &Leader{
+		LeaderConfig: LeaderConfig{
+			Service: &policy.Service{Name: "pod", Terraform: policy.Terraform{ShardSize: size, ShardsAtOnce: 2}},
+			Now:     time.Now,
+		},
+		held: map[string]heldCell{},
+	}
+	l.shards.ready(&preparation{shards: &shardRoots{}})
+	for _, name := range slices.SortedFunc(mapKeys(at), func(a, b string) int { return guard.CompareKeys(guard.Key(a), guard.Key(b)) }) {
+		l.record.Names = append(l.record.Names, name)
+		l.record.Shards = append(l.record.Shards, at[name])
+		l.held[name] = heldCell{Shard: at[name]}
+	}
+	l.record.Count = len(l.record.Names)
+	return l
+}
+
+func mapKeys(m map[string]int) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}
+
+func TestPlaced(t *testing.T) {
+	few := []string{"pod-1", "pod-2"}
+	many := []string{"pod-1", "pod-2", "pod-3"}
+	one := spreadLeader(map[string]int{"pod-1": 0, "pod-2": 0}, 2)
+	one.record.Shards = nil
+	cant := spreadLeader(map[string]int{"pod-1": 0, "pod-2": 0}, 2)
+	cant.record.Shards, cant.shards.cant = nil, "it has a load balancer"
+	never := spreadLeader(map[string]int{"pod-1": 0, "pod-2": 0}, 0)
+	never.record.Shards = nil
+	leaving := spreadLeader(map[string]int{"pod-1": 0, "pod-2": 0, "pod-3": 1}, 2)
+	gone := spreadLeader(map[string]int{"pod-1": 0, "pod-2": 0, "pod-3": 1}, 2)
+	delete(gone.held, "pod-3")
+	for name, c := range map[string]struct {
+		l     *Leader
+		names []string
+		want  []int
+	}{
+		"few cells are in one state":            {one, few, nil},
+		"more are spread":                       {one, many, []int{0, 0, 1}},
+		"unless they can't be":                  {cant, many, nil},
+		"or never are":                          {never, many, nil},
+		"spread while one is still there to go": {leaving, few, []int{0, 0}},
+		"and no longer":                         {gone, few, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(c.want, c.l.placed(c.names)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestPartsOfAnOrder draws orders over cells in shards: each change is in the part of
+// its cell's shard, each part keeps and wants the cells of its shard alone, and there
+// is no part without a change.
+func TestPartsOfAnOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		at := map[string]int{}
+		for i := range rapid.IntRange(1, 30).Draw(t, "cells") {
+			at[fmt.Sprintf("pod-%d", i+1)] = rapid.IntRange(0, 5).Draw(t, "shard")
+		}
+		l := spreadLeader(at, 100)
+		all := slices.Clone(l.record.Names)
+		leaves := rapid.SliceOfNDistinct(rapid.SampledFrom(all), 0, len(all), rapid.ID).Draw(t, "leave")
+		names := without(all, leaves)
+		for i := range rapid.IntRange(0, 10).Draw(t, "more") {
+			names = append(names, fmt.Sprintf("pod-%d", 100+i))
+		}
+		shards := l.placed(names)
+		l.record.Names, l.record.Shards = names, shards
+		for i, name := range names {
+			if i < len(shards) {
+				at[name] = shards[i]
+			}
+		}
+		order := l.pending()
+		j := l.newSpreadJob(order)
+		var got guard.Order
+		for _, p := range j.parts {
+			if p.order.Size() == 0 {
+				t.Fatalf("shard %d has nothing to do", p.shard)
+			}
+			for _, k := range slices.Concat(p.order.Add, p.order.Remove, p.order.Keep) {
+				if at[string(k)] != p.shard {
+					t.Fatalf("%s is of shard %d, and in the part of %d", k, at[string(k)], p.shard)
+				}
+			}
+			if p.order.After() != p.desired.Count || p.order.Before() != p.base.Count || len(p.desired.Names) != p.desired.Count {
+				t.Fatalf("shard %d: order %+v, wants %+v, has %+v", p.shard, p.order, p.desired, p.base)
+			}
+			got.Add, got.Remove = append(got.Add, p.order.Add...), append(got.Remove, p.order.Remove...)
+		}
+		slices.Sort(got.Add)
+		slices.Sort(order.Add)
+		slices.Sort(got.Remove)
+		if !slices.Equal(got.Add, order.Add) || !slices.Equal(got.Remove, order.Remove) {
+			t.Fatalf("the parts do %+v of %+v", got, order)
+		}
+	})
+}
+
+// TestStuckShardsAreLeftOut has a shard wait for another try.
+func TestStuckShardsAreLeftOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := spreadLeader(map[string]int{"pod-1": 0, "pod-2": 1, "pod-3": 2}, 1)
+		l.record.Names, l.record.Shards = append(l.record.Names, "pod-4", "pod-5"), append(l.record.Shards, 1, 3)
+		l.shards.stuck[1] = stuckShard{retry: time.Now().Add(time.Minute), why: "locked"}
+		o, waits := l.movable(l.pending())
+		if !waits || !slices.Equal(o.Add, []guard.Key{"pod-5"}) {
+			t.Errorf("waits %t, %+v", waits, o)
+		}
+		if why := l.shardTrouble(); !strings.Contains(why, "shard 1 is tried again") || !strings.Contains(why, "locked") {
+			t.Errorf("told: %q", why)
+		}
+		if !slices.Contains(l.placed(append(l.record.Names, "pod-6")), 4) {
+			t.Error("the new one is not in a shard of its own")
+		}
+		time.Sleep(2 * time.Minute)
+		if o, waits := l.movable(l.pending()); waits || len(o.Add) != 2 {
+			t.Errorf("waits %t after its time, %+v", waits, o)
+		}
+	})
+}
+
+// TestAllAreJudgedBeforeAnyIsApplied has parts judged one after the other. None goes
+// on before the last one is, one that fails included.
+func TestAllAreJudgedBeforeAnyIsApplied(t *testing.T) {
+	for name, c := range map[string]struct {
+		most    int
+		refused bool
+	}{
+		"no limit": {0, false}, "within the limit": {5, false}, "above it, though each isn't": {4, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := spreadLeader(nil, 1)
+				l.Service.Limits.DestroysPerApply = c.most
+				j := &spreadJob{carry: carry{leader: l}, all: newAssembly(4)}
+				began := time.Now()
+				var g sync.WaitGroup
+				for _, destroys := range []int{2, 0, 3} {
+					g.Go(func() {
+						p := &part{job: j}
+						defer p.arrive(0)
+						time.Sleep(time.Duration(destroys) * time.Second)
+						err := p.judged(destroys)
+						var refused *act.RefusedError
+						if errors.As(err, &refused) != c.refused {
+							t.Errorf("judged: %v", err)
+						}
+						if waited := time.Since(began); waited != 10*time.Second {
+							t.Errorf("goes on after %s", waited)
+						}
+					})
+				}
+				g.Go(func() { time.Sleep(10 * time.Second); (&part{job: j}).arrive(0) }) // it failed
+				g.Wait()
+			})
+		})
+	}
+}
+
+// TestRemaining takes what was done out of an order.
+func TestRemaining(t *testing.T) {
+	order := fleet.Order{ID: "1", Add: []fleet.Newborn{{Name: "pod-4", Incarnation: "x"}, {Name: "pod-5"}}, Remove: []string{"pod-1", "pod-2"}, Replace: []string{"pod-3"}}
+	done := fleet.Order{Add: []fleet.Newborn{{Name: "pod-5"}}, Remove: []string{"pod-1"}}
+	want := fleet.Order{ID: "1", Add: []fleet.Newborn{{Name: "pod-4", Incarnation: "x"}}, Remove: []string{"pod-2"}, Replace: []string{"pod-3"}}
+	if diff := cmp.Diff(want, remaining(order, done)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestCellInTwoStates refuses what nobody can put right but a person.
+func TestCellInTwoStates(t *testing.T) {
+	p := &preparation{held: map[string]heldCell{"pod-1": {}}}
+	if err := p.hold(2, []act.Cell{{Key: "pod-2"}}); err != nil || p.held["pod-2"].Shard != 2 {
+		t.Errorf("%v, %+v", err, p.held)
+	}
+	if err := p.hold(3, []act.Cell{{Key: "pod-1"}}); err == nil || !strings.Contains(err.Error(), "shard 0 and of shard 3") {
+		t.Errorf("hold: %v", err)
+	}
+}
+
+func TestMovedShards(t *testing.T) {
+	r := fleet.Record{Names: []string{"pod-1", "pod-2"}, Shards: []int{0, 1}}
+	if diff := cmp.Diff([]int{2, 1}, movedShards(r, spread.Move{From: 0, To: 2, Names: []string{"pod-1"}})); diff != "" {
+		t.Error(diff)
+	}
+	if got := movedShards(r, spread.Move{From: 1, To: 0, Names: []string{"pod-2"}}); got != nil {
+		t.Errorf("all in one state again: %v", got)
+	}
+}
+
+// TestListsBySets compares both ways of comparing lists.
+func TestListsBySets(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		name := rapid.Custom(func(t *rapid.T) string { return fmt.Sprint(rapid.IntRange(0, 300).Draw(t, "n")) })
+		list, other := rapid.SliceOfN(name, 0, 200).Draw(t, "list"), rapid.SliceOfN(name, 0, 200).Draw(t, "other")
+		var in, out []string
+		for _, v := range list {
+			if slices.Contains(other, v) {
+				in = append(in, v)
+			} else {
+				out = append(out, v)
+			}
+		}
+		if !slices.Equal(intersect(list, other), in) || !slices.Equal(without(list, other), out) {
+			t.Fatalf("intersect %v, without %v", intersect(list, other), without(list, other))
+		}
+	})
+}

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/hashicorp/terraform-plugin-framework/types"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+)
+
+// TestServiceInAWorkspace tells of a record what concerns the workspace that asks.
+func TestServiceInAWorkspace(t *testing.T) {
+	spread := &fleet.Record{Count: 3, Names: []string{"pod-1", "pod-2", "pod-3"}, Shards: []int{0, 2, 2}}
+	one := &fleet.Record{Count: 2, Names: []string{"pod-1", "pod-2"}}
+	for name, c := range map[string]struct {
+		record    *fleet.Record
+		workspace types.String
+		want      []string
+	}{
+		"the first":              {spread, types.StringValue("default"), []string{"pod-1"}},
+		"a shard":                {spread, types.StringValue("shard-2"), []string{"pod-2", "pod-3"}},
+		"a shard of prod":        {spread, types.StringValue("prod-shard-2"), []string{"pod-2", "pod-3"}},
+		"one without cells":      {spread, types.StringValue("shard-7"), []string{}},
+		"one that only looks so": {spread, types.StringValue("myshard-2"), []string{"pod-1"}},
+		"not said":               {spread, types.StringNull(), []string{"pod-1", "pod-2", "pod-3"}},
+		"not spread":             {one, types.StringValue("prod"), []string{"pod-1", "pod-2"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := serviceModel{Workspace: c.workspace}
+			m.tell(c.record)
+			var got []string
+			if diags := m.Names.ElementsAs(t.Context(), &got, false); diags.HasError() {
+				t.Fatal(diags)
+			}
+			if len(got) != len(c.want) || m.DesiredCount.ValueInt64() != int64(len(c.want)) {
+				t.Fatalf("%v, count %d; want %v", got, m.DesiredCount.ValueInt64(), c.want)
+			}
+			for i := range got {
+				if got[i] != c.want[i] {
+					t.Errorf("%v, want %v", got, c.want)
+				}
+			}
+		})
+	}
+}
