@@ -84,7 +84,8 @@ func (c *Chooser) share(one *cell, now time.Time) float64 {
 }
 
 // Keeps reports whether a client of this cell's stays there: it is healthy and
-// not warned, wasn't left alone, and isn't much fuller than the others.
+// not warned, wasn't left alone, and is neither much fuller than the others nor errs
+// much more.
 func (c *Chooser) Keeps(now time.Time, id string) bool {
 	one := c.cells[id]
 	if one == nil || one.Health != fleet.Passing || now.Before(one.until) {
@@ -93,7 +94,7 @@ func (c *Chooser) Keeps(now time.Time, id string) bool {
 	v := c.view(one, now)
 	// One more than the threshold: at rest it is none in flight.
 	most := c.rule.StickyExcess * (c.flight.quantile(c.rule.HotQuantile) + 1)
-	return v.heat < overfull && v.inFlight <= most
+	return v.heat < overfull && v.inFlight <= most && !c.tooManyErrors(v)
 }
 
 // Home is the cell of a client that is known only by a number made of its

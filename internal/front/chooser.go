@@ -34,6 +34,8 @@ type Chooser struct {
 	ejected           []*cell
 	// What was seen lately over all cells: in flight, not from here, and latency.
 	flight, elsewhere, latencies window
+	// errors are their shares of errors.
+	errors window
 }
 
 // cell is what is known of one member.
@@ -55,6 +57,9 @@ type cell struct {
 	// latency is measured here, over the answers to what was sent, in seconds.
 	latency  float64
 	measured time.Time
+	// erred is the share of errors in its answers, as it was when the last came.
+	erred  float64
+	judged time.Time
 	// failures are in a row; ejections count for how long to leave it alone.
 	failures, ejections int
 	until               time.Time
@@ -69,7 +74,7 @@ type result struct {
 
 // NewChooser makes one without members.
 func NewChooser(rule policy.Front) *Chooser {
-	return &Chooser{rule: rule, cells: map[string]*cell{}, flight: newWindow(), elsewhere: newWindow(), latencies: newWindow()}
+	return &Chooser{rule: rule, cells: map[string]*cell{}, flight: newWindow(), elsewhere: newWindow(), latencies: newWindow(), errors: newWindow()}
 }
 
 // SetMembers takes the members as they are now. What is known of those that stay
@@ -149,9 +154,8 @@ func (c *Chooser) Handed(id string) {
 	}
 }
 
-// Answered notes how long a cell's answer took to begin. An application's own
-// errors aren't told here: they are often quick, and would draw requests to a
-// broken cell.
+// Answered notes how long a cell's good answer took to begin. An application's own
+// errors aren't told here, but by Erred: they are often quick.
 func (c *Chooser) Answered(now time.Time, id string, took time.Duration) {
 	one := c.cells[id]
 	if one == nil {
@@ -159,6 +163,7 @@ func (c *Chooser) Answered(now time.Time, id string, took time.Duration) {
 	}
 	one.hear()
 	one.failures = 0
+	c.judge(one, now, 0)
 	// The least weight keeps one odd answer among many from counting alone.
 	weight := 1.0
 	if !one.measured.IsZero() {
