@@ -178,28 +178,3 @@ func (c *Chooser) standing(one *cell, now time.Time) Standing {
 	s.Room, s.Age, s.Hot = &room, now.Sub(one.last.at), one.full()
 	return s
 }
-
-// WithRoom is a cell that surely has room, by a report that is fresh enough: for
-// clients, or for crawlers. It is false where none is known to have.
-func (c *Chooser) WithRoom(now time.Time, rng *rand.Rand, crawlers bool, not string) (string, bool) {
-	has := func(one *cell) bool {
-		return one.ID != not && !now.Before(one.until) && c.known(one, now) && !one.full() && !c.silent(one, now) &&
-			(!crawlers || one.last.Crawlers) && rng.Float64() < c.share(one, now)
-	}
-	var best view
-	drawn := 0
-	for i, first := 0, rng.IntN(max(len(c.good), 1)); i < len(c.good) && drawn < c.rule.Choices; i++ {
-		one := c.good[(first+i)%len(c.good)]
-		if !has(one) {
-			continue
-		}
-		drawn++
-		if v := c.look(one, now); best.cell == nil || c.better(v, best) {
-			best = v
-		}
-	}
-	if best.cell == nil {
-		return "", false
-	}
-	return best.ID, true
-}

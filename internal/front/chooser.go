@@ -36,6 +36,8 @@ type Chooser struct {
 	flight, elsewhere, latencies window
 	// errors are their shares of errors.
 	errors window
+	// Those that had room of late.
+	roomForClients, roomForCrawlers roomy
 }
 
 // cell is what is known of one member.
@@ -99,6 +101,7 @@ func (c *Chooser) SetMembers(now time.Time, members []Member) {
 		c.cells[m.ID] = one
 		c.sort(one)
 	}
+	c.roomForClients.walked, c.roomForCrawlers.walked = time.Time{}, time.Time{}
 	c.ejected = slices.DeleteFunc(c.ejected, func(e *cell) bool { return c.cells[e.ID] != e })
 }
 
@@ -127,6 +130,7 @@ func (c *Chooser) Learn(now time.Time, id string, r load.Report) {
 	one.others += (float64(r.InFlight-one.own) - one.others) / one.reports
 	c.elsewhere.add(max(one.others, 0))
 	one.last, one.handed = result{Report: r, at: now}, 0
+	c.tellsOfRoom(one, now)
 }
 
 // Began counts a request that is sent to a cell.
