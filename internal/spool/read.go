@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 )
 
 // entry is one message's frame, as it is read from the log.
@@ -19,7 +18,7 @@ type reader struct {
 	log *messageLog
 	// next is the sequence that is read next; what has no frame any more is passed.
 	next uint64
-	file *os.File
+	file readable
 	of   *segment
 	at   int64
 	// damaged is told of what can't be read though it was once on disk.
@@ -70,7 +69,7 @@ func (r *reader) open(s *segment) error {
 		return nil
 	}
 	r.close()
-	f, err := os.Open(s.path)
+	f, err := r.log.disk.open(s.path)
 	if err != nil {
 		return fmt.Errorf("read the spool: %w", err)
 	}
@@ -154,7 +153,7 @@ func (r *reader) skip(end int64, next uint64) error {
 
 // keepAside keeps the file that is read for a person to look at.
 func (r *reader) keepAside() error {
-	if err := os.Link(r.of.path, r.of.path+damagedSuffix); err != nil {
+	if err := r.log.disk.link(r.of.path, r.of.path+damagedSuffix); err != nil {
 		return fmt.Errorf("keep the damaged file of the spool aside: %w", err)
 	}
 	return nil

@@ -3,8 +3,9 @@ package spool
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
-	"os"
+	"math"
 )
 
 // Recovery is what was found when a log was opened.
@@ -115,7 +116,7 @@ func restore(d disk, dir string, position uint64) ([]*segment, map[*segment]int,
 		if i+1 < len(listed) {
 			limit = listed[i+1].first
 		}
-		b, err := os.ReadFile(s.path)
+		b, err := whole(d, s.path)
 		if err != nil {
 			return nil, nil, report, fmt.Errorf("read the spool: %w", err)
 		}
@@ -137,13 +138,23 @@ func restore(d disk, dir string, position uint64) ([]*segment, map[*segment]int,
 	return kept, waiting, report, nil
 }
 
+// whole reads a file.
+func whole(d disk, path string) ([]byte, error) {
+	f, err := d.open(path)
+	if err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(io.NewSectionReader(f, 0, math.MaxInt64))
+	return b, errors.Join(err, f.Close())
+}
+
 // settle makes the file what its segment says. What is kept is brought onto disk
 // first: after a crash of the process alone it may still be in memory only, and
 // what is sent must not be lost afterwards.
 func settle(d disk, s *segment, size int64, damages []Damage, report *Recovery) error {
 	if len(damages) > 0 {
 		report.Damages = append(report.Damages, damages...)
-		if err := os.Link(s.path, s.path+damagedSuffix); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := d.link(s.path, s.path+damagedSuffix); err != nil && !errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("keep the damaged file of the spool aside: %w", err)
 		}
 		return nil
@@ -155,7 +166,7 @@ func settle(d disk, s *segment, size int64, damages []Damage, report *Recovery) 
 		}
 		return nil
 	}
-	f, err := os.OpenFile(s.path, os.O_WRONLY, 0)
+	f, err := d.reopen(s.path)
 	if err != nil {
 		return fmt.Errorf("open the spool: %w", err)
 	}
