@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 )
 
 // entry is one message's frame, as it is read from the log.
@@ -143,18 +142,19 @@ func (r *reader) skip(end int64, next uint64) error {
 	if next <= r.next {
 		return nil // all that was there has been sent
 	}
-	err := r.keepAside()
-	if errors.Is(err, fs.ErrExist) {
+	if r.of.damaged {
 		return nil // it was told of
 	}
-	r.damaged(Damage{Path: r.of.path + damagedSuffix, From: from, To: to, Lost: next - r.next})
-	return err
-}
-
-// keepAside keeps the file that is read for a person to look at.
-func (r *reader) keepAside() error {
-	if err := r.log.disk.link(r.of.path, r.of.path+damagedSuffix); err != nil {
+	r.of.damaged = true
+	path, err := r.keepAside()
+	r.damaged(Damage{Path: path, From: from, To: to, Lost: next - r.next})
+	if err != nil {
 		return fmt.Errorf("keep the damaged file of the spool aside: %w", err)
 	}
 	return nil
+}
+
+// keepAside keeps the file that is read for a person to look at.
+func (r *reader) keepAside() (string, error) {
+	return keepAside(r.log.disk, r.of, r.log.maxBytes/asideShare)
 }

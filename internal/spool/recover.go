@@ -1,10 +1,10 @@
 package spool
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"math"
 )
 
@@ -21,8 +21,8 @@ type Recovery struct {
 
 // Damage is a place in a log at which messages can't be read any more.
 type Damage struct {
-	// Path is where the damaged file is kept for a person to look at; the log goes
-	// on behind the place.
+	// Path is where the damaged file is kept for a person to look at; empty where
+	// enough of them are. The log goes on behind the place.
 	Path string
 	// From and To are the place in the file, in bytes.
 	From, To int64
@@ -31,7 +31,7 @@ type Damage struct {
 }
 
 func (d Damage) String() string {
-	return fmt.Sprintf("%s, bytes %d to %d: %d messages can't be read", d.Path, d.From, d.To, d.Lost)
+	return fmt.Sprintf("%s, bytes %d to %d: %d messages can't be read", cmp.Or(d.Path, "a file that isn't kept"), d.From, d.To, d.Lost)
 }
 
 // found is a frame in a segment.
@@ -75,7 +75,7 @@ func judge(s *segment, frames []found, size int64, limit, position uint64) []Dam
 	missing := func(from, until uint64, to int64) {
 		from = max(from, position)
 		if until = min(until, proven); from < until {
-			damages = append(damages, Damage{Path: s.path + damagedSuffix, From: s.end, To: to, Lost: until - from})
+			damages = append(damages, Damage{From: s.end, To: to, Lost: until - from})
 		}
 	}
 	for _, f := range frames {
@@ -99,8 +99,8 @@ func judge(s *segment, frames []found, size int64, limit, position uint64) []Dam
 
 // restore reads what is in a log's folder, mends it and returns its segments, of
 // which none is written any more: frames that were never acknowledged are cut off,
-// damaged files are kept aside.
-func restore(d disk, dir string, position uint64) ([]*segment, map[*segment]int, Recovery, error) {
+// damaged files are kept aside, up to so many bytes.
+func restore(d disk, dir string, position uint64, aside int64) ([]*segment, map[*segment]int, Recovery, error) {
 	var report Recovery
 	listed, err := listSegments(dir)
 	if err != nil {
@@ -128,7 +128,7 @@ func restore(d disk, dir string, position uint64) ([]*segment, map[*segment]int,
 			}
 		}
 		report.Messages += waiting[s]
-		if err := settle(d, s, int64(len(b)), damages, &report); err != nil {
+		if err := settle(d, s, int64(len(b)), damages, aside, &report); err != nil {
 			return nil, nil, report, err
 		}
 		if s.next > s.first {
@@ -151,12 +151,17 @@ func whole(d disk, path string) ([]byte, error) {
 // settle makes the file what its segment says. What is kept is brought onto disk
 // first: after a crash of the process alone it may still be in memory only, and
 // what is sent must not be lost afterwards.
-func settle(d disk, s *segment, size int64, damages []Damage, report *Recovery) error {
+func settle(d disk, s *segment, size int64, damages []Damage, aside int64, report *Recovery) error {
 	if len(damages) > 0 {
-		report.Damages = append(report.Damages, damages...)
-		if err := d.link(s.path, s.path+damagedSuffix); err != nil && !errors.Is(err, fs.ErrExist) {
+		s.damaged = true
+		path, err := keepAside(d, s, aside)
+		if err != nil {
 			return fmt.Errorf("keep the damaged file of the spool aside: %w", err)
 		}
+		for i := range damages {
+			damages[i].Path = path
+		}
+		report.Damages = append(report.Damages, damages...)
 		return nil
 	}
 	report.Cut += size - s.end
