@@ -79,3 +79,27 @@ func TestConnections(t *testing.T) {
 		})
 	}
 }
+
+// Lists count into what a front has in hand.
+func TestListsAreBounded(t *testing.T) {
+	h := newHouse(t, sharedConsul(t), func(f *policy.Front) { f.MaxInFlight = 1 })
+	cell := h.add("api-1")
+	begun, end := make(chan struct{}), make(chan struct{})
+	cell.does(func(http.ResponseWriter, *http.Request) {
+		begun <- struct{}{}
+		<-end
+	})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if answer, err := http.Get(h.url); err == nil {
+			_ = answer.Body.Close()
+		}
+	}()
+	<-begun
+	if answer, _ := h.get(rule().ListPath + "/" + h.service()); answer.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("a list is answered by %s though one request is all there may be", answer.Status)
+	}
+	close(end)
+	<-ended
+}

@@ -1,7 +1,6 @@
 package front
 
 import (
-	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -128,53 +127,4 @@ func hashOf(text string) uint64 {
 		h = (h ^ uint64(text[i])) * 1099511628211
 	}
 	return mix(h)
-}
-
-// Standing is a cell in a list, with what is known of its load.
-type Standing struct {
-	ID string
-	// Room is the share of its limit that is free, 0 to 1; nil where the cell
-	// doesn't report.
-	Room *float64
-	// Hot says that it is over its bound; Warning that it is to be spared.
-	Hot, Warning bool
-	// Age is how old its report is; zero where there is none.
-	Age time.Duration
-}
-
-// Rank lists up to most cells, best first, by choosing again and again: so lists
-// differ, and not everybody goes to the one best cell.
-func (c *Chooser) Rank(now time.Time, rng *rand.Rand, most int) []Standing {
-	all := []Standing{}
-	var not []string
-	for len(all) < most {
-		id, ok := c.Choose(now, rng, not...)
-		if !ok {
-			break
-		}
-		not = append(not, id)
-		all = append(all, c.standing(c.cells[id], now))
-	}
-	slices.SortStableFunc(all, func(a, b Standing) int { return severity(a) - severity(b) })
-	return all
-}
-
-func severity(s Standing) int {
-	switch {
-	case s.Warning:
-		return 2
-	case s.Hot:
-		return 1
-	}
-	return 0
-}
-
-func (c *Chooser) standing(one *cell, now time.Time) Standing {
-	s := Standing{ID: one.ID, Warning: one.Health != fleet.Passing}
-	if !c.known(one, now) {
-		return s
-	}
-	room := math.Round(one.told().Room()*1000) / 1000
-	s.Room, s.Age, s.Hot = &room, now.Sub(one.last.at), one.full()
-	return s
 }

@@ -53,6 +53,8 @@ type cell struct {
 	// since, who then go there without this chooser seeing it.
 	last   result
 	handed int
+	// listed is how often it was the first of a list since.
+	listed int
 	// others is what the cell has in flight that didn't come from here, the mean of
 	// so many reports, older ones counting less.
 	others, reports float64
@@ -129,7 +131,7 @@ func (c *Chooser) Learn(now time.Time, id string, r load.Report) {
 	one.reports++
 	one.others += (float64(r.InFlight-one.own) - one.others) / one.reports
 	c.elsewhere.add(max(one.others, 0))
-	one.last, one.handed = result{Report: r, at: now}, 0
+	one.last, one.handed, one.listed = result{Report: r, at: now}, 0, 0
 	c.tellsOfRoom(one, now)
 }
 
