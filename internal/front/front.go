@@ -82,8 +82,12 @@ func (f *Front) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch service, asked := f.listed(r); {
 		case asked:
-			f.bounded(w, r, func() { f.list(w, r, service) })
+			f.bounded(w, r, func() {
+				f.hurry(w)
+				f.list(w, r, service)
+			})
 		case f.cfg.Rule.HealthPath != "" && r.URL.Path == f.cfg.Rule.HealthPath:
+			f.hurry(w)
 			f.health(w)
 		default:
 			f.bounded(w, r, func() { f.pass(w, r) })
@@ -95,10 +99,16 @@ func (f *Front) Handler() http.Handler {
 func (f *Front) bounded(w http.ResponseWriter, r *http.Request, answer func()) {
 	defer f.inHand.Add(-1)
 	if f.inHand.Add(1) > int64(f.cfg.Rule.MaxInFlight) {
+		f.hurry(w)
 		f.refuse(w, r, errFull)
 		return
 	}
 	answer()
+}
+
+// hurry cuts a caller that never reads what the front itself answers.
+func (f *Front) hurry(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(f.cfg.Rule.Silence)) // a writer of a test may have none
 }
 
 // pass sends a request on to a cell.
