@@ -55,6 +55,9 @@ type cell struct {
 	handed int
 	// listed is how often it was the first of a list since.
 	listed int
+	// part is how many clients may be sent there by WithRoom, as it was then.
+	part   float64
+	partAt time.Time
 	// others is what the cell has in flight that didn't come from here, the mean of
 	// so many reports, older ones counting less.
 	others, reports float64

@@ -1,6 +1,7 @@
 package front
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"time"
 
@@ -14,6 +15,9 @@ type roomy struct {
 	cells  []*cell
 	walked time.Time // zero: never since the members changed
 	walks  int
+	// rivals is about how many hold a report of the same cell and have clients to send
+	// there; who asks is one of them.
+	rivals float64
 }
 
 // roomFor is how long such a walk holds.
@@ -59,7 +63,7 @@ func (c *Chooser) WithRoom(now time.Time, rng *rand.Rand, crawlers bool, not str
 			r.cells[left-1], r.cells = r.cells[last], r.cells[:last]
 			continue
 		}
-		if one.ID == not || rng.Float64() >= c.share(one, now) {
+		if one.ID == not || rng.Float64() >= c.share(one, now) || r.part(one, now, rng) < 1 {
 			continue
 		}
 		drawn++
@@ -70,6 +74,7 @@ func (c *Chooser) WithRoom(now time.Time, rng *rand.Rand, crawlers bool, not str
 	if best.cell == nil {
 		return "", false
 	}
+	best.part--
 	return best.ID, true
 }
 
@@ -77,9 +82,41 @@ func (c *Chooser) WithRoom(now time.Time, rng *rand.Rand, crawlers bool, not str
 func (c *Chooser) walk(r *roomy, now time.Time, crawlers bool) {
 	r.cells, r.walked = r.cells[:0], now
 	r.walks++
+	known, full := 0, 0
 	for _, one := range c.good {
+		if c.known(one, now) {
+			if known++; one.full() {
+				full++
+			}
+		}
 		if c.hasRoom(one, now, crawlers) {
 			r.cells = append(r.cells, one)
 		}
 	}
+	r.rivals = 1
+	if known > 0 {
+		// A report is held for as long as it counts by those whose probe it answered.
+		held := min(c.rule.Probes*c.rule.ReportAge.Seconds(), float64(len(c.good)))
+		r.rivals += held * float64(full) / float64(known)
+	}
+}
+
+// leastAnswer is how long a client is taken to stay at the least, and unknownAnswer where
+// the cell has not told, as one that was just born.
+const leastAnswer, unknownAnswer = 10 * time.Millisecond, time.Second
+
+// part is how many clients this asker may send a cell now: its part of the room that the
+// cell told of, as others hold a report of it, too, and each would fill it. As clients
+// are answered there is room again. Of what is less than one client each gets one with
+// that chance.
+func (r *roomy) part(one *cell, now time.Time, rng *rand.Rand) float64 {
+	most := float64(max(one.last.Limit-one.last.InFlight, 0)) / max(r.rivals, 1)
+	if one.partAt.Before(one.last.at) {
+		one.part = most + rng.Float64()
+	} else {
+		stay := max(cmp.Or(one.last.Latency, unknownAnswer), leastAnswer)
+		one.part = min(most+1, one.part+most*now.Sub(one.partAt).Seconds()/stay.Seconds())
+	}
+	one.partAt = now
+	return one.part
 }

@@ -39,17 +39,26 @@ func TestNobodyHasRoom(t *testing.T) {
 func TestRoomIsFoundAtOnce(t *testing.T) {
 	c, rng := fullHouse(), chance()
 	c.WithRoom(epoch, rng, false, "1")
-	c.Learn(epoch, "7", load.Report{InFlight: 17, Limit: 20})
-	for range 3 {
+	// Three hundred siblings hold a report of it at a time: its room is for each of them.
+	c.Learn(epoch, "7", load.Report{InFlight: 1000, Limit: 4000, Latency: time.Second})
+	for range 9 {
 		if id, ok := c.WithRoom(epoch, rng, false, "1"); !ok || id != "7" {
 			t.Fatalf("got %q, want 7, which has just told of room", id)
 		}
 		c.Handed("7")
 	}
-	if id, ok := c.WithRoom(epoch, rng, false, "1"); ok {
-		t.Errorf("%s was given three clients since it told of room for three", id)
+	for range 3 {
+		if _, ok := c.WithRoom(epoch, rng, false, "1"); ok {
+			c.Handed("7")
+		}
 	}
-	c.Learn(epoch, "7", load.Report{Limit: 20})
+	if id, ok := c.WithRoom(epoch, rng, false, "1"); ok {
+		t.Errorf("%s was given more than its part", id)
+	}
+	if _, ok := c.WithRoom(epoch.Add(time.Second), rng, false, "1"); !ok {
+		t.Error("it gets none any more, though the first must have been answered")
+	}
+	c.Learn(epoch, "7", load.Report{Limit: 4000})
 	if _, ok := c.WithRoom(epoch, rng, false, "7"); ok {
 		t.Error("who asks is sent to itself")
 	}
@@ -68,21 +77,25 @@ func TestRoomIsFoundAtOnce(t *testing.T) {
 func TestRoomIsShared(t *testing.T) {
 	c, rng := fullHouse(), rand.New(rand.NewPCG(3, 4))
 	for i := range 100 {
-		c.Learn(epoch, fmt.Sprint(i), load.Report{Limit: 20})
+		c.Learn(epoch, fmt.Sprint(i), load.Report{Limit: 20, Latency: time.Second})
 	}
-	counts := map[string]int{}
-	for range 200 {
-		id, _ := c.WithRoom(epoch, rng, false, "1000")
-		c.Handed(id)
-		counts[id]++
-	}
-	for id, n := range counts {
-		if n > 6 {
-			t.Errorf("%s was named %d times of 200, and a hundred have room", id, n)
+	counts, named := map[string]int{}, 0
+	for i := range 200 { // over two seconds
+		now := epoch.Add(time.Duration(i) * 10 * time.Millisecond)
+		if id, ok := c.WithRoom(now, rng, false, "1000"); ok {
+			c.Handed(id)
+			counts[id]++
+			named++
 		}
 	}
-	if len(counts) < 80 {
-		t.Errorf("%d of a hundred were named", len(counts))
+	for id, n := range counts {
+		if n > 3 {
+			t.Errorf("%s was named %d times of %d, and a hundred have room", id, n, named)
+		}
+	}
+	// Three hundred askers may fill two thousand places of whose clients stay a second.
+	if named < 10 || named > 40 {
+		t.Errorf("%d clients were sent on by one", named)
 	}
 }
 
