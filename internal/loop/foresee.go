@@ -40,7 +40,7 @@ type foresight struct {
 // foresee takes each beat's decision. It throws away a plan ahead that has become
 // too old, or that a person's word has made useless.
 func (l *Leader) foresee(v view) {
-	l.fore.next = l.fore.sight.See(lawConfig(l.Service), l.last.Outlook())
+	l.fore.next = l.fore.sight.See(LawConfig(l.Service, l.bounds()), l.last.Outlook())
 	switch a := l.fore.plan; {
 	case a == nil:
 	case v.paused != "" || v.pin != nil:
