@@ -43,11 +43,14 @@ func (h *house) beginSibling(name string) *sibling {
 	h.must(s.cmd.Start())
 	testkit.Await(h.t, patience, func(ctx context.Context) error {
 		m, err := h.fleet.Member(ctx, "pod", name)
-		if err == nil && m.Health != fleet.Passing {
-			err = fmt.Errorf("%s is %s", name, m.Health)
+		if err != nil {
+			return err
+		}
+		if m.Health != fleet.Passing {
+			return fmt.Errorf("%s is %s", name, m.Health)
 		}
 		s.url = "http://" + net.JoinHostPort(m.Address, strconv.Itoa(m.Port))
-		return err
+		return nil
 	})
 	return s
 }
