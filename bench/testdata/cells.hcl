@@ -13,7 +13,11 @@ service "{{.Service}}" {
 
   latency { upper = "{{.SLO}}" }
 
+  # All clients of a benchmark have one address, and so have all requests of its front.
+  front { connections_per_address = 8000 }
+
   proxy {
+    trusted = ["127.0.0.0/8"]
     crawlers { header = "X-Crawler" }
   }
   {{- if .Topic}}
