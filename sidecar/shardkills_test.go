@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -78,6 +79,12 @@ func (h *house) killLeader(after time.Duration) {
 	})
 	time.Sleep(after) // the instant is what is drawn
 	h.kill(pid)
+	h.await("the leader's end", func(context.Context) error {
+		if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("it is still there: %v", err)
+		}
+		return nil
+	})
 }
 
 // random is a source of instants whose seed is printed.
