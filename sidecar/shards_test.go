@@ -39,9 +39,9 @@ resource "terraform_data" "cell" {
 
 // spreadHouse is a service of at most three cells in a workspace, led without cells
 // of its own.
-func spreadHouse(t *testing.T, extra, module string) *house {
+func spreadHouse(t *testing.T) *house {
 	t.Helper()
-	h := faulty(t, houseOptions{Module: module, Max: 100, Policy: `
+	h := faulty(t, houseOptions{Module: namedData, Max: 100, Policy: `
   members = "state"
   drain { timeout = "0s" }
   birth {
@@ -50,16 +50,8 @@ func spreadHouse(t *testing.T, extra, module string) *house {
   }
 `})
 	h.write("refused", "")
-	h.spreadBy(3, extra)
+	h.edit("homeostat.hcl", `lock_timeout = "2s"`, "lock_timeout = \"2s\"\n    shard_size = 3")
 	return h
-}
-
-// spreadBy writes the size of a shard into the policy.
-func (h *house) spreadBy(size int, extra string) {
-	h.t.Helper()
-	h.rewrite("homeostat.hcl", func(text string) string {
-		return strings.Replace(text, `    lock_timeout = "2s"`, fmt.Sprintf("    lock_timeout = \"2s\"\n    shard_size = %d\n%s", size, extra), 1)
-	})
 }
 
 // spreads waits until there are n cells, and record and states agree on which is in
@@ -187,7 +179,7 @@ func (h *house) pin(n int) {
 // TestSpread has a service grow over several shards, shrink and grow again: no cell
 // moves, no shard holds too many, and gaps are filled.
 func TestSpread(t *testing.T) {
-	h := spreadHouse(t, "", namedData)
+	h := spreadHouse(t)
 	h.pin(2)
 	h.alone()
 	at := h.spreads(2)
@@ -220,7 +212,7 @@ func TestSpread(t *testing.T) {
 // are applied all the same, and orders go on; the failed name is given up and a new
 // one takes its place.
 func TestSpreadPartlyFails(t *testing.T) {
-	h := spreadHouse(t, "", namedData)
+	h := spreadHouse(t)
 	h.pin(2)
 	h.alone()
 	h.spreads(2)
@@ -237,7 +229,7 @@ func TestSpreadPartlyFails(t *testing.T) {
 // TestShardIsLocked holds the lock of one shard's state, as a person does who works
 // there. Cells come and go in the others meanwhile, and in that one afterwards.
 func TestShardIsLocked(t *testing.T) {
-	h := spreadHouse(t, "", namedData)
+	h := spreadHouse(t)
 	h.pin(6)
 	h.alone()
 	at := h.spreads(6)
@@ -263,7 +255,7 @@ func TestShardIsLocked(t *testing.T) {
 // TestForeignChangeInAShard has somebody else's resource in one shard's way: the
 // order is carried out without it, which is told of.
 func TestForeignChangeInAShard(t *testing.T) {
-	h := spreadHouse(t, "", namedData)
+	h := spreadHouse(t)
 	h.pin(5)
 	h.alone()
 	h.spreads(5)
@@ -280,7 +272,7 @@ resource "terraform_data" "other" {}
 
 // TestSpreadRecordSaysWhere has Consul lose the record of a service that is spread.
 func TestSpreadRecordSaysWhere(t *testing.T) {
-	h := spreadHouse(t, "", namedData)
+	h := spreadHouse(t)
 	h.pin(7)
 	h.alone()
 	at := h.spreads(7)

@@ -26,9 +26,12 @@ type spreadJob struct {
 	carry
 	roots *shardRoots
 	parts []*part
-	slots chan struct{} // as many as Terraform may run at a time
-	all   *assembly
-	done  atomic.Int32 // shards in which all went well
+	// teachers are the shards with the cells that their states hold, while it isn't
+	// known what an order changes.
+	teachers map[int]act.Desired
+	slots    chan struct{} // as many as Terraform may run at a time
+	all      *assembly
+	done     atomic.Int32 // shards in which all went well
 }
 
 // part is what an order does in one shard. Its result is that of this shard alone.
@@ -102,8 +105,22 @@ func (l *Leader) newSpreadJob(order guard.Order) *spreadJob {
 		j.parts = append(j.parts, p)
 	}
 	j.deal(at, parts)
+	if !l.shape.Removals {
+		j.teachers = l.desiredByShard()
+	}
 	j.all = newAssembly(len(j.parts))
 	return j
+}
+
+// desiredByShard is what the variables would say in each shard so that nothing changes.
+func (l *Leader) desiredByShard() map[int]act.Desired {
+	all := map[int]act.Desired{}
+	for _, name := range slices.SortedFunc(maps.Keys(l.held), func(a, b string) int { return guard.CompareKeys(guard.Key(a), guard.Key(b)) }) {
+		d := all[l.held[name].Shard]
+		d.Names, d.Count = append(d.Names, name), d.Count+1
+		all[l.held[name].Shard] = d
+	}
+	return all
 }
 
 // deal gives each part what concerns its shard, in one pass over all cells.
@@ -197,26 +214,42 @@ func (j *spreadJob) knowShape(ctx context.Context, r *result) error {
 	if module.Digest != j.shape.Digest {
 		return errModuleChanged
 	}
-	i := slices.IndexFunc(j.parts, func(p *part) bool { return p.base.Count > 0 })
-	if j.shape.Removals || i < 0 {
-		// What depends on the cells has no place in a shard: it is another's there.
-		j.shape.Dependents = nil
-		return nil
-	}
-	p := j.parts[i]
-	root, err := j.roots.open(ctx, p.shard)
-	if err != nil {
-		return err
-	}
-	return j.leader.withShardLock(ctx, root, p.shard, j.record.ID, func(*stateLock) error {
-		shape, err := root.Learn(ctx, p.base)
-		if err != nil {
+	if !j.shape.Removals {
+		if err := j.learn(ctx, r); err != nil {
 			return err
 		}
-		shape = shape.With(j.shape)
-		r.shape = &shape
-		return errLearned
-	})
+	}
+	// What depends on the cells has no place in a shard: it is another's there.
+	j.shape.Dependents = nil
+	return nil
+}
+
+// mostTeachers is in how many shards it is tried to learn the shape of an order.
+const mostTeachers = 3
+
+// learn learns the shape of an order where there are cells. It returns errLearned
+// where it could, and nothing where there are none. What is in the way in one shard,
+// such as a lock, isn't in all.
+func (j *spreadJob) learn(ctx context.Context, r *result) (err error) {
+	for _, shard := range slices.Sorted(maps.Keys(j.teachers))[:min(len(j.teachers), mostTeachers)] {
+		var root *act.Root
+		if root, err = j.roots.open(ctx, shard); err != nil {
+			continue
+		}
+		err = j.leader.withShardLock(ctx, root, shard, j.record.ID, func(*stateLock) error {
+			shape, err := root.Learn(ctx, j.teachers[shard])
+			if err != nil {
+				return err
+			}
+			shape = shape.With(j.shape)
+			r.shape = &shape
+			return errLearned
+		})
+		if errors.Is(err, errLearned) {
+			return err
+		}
+	}
+	return err
 }
 
 // run carries out what the order does in one shard.
