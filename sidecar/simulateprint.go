@@ -47,10 +47,14 @@ func (sim *simulation) printSetting(w io.Writer) {
 		begin = " from " + s.Start.Format("2006-01-02 15:04 MST")
 	}
 	line("load", "%s: %s%s, a count every %s", sim.traceName(), inWords(s.Lasts()), begin, inWords(s.Step))
-	line("", "%s", sim.loadFigures())
+	line("sum", "%s", sim.loadFigures())
 	world := sim.world(sim.service)
-	line("cells", "%s/s each, %d to %d of them%s; the peak needs %d at a busy share of %g",
-		number(round3(sim.cellRate)), world.Min, world.Max, sim.scheduled(world), sim.peakNeeds(), world.DemandBusy)
+	count := fmt.Sprintf("%d to %d", world.Min, world.Max)
+	if world.Min == world.Max {
+		count = fmt.Sprint(world.Min)
+	}
+	line("cells", "%s/s each, %s of them%s; the peak needs %d at a busy share of %g",
+		number(round3(sim.cellRate)), count, sim.scheduled(world), sim.peakNeeds(), world.DemandBusy)
 	order := "one order after the other"
 	if !world.Serial {
 		order = "orders overlap"

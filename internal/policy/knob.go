@@ -174,8 +174,7 @@ func (k Knob) Line(value float64) string {
 	return line
 }
 
-// Duration, Whole and Share tell what kind of number it is: a time, a count, or a
-// part of one from 0 to 1.
+// Duration reports whether it is a time.
 func (k Knob) Duration() bool { return k.field.typ == reflect.TypeFor[time.Duration]() }
 
 // Whole reports whether it is a count.

@@ -18,7 +18,7 @@ func TestParseBirth(t *testing.T) {
 		{text: "60s", median: time.Minute, sigma: 0.25},
 		{text: "1m, p90=95s", median: time.Minute, sigma: 0.3586},
 		{text: "75s,52s,58s", median: 58 * time.Second, sigma: 0.1873},
-		{text: "50s,60s,70s,80s", median: 65 * time.Second, sigma: 0.2014},
+		{text: "50s,60s,70s,80s", median: 65 * time.Second, sigma: 0.2024},
 		{text: "60s,70s", err: "three are needed"},
 		{text: "p90=70s", err: "has no median"},
 		{text: "60s,p90=50s", err: "not below it"},
