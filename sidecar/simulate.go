@@ -133,6 +133,9 @@ func (o *simulateOptions) check() error {
 	if o.columns != "" {
 		o.load.Columns = strings.Split(o.columns, ",")
 	}
+	if err := o.load.Check(); err != nil {
+		return misused("-%w", err)
+	}
 	return nil
 }
 

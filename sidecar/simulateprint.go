@@ -46,23 +46,43 @@ func (sim *simulation) printSetting(w io.Writer) {
 	if s.Dated {
 		begin = " from " + s.Start.Format("2006-01-02 15:04 MST")
 	}
-	line("load", "%s: %s%s, a count every %s", filepath.Base(sim.trace), inWords(s.Lasts()), begin, inWords(s.Step))
+	line("load", "%s: %s%s, a count every %s", sim.traceName(), inWords(s.Lasts()), begin, inWords(s.Step))
 	line("", "%s", sim.loadFigures())
-	w2 := sim.world(sim.service)
-	line("cells", "%s/s each, %d to %d of them; the peak needs %d at a busy share of %g",
-		number(sim.cellRate), w2.Min, w2.Max, sim.peakNeeds(), w2.DemandBusy)
+	world := sim.world(sim.service)
+	line("cells", "%s/s each, %d to %d of them%s; the peak needs %d at a busy share of %g",
+		number(round3(sim.cellRate)), world.Min, world.Max, sim.scheduled(world), sim.peakNeeds(), world.DemandBusy)
 	order := "one order after the other"
-	if !w2.Serial {
+	if !world.Serial {
 		order = "orders overlap"
 	}
 	from, to := sim.birth.Half()
 	line("births", "%s, half of them %s to %s; %s", inWords(sim.birth.Median), inWords(from.Round(time.Second)), inWords(to.Round(time.Second)), order)
-	line("slow", "is what waits longer than %s", inWords(w2.SLO))
+	line("slow", "is what waits longer than %s", inWords(world.SLO))
 	if also := sim.harder(); also != "" {
 		line("also", "%s", also)
 	}
 	sim.notes(w, bullet)
 	say(w, "")
+}
+
+// traceName is what the load is called.
+func (sim *simulation) traceName() string {
+	if sim.trace == "-" {
+		return "standard input"
+	}
+	return filepath.Base(sim.trace)
+}
+
+// scheduled says what schedules make of the bounds.
+func (sim *simulation) scheduled(w simulate.World) string {
+	switch n := len(sim.service.Schedules); {
+	case n == 0:
+		return ""
+	case len(w.Bounds) == 0:
+		return ", schedules left out as the load has no dates"
+	default:
+		return fmt.Sprintf(", by %s other ones (%s)", plural(n, "schedule"), plural(len(w.Bounds)-1, "change"))
+	}
 }
 
 // loadFigures are the sum, the mean and the peak of the load.
@@ -194,7 +214,7 @@ func (sim *simulation) verdict(fares []trial.Fare) []string {
 		how = fmt.Sprintf("no request waits longer than %s", inWords(w.SLO))
 	}
 	lines = append(lines, fmt.Sprintf("Under this policy %s, with %s times the cells that were needed.", how, table.Figure(ours.Cost)))
-	if ours.Most >= w.Max && ours.Slow > 0 {
+	if len(w.Bounds) == 0 && ours.Most >= w.Max && ours.Slow > 0 {
 		lines = append(lines, fmt.Sprintf("At times all %d cells are there that may be: try more, as in -set max=%d.", w.Max, 2*w.Max))
 	}
 	if ours.Backlog > ours.Requests/100 && sim.peakNeeds() > w.Max {
@@ -241,7 +261,7 @@ func inWords(d time.Duration) string {
 	switch {
 	case d < 2*time.Minute && d%time.Second == 0:
 		return fmt.Sprintf("%d s", d/time.Second)
-	case d < time.Second:
+	case d < 2*time.Minute:
 		return d.String()
 	case d < time.Hour:
 		return parts(d, time.Minute, "min", time.Second, "s")

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"os"
 	"slices"
 	"strings"
 
@@ -24,13 +26,28 @@ func (sim *simulation) searchSettings(ctx context.Context, std stdio) error {
 	for _, k := range knobs {
 		levels, start = append(levels, len(k.Levels)), append(start, k.Start)
 	}
+	tried := 0
 	found, err := search.Run(levels, start, sim.tries, func(choices [][]int) ([]search.Point, error) {
+		sim.progress(std.Err, tried)
+		tried += len(choices)
 		return sim.try(ctx, knobs, choices, trial.Seeds(1, sim.seeds))
 	})
 	if err != nil {
 		return err
 	}
+	sim.progress(std.Err, tried)
 	return sim.printFrontier(ctx, std, knobs, found)
+}
+
+// progress says on a terminal how far a search is, as one may take minutes.
+func (sim *simulation) progress(w io.Writer, tried int) {
+	f, ok := w.(*os.File)
+	if !ok {
+		return
+	}
+	if info, err := f.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+		_, _ = fmt.Fprintf(f, "\r%d of at most %d choices tried ", tried, sim.tries) // nobody is told where there is no terminal
+	}
 }
 
 // try plays choices of levels.

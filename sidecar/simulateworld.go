@@ -25,7 +25,7 @@ const lateFactor = 3
 // latency, whose absence would be a missing signal, and services behind. A beat is
 // whole seconds here.
 func (sim *simulation) lawConfig(s *policy.Service) balance.Config {
-	cfg := loop.LawConfig(s)
+	cfg := loop.LawConfig(s, policy.Bounds{Min: s.Min, Max: s.Max})
 	cfg.LatencyUpper = 0
 	cfg.Pair = ""
 	cfg.Beat = max(cfg.Beat.Round(time.Second), time.Second)
@@ -39,8 +39,9 @@ func (sim *simulation) world(s *policy.Service) simulate.World {
 	w := simulate.DefaultWorld()
 	w.CellRate, w.Believed = sim.cellRate, sim.cellRate
 	w.Birth, w.BirthSigma = sim.birth.Median, sim.birth.Sigma
-	w.Serial = loop.LawConfig(s).Serial && !sim.overlap
-	w.Min, w.Max, w.Start = s.Min, sim.most(s), sim.start
+	w.Serial = sim.lawConfig(s).Serial && !sim.overlap
+	w.Min, w.Max, w.Start = s.Min, sim.most(s, s.Max), sim.start
+	w.Bounds = sim.bounds(s)
 	w.SLO = sim.waitBound(s)
 	w.Truer = sim.truer
 	w.Truer.FailWait = s.Birth.BackoffMin
@@ -49,12 +50,32 @@ func (sim *simulation) world(s *policy.Service) simulate.World {
 	return w
 }
 
-// most is the most cells there may be: max, and those that partitions keep busy.
-func (sim *simulation) most(s *policy.Service) int {
+// most is the most cells there may be: as many as the policy has it, and as
+// partitions keep busy.
+func (sim *simulation) most(s *policy.Service, most int) int {
 	if s.KafkaLag == nil || sim.partitions == 0 {
-		return s.Max
+		return most
 	}
-	return min(s.Max, max(1, sim.partitions/s.KafkaLag.ConsumersPerCell))
+	return min(most, max(1, sim.partitions/s.KafkaLag.ConsumersPerCell))
+}
+
+// bounds are those of the policy's schedules, for each part of the load. Without
+// dates there is no telling when they are in force.
+func (sim *simulation) bounds(s *policy.Service) []simulate.Bounds {
+	if len(s.Schedules) == 0 || !sim.series.Dated {
+		return nil
+	}
+	beat := sim.lawConfig(s).Beat
+	table := policy.NewTimetable(s)
+	var all []simulate.Bounds
+	for second := 0; second < len(sim.load); second += int(beat / time.Second) {
+		b := table.At(sim.series.Start.Add(time.Duration(second)*time.Second), sim.birth.Median+beat)
+		next := simulate.Bounds{From: second, Min: b.Min, Max: max(sim.most(s, b.Max), b.Min)}
+		if n := len(all); n == 0 || all[n-1].Min != next.Min || all[n-1].Max != next.Max {
+			all = append(all, next)
+		}
+	}
+	return all
 }
 
 // waitBound is from which wait on a request is slow.

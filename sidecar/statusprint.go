@@ -68,8 +68,11 @@ func (p *statusPage) head(service *policy.Service, s loop.Status) {
 	case s.Leader != nil:
 		leader = s.Leader.String()
 	}
-	fmt.Fprintf(p, "%s: %s, %s, %d to %d allowed\n", s.Service, ordered, ready, service.Min, service.Max)
+	fmt.Fprintf(p, "%s: %s, %s, %s allowed\n", s.Service, ordered, ready, policy.NewTimetable(service).At(p.now, 0))
 	p.line("leader", "%s", leader)
+	for _, text := range scheduled(service, p.now) {
+		p.line("schedule", "%s", text)
+	}
 }
 
 // unread reports whether a part of the status could not be read.

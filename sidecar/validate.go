@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/prometheus/client_golang/prometheus"
@@ -101,6 +102,7 @@ func (s *settings) validate(ctx context.Context, std stdio, live bool) error {
 	for _, service := range p.Services {
 		before := f.errors
 		n.validateModule(f, service)
+		validateSchedules(f, service, time.Now())
 		if service.Genome != "" && f.errors == before {
 			n.validateGenome(ctx, f, service)
 		}

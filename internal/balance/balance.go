@@ -40,8 +40,10 @@ import (
 // Config is what the policy says about one service. The zero value of a field
 // means its default, where one is named.
 type Config struct {
-	// Min and Max bound the count. A Max below Min is taken as Min.
-	Min, Max int
+	// Min and Max bound the count. A Max below Min is taken as Min. Scheduled says
+	// what of them changes with the time.
+	Min, Max  int
+	Scheduled Scheduled
 	// Beat is the time between two decisions; 5 s.
 	Beat time.Duration
 	// Requests marks a service that answers requests: no lag is expected, and
@@ -170,8 +172,8 @@ type Decision struct {
 	// others' requests to this one.
 	Asks    []Ask
 	Answers []Answer
-	// CappedBy names the bound that cut the count: "min", "max", "partitions",
-	// or is empty.
+	// CappedBy names the bound that cut the count: "min", "max", "partitions", or
+	// is empty; of a schedule with its name: max of schedule "night".
 	CappedBy string
 }
 

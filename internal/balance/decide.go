@@ -68,7 +68,7 @@ func (v *verdict) judge() {
 	case o.Ordered < v.cfg.Min && v.wanted <= v.cfg.Min:
 		v.desired, v.code = v.cfg.Min, CodeBounds
 	case o.Ordered > v.cfg.Max:
-		v.desired, v.code = v.cfg.Max, CodeBounds
+		v.desired, v.code = v.cfg.downToMax(o.Ordered), CodeBounds
 	case v.wanted > o.Ordered:
 		v.desired, v.code = v.wanted, v.growCode()
 	case v.wanted < o.Ordered:
@@ -218,7 +218,7 @@ func (m missing) code() string {
 func (v *verdict) decision() Decision {
 	d := Decision{
 		At: v.obs.At, Desired: v.desired, Ordered: v.obs.Ordered, Ready: v.obs.Ready,
-		Code: v.code, CappedBy: v.capped, Unknown: v.gone.names(v.obs),
+		Code: v.code, CappedBy: v.cfg.bound(v.capped), Unknown: v.gone.names(v.obs),
 	}
 	if v.started != "" {
 		d.Unknown = append(d.Unknown, "state: "+v.started+"; starting afresh")

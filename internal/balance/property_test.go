@@ -33,8 +33,9 @@ func anyConfig() *rapid.Generator[Config] {
 	return rapid.Custom(func(t *rapid.T) Config {
 		return Config{
 			Min: rapid.IntRange(-2, 10).Draw(t, "min"), Max: rapid.IntRange(-2, 60).Draw(t, "max"),
-			Beat:     time.Duration(rapid.SampledFrom([]int{0, 1, 5, 60}).Draw(t, "beat")) * time.Second,
-			Requests: rapid.Bool().Draw(t, "requests"), Serial: rapid.Bool().Draw(t, "serial"),
+			Scheduled: Scheduled{Moves: rapid.Bool().Draw(t, "moves")},
+			Beat:      time.Duration(rapid.SampledFrom([]int{0, 1, 5, 60}).Draw(t, "beat")) * time.Second,
+			Requests:  rapid.Bool().Draw(t, "requests"), Serial: rapid.Bool().Draw(t, "serial"),
 			BoundsOnly:       rapid.IntRange(0, 9).Draw(t, "bounds only") == 0,
 			WaitBound:        time.Duration(rapid.IntRange(-1, 300).Draw(t, "wait")) * time.Second,
 			Upper:            rapid.SampledFrom([]float64{0, 0.5, 0.92, 7, math.NaN()}).Draw(t, "upper"),
@@ -107,6 +108,9 @@ func TestLawKeepsItsPromises(t *testing.T) {
 			}
 			promises(t, cfg.filled(), obs, d)
 			st = next
+			if cfg.Scheduled.Moves {
+				cfg.Min, cfg.Max = rapid.IntRange(0, 10).Draw(t, "min moved"), rapid.IntRange(0, 60).Draw(t, "max moved")
+			}
 		}
 	})
 }
@@ -118,6 +122,10 @@ func promises(t *rapid.T, c Config, obs Observation, d Decision) {
 	switch {
 	case d.Code == "" || d.Reason == "" || len(d.Terms) == 0:
 		t.Fatalf("a decision without a word: %+v", d)
+	case c.Scheduled.Moves && o.Ordered > c.Max && obs.Pin == nil:
+		if least := max(c.Max, int(c.Law.ReleaseKeep*float64(o.Ordered))); d.Desired >= o.Ordered || d.Desired < least {
+			t.Fatalf("desired %d of %d, max %d", d.Desired, o.Ordered, c.Max)
+		}
 	case d.Desired > c.Max || d.Desired < 0:
 		t.Fatalf("desired %d, max %d", d.Desired, c.Max)
 	case d.Desired < c.Min && obs.Pin == nil:

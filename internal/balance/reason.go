@@ -27,7 +27,7 @@ func (v *verdict) reason() string {
 		return fmt.Sprintf("%s enough for %s with %s: %d are ordered, %d go", wereCells(v.mem.enough(v.wanted)),
 			span(v.cfg.Law.ReleaseWindow.Seconds()), v.loadNow(), o.Ordered, o.Ordered-v.desired)
 	case CodeBounds:
-		return fmt.Sprintf("%s ordered, outside the bounds of %d to %d", areCells(o.Ordered), v.cfg.Min, v.cfg.Max)
+		return fmt.Sprintf("%s ordered, outside the bounds of %d to %d%s", areCells(o.Ordered), v.cfg.Min, v.cfg.Max, v.cfg.scheduledBounds())
 	case CodePinned:
 		return v.pinReason()
 	case CodeBoundsOnly:
@@ -148,7 +148,7 @@ func (v *verdict) needs() string {
 func (v *verdict) limit() string {
 	switch v.capped {
 	case "max":
-		return fmt.Sprintf(", max is %d", v.cfg.Max)
+		return fmt.Sprintf(", %s is %d", v.cfg.bound("max"), v.cfg.Max)
 	case "partitions":
 		return fmt.Sprintf(", %.0f partitions occupy no more than %d", v.mem.Partitions, v.wanted)
 	default:

@@ -52,7 +52,7 @@ func (v *verdict) answers() []Answer {
 		case v.obs.Pin != nil:
 			a.Reason = fmt.Sprintf("a person has pinned it to %d", v.desired)
 		case v.capped == "max" || v.desired >= v.cfg.Max:
-			a.Reason = fmt.Sprintf("no more than max, %d, may be", v.cfg.Max)
+			a.Reason = fmt.Sprintf("no more than %s, %d, may be", v.cfg.bound("max"), v.cfg.Max)
 		default:
 			a.Reason = "not now: " + v.reason()
 		}

@@ -44,8 +44,8 @@ func (v *verdict) terms() []Term {
 	}
 	add("wanted", float64(v.wanted), "cells", v.wantedNote())
 	most, by := m.most(c)
-	add("most", float64(most), "cells", "set by "+by)
-	add("least", float64(c.Min), "cells", "set by min")
+	add("most", float64(most), "cells", "set by "+c.bound(by))
+	add("least", float64(c.Min), "cells", "set by "+c.least())
 	add("changes", float64(v.obs.changes()), "", budgetNote(c))
 	if m.idle(c) {
 		add("idle", v.obs.BusyMax.Value, "", "busy below the lower bound for long; "+v.keeper()+" keeps the cells")
@@ -120,7 +120,7 @@ func (v *verdict) wantedNote() string {
 	case v.fallback != "":
 		return "fallback for " + v.fallback
 	case v.capped != "":
-		return "cut by " + v.capped
+		return "cut by " + v.cfg.bound(v.capped)
 	case v.requested != nil:
 		return "raised by the request of " + v.requested.From
 	case v.held != "":
@@ -143,7 +143,7 @@ func budgetNote(c *Config) string {
 func (v *verdict) keeper() string {
 	switch {
 	case v.capped == "min":
-		return "min"
+		return v.cfg.bound("min")
 	case v.sum.trust < v.cfg.Upper:
 		return "the latency guard"
 	case v.sum.forecast > v.sum.floor*v.sum.rate:

@@ -37,7 +37,7 @@ func (l *Leader) beat(ctx context.Context) error {
 	}
 	l.mindPause(v)
 	obs := l.eyes.observe(v, l.books(l.surge(v)), &l.memory)
-	l.memory.Law, l.last = balance.Decide(lawConfig(l.Service), l.memory.Law, obs)
+	l.memory.Law, l.last = balance.Decide(LawConfig(l.Service, l.bounds()), l.memory.Law, obs)
 	if err := l.yield(v); err != nil {
 		return err
 	}
@@ -273,9 +273,9 @@ func (l *Leader) wish(ctx context.Context, v view) (wish, string) {
 		Dead:   dead.Dead,
 		Failed: slices.Concat(l.failed, without(l.unlisted.due, l.failed, dead.Dead)),
 		Held:   len(l.held),
-		Max:    l.Service.Max,
+		Max:    l.bounds().Max,
 	}
-	w.Births, _ = l.memory.Book.Allowed(l.Service.Max, l.Now(), l.backoff())
+	w.Births, _ = l.memory.Book.Allowed(l.bounds().Max, l.Now(), l.backoff())
 	w.Destroys = l.destroysLeft()
 	for _, name := range l.cells() {
 		if _, ok := v.leaving[name]; ok {

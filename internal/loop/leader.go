@@ -52,7 +52,8 @@ type Leader struct {
 	sweptAt   time.Time
 
 	eyes    *eyes
-	seen    view // the last look
+	table   *policy.Timetable // of the bounds, once it was asked
+	seen    view              // the last look
 	memory  memory
 	deaths  deathWatch
 	mourned []string // the dead that were told of

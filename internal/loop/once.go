@@ -185,7 +185,7 @@ func (l *Leader) firstLook(ctx context.Context) (view, error) {
 // once decides and turns the decision into a step, without taking it.
 func (l *Leader) once(ctx context.Context, v view) (step, Outcome) {
 	obs := l.eyes.observe(v, l.books(l.surge(v)), &l.memory)
-	l.memory.Law, l.last = balance.Decide(lawConfig(l.Service), l.memory.Law, obs)
+	l.memory.Law, l.last = balance.Decide(LawConfig(l.Service, l.bounds()), l.memory.Law, obs)
 	w, reason := l.wish(ctx, v)
 	s := l.roster().step(w, func(names []string) []string { return l.leaverOrder(names, v) })
 	held := v.paused

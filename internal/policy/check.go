@@ -74,6 +74,7 @@ func (d *decoder) service(s *Service) {
 	}
 	d.postgres(s)
 	d.law(s)
+	d.schedules(s)
 	if s.Front != nil {
 		d.front(s.Front)
 	}

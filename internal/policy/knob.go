@@ -46,14 +46,15 @@ func FindKnob(name string) (Knob, error) {
 	return Knob{}, fmt.Errorf("no number of a service is called %q", name)
 }
 
-// Knobs are all numbers of a service: counts, shares and durations.
+// Knobs are all numbers of a service: counts, shares and durations. Blocks that a
+// service may have several of, such as its schedules, are left out.
 func Knobs() []Knob { return knobsOf(reflect.TypeFor[Service](), "", nil) }
 
 func knobsOf(t reflect.Type, prefix string, steps []int) []Knob {
 	var all []Knob
 	for _, f := range fieldsOf(t) {
 		at := append(append([]int{}, steps...), f.index)
-		if b := f.block(); b != nil {
+		if b := f.block(); b != nil && f.typ.Kind() != reflect.Slice {
 			all = append(all, knobsOf(b, prefix+f.name+".", at)...)
 			continue
 		}

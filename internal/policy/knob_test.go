@@ -25,6 +25,13 @@ func TestKnobs(t *testing.T) {
 		t.Fatal(diags)
 	}
 	s := p.Services[0]
+	for _, k := range Knobs() {
+		if v, ok := k.Value(s); ok {
+			if _, err := k.With(s, v); err != nil {
+				t.Errorf("%s can't be what it is: %v", k.Path, err)
+			}
+		}
+	}
 	tests := []struct {
 		name, path string
 		value, to  float64

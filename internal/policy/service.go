@@ -61,6 +61,7 @@ type Service struct {
 	Replace     Replace     `policy:"replace"`
 	Renew       Renew       `policy:"renew"`
 	Limits      Limits      `policy:"limits"`
+	Schedules   []*Schedule `policy:"schedule"`
 	Law         Law         `policy:"law"`
 	Front       *Front      `policy:"front"`
 	Proxy       *Proxy      `policy:"proxy"`

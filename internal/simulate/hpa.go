@@ -80,7 +80,8 @@ type hpaLimits struct {
 }
 
 func newHPALimits() hpaLimits {
-	return hpaLimits{newTrail(int(hpaStable / hpaPeriod))}
+	// Those younger than 300 s beside the one that is made now.
+	return hpaLimits{newTrail(int(hpaStable/hpaPeriod) - 1)}
 }
 
 func (l *hpaLimits) apply(current, wanted int) int {

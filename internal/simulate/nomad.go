@@ -12,9 +12,9 @@ import (
 //     over target, rounded up; nothing within a threshold of 0.01;
 //   - plugins/builtin/strategy/threshold/plugin/plugin.go: a step once at least
 //     five points (within_bounds_trigger) of the query's window lie in bounds;
-//   - plugins/builtin/target/aws-asg/plugin/plugin.go: the count is the desired
-//     one, since here cells are machines; for tasks, plugins/builtin/target/
-//     nomad/plugin/state.go, it is that of the running ones;
+//   - plugins/builtin/target/aws-asg/plugin/aws.go, since here cells are
+//     machines: the count is the group's desired capacity, which is raised when
+//     machines are ordered and falls with each one that is gone;
 //   - policy/handler.go and
 //     https://developer.hashicorp.com/nomad/tools/autoscaling/agent/policy: it
 //     looks every 10 s, and not at all for 5 min after an action.
@@ -65,8 +65,8 @@ type nomad struct {
 func (n *nomad) Every() time.Duration { return nomadPeriod }
 
 func (n *nomad) Decide(seen Seen) int {
-	count := n.rule(seen.Ordered, seen.Busy)
-	if seen.Second < n.coolsUntil || count == seen.Ordered {
+	count := n.rule(max(seen.Ordered, seen.Ready), seen.Busy)
+	if seen.Second < n.coolsUntil || count == max(seen.Ordered, seen.Ready) || count == seen.Ordered {
 		return seen.Ordered
 	}
 	n.coolsUntil = seen.Second + int(nomadCooldown/time.Second)

@@ -13,10 +13,12 @@ type ours struct {
 	runner   *balance.Runner
 	beat     time.Duration
 	measures bool
-	book     []balance.Order
-	served   trail
-	busy     trail
-	last     balance.Observation
+	// scheduled says that the bounds change with the time.
+	scheduled bool
+	book      []balance.Order
+	served    trail
+	busy      trail
+	last      balance.Observation
 }
 
 // Ours makes an entry of the law under a configuration. What the world says of
@@ -52,7 +54,7 @@ func NewOurs(w World, cfg balance.Config) Law {
 	}
 	points := max(1, int(window/cfg.Beat))
 	return &ours{
-		runner: balance.NewRunner(cfg, believing(w.Believed)), beat: cfg.Beat, measures: w.Truer.measures(),
+		runner: balance.NewRunner(cfg, believing(w.Believed)), beat: cfg.Beat, measures: w.Truer.measures(), scheduled: len(w.Bounds) > 0,
 		served: newTrail(points), busy: newTrail(points),
 	}
 }
@@ -90,6 +92,9 @@ func instant(second float64) time.Time {
 
 func (o *ours) Decide(seen Seen) int {
 	o.last = o.observe(&seen)
+	if o.scheduled {
+		o.runner.Bound(seen.Min, seen.Max)
+	}
 	return o.runner.Desired(o.last)
 }
 

@@ -27,6 +27,7 @@ type run struct {
 	recent         []recentLanding
 	nextOutage     int // the second from which on outages need a look
 	lost           float64
+	bounds         int // how many of the world's have begun
 
 	seen    window
 	measure measures
@@ -73,6 +74,7 @@ func begin(w *World, load []float64, law Law, seed uint64) *run {
 	if r.alive <= 0 {
 		r.alive = max(1, int(math.Ceil(first/(w.StartBusy*w.CellRate))))
 	}
+	r.bound(0)
 	r.alive = w.bounded(r.alive)
 	r.ordered = r.alive
 	if len(w.Outages) > 0 {
@@ -171,7 +173,9 @@ func (r *run) decide(now, every int) {
 	seen.InFlight, seen.Backlog, seen.BirthMedian = r.book, r.backlog, r.taken.value()
 	seen.Rebalancing = now < r.pausedUntil
 	seen.Changes, seen.Downs = r.changes(now)
-	desired := r.w.bounded(r.law.Decide(seen))
+	r.bound(now)
+	seen.Min, seen.Max = r.w.Min, r.w.Max
+	desired := r.cut(r.law.Decide(seen))
 	if desired != r.ordered && (!r.w.Serial || len(r.book) == 0 && now >= r.free) {
 		r.place(desired-r.ordered, now, 0)
 		r.ordered = desired

@@ -86,6 +86,8 @@ type Seen struct {
 	// Ordered counts the cells there will be when all orders have landed, Ready
 	// those that serve.
 	Ordered, Ready int
+	// Min and Max are the bounds in force.
+	Min, Max int
 	// InFlight are the orders not yet landed. Not to be kept or changed.
 	InFlight []Flight
 	// Offered and Served are rates per second; Busy is the mean busy share of

@@ -26,6 +26,8 @@ type World struct {
 	Takes func(placed, delta int) (lands, ends float64)
 	// Min and Max bound the count. A Max of 0 is no bound.
 	Min, Max int
+	// Bounds take the place of Min and Max, each from its second on; in order of time.
+	Bounds []Bounds
 	// SLO is how long a request may wait before it counts as slow; 5 s.
 	SLO time.Duration
 	// Start is the number of cells at the beginning; 0: what the first minute's

@@ -37,7 +37,7 @@ func livePolicy(t *testing.T) *policy.Service {
 
 // stretched is a service's law with every time made longer.
 func stretched(s *policy.Service) balance.Config {
-	cfg := loop.LawConfig(s)
+	cfg := loop.LawConfig(s, policy.Bounds{Min: s.Min, Max: s.Max})
 	stretchTimes(reflect.ValueOf(&cfg).Elem())
 	return cfg
 }

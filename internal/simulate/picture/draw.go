@@ -93,7 +93,6 @@ func (p Plot) draw(c *canvas, x float64, f frame, panel Panel) {
 	if p.Bound > 0 {
 		y := f.y(p.Bound, most)
 		c.line(f.left, y, f.right, y, "bound")
-		c.text(f.right-4, y-4, "tick", "end", p.BoundName)
 	}
 }
 
@@ -118,6 +117,10 @@ func (p Plot) legend(c *canvas, x float64, f frame) {
 		}
 		c.text(at+swatch+5, y, "dim", "", l.Name)
 		at += swatch + 5 + perLetter*float64(len([]rune(l.Name))) + 14
+	}
+	if p.Bound > 0 {
+		c.line(at, y-4, at+swatch, y-4, "bound")
+		c.text(at+swatch+5, y, "dim", "", p.BoundName)
 	}
 }
 

@@ -34,6 +34,8 @@ type Panel struct {
 	Step time.Duration
 	// Start is when the first value is of; zero: the axis counts from 0.
 	Start time.Time
+	// Wide says that the panel has a row of its own.
+	Wide bool
 }
 
 // Plot is lines over one axis of values.
@@ -168,15 +170,27 @@ func (p Picture) boxes(columns int) ([]box, int) {
 		plot = narrowHeight
 	}
 	boxes := make([]box, len(p.Panels))
-	y := float64(headHeight)
-	for first := 0; first < len(p.Panels); first += columns {
-		highest := 0.0
-		for i := first; i < min(first+columns, len(p.Panels)); i++ {
-			boxes[i] = box{margin + float64(i-first)*(width+panelGap), y, width, plot}
-			highest = max(highest, p.Panels[i].height(plot))
+	y, column, highest := float64(headHeight), 0, 0.0
+	next := func() {
+		if column > 0 {
+			y += highest + panelGap
 		}
-		y += highest + panelGap
+		column, highest = 0, 0
 	}
+	for i, panel := range p.Panels {
+		b := box{width: width, plotHeight: plot}
+		if panel.Wide {
+			next()
+			b.width, b.plotHeight = pageWidth-2*margin, plotHeight
+		}
+		b.x, b.y = margin+float64(column)*(width+panelGap), y
+		boxes[i] = b
+		highest = max(highest, panel.height(b.plotHeight))
+		if column++; column == columns || panel.Wide {
+			next()
+		}
+	}
+	next()
 	return boxes, int(y) + margin - panelGap
 }
 

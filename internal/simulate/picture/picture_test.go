@@ -46,10 +46,10 @@ func panel(n int, step time.Duration) Panel {
 		{Name: "Load", Unit: "requests/s", Lines: []Line{{Kind: Load, Values: load}}},
 		{Name: "Cells", Lines: []Line{
 			{Name: "demand", Kind: Demand, Values: counts(load, 90), Steps: true},
-			{Name: "ready", Kind: Ready, Values: counts(load, 70), Steps: true},
 			{Name: "ordered", Kind: Ordered, Values: counts(load, 60), Steps: true},
+			{Name: "ready", Kind: Ready, Values: counts(load, 70), Steps: true},
 		}},
-		{Name: "Waiting", Unit: "s", Lines: []Line{{Kind: Wait, Values: wait}}, Bound: 5, BoundName: "bound 5 s"},
+		{Name: "Waiting", Unit: "s", Lines: []Line{{Kind: Wait, Values: wait}}, Bound: 5, BoundName: "slow from 5s on"},
 	}}
 }
 
@@ -63,6 +63,8 @@ func pictures() map[string]Picture {
 		p.Title, p.Note = name, "most 26, settled in 200 s"
 		shapes = append(shapes, p)
 	}
+	wide := dated
+	wide.Wide = true
 	gap := panel(30, time.Second)
 	for i := 10; i < 14; i++ {
 		gap.Plots[0].Lines[0].Values[i] = math.NaN()
@@ -70,6 +72,7 @@ func pictures() map[string]Picture {
 	return map[string]Picture{
 		"run":       {Title: "pods under load", Subtitle: "two hours", Panels: []Panel{dated}},
 		"multiples": {Title: "Shapes", Subtitle: "from 9 cells", Panels: shapes, Columns: 3},
+		"wide":      {Title: "One above the others", Panels: append([]Panel{wide}, shapes[:3]...), Columns: 2},
 		"gap":       {Title: "A gap", Panels: []Panel{gap}},
 		"empty":     {Title: "Nothing", Panels: []Panel{{Plots: []Plot{{Name: "Load"}}}}},
 	}
@@ -150,7 +153,7 @@ func TestPeaksAreKept(t *testing.T) {
 
 func TestTicks(t *testing.T) {
 	t.Parallel()
-	for highest, want := range map[float64]float64{0: 1, 0.7: 1, 9: 10, 26: 30, 1234: 1500, math.NaN(): 1} {
+	for highest, want := range map[float64]float64{0: 1, 0.7: 0.8, 9: 10, 26: 30, 1234: 1500, math.NaN(): 1} {
 		ticks, most := valueTicks(highest, 130)
 		if math.Abs(most-want) > 1e-9 || len(ticks) < 2 || ticks[0] != 0 {
 			t.Errorf("highest %g: up to %g by %v, want up to %g", highest, most, ticks, want)

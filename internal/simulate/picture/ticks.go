@@ -13,7 +13,7 @@ func valueTicks(highest, height float64) ([]float64, float64) {
 	if !(highest > 0) {
 		highest = 1
 	}
-	about := max(2, math.Floor(height/35)) // so many fit
+	about := max(2, math.Floor(height/26)) // so many fit
 	step := roundUp(highest / about)
 	most := math.Ceil(highest/step-1e-9) * step
 	var ticks []float64

@@ -86,21 +86,21 @@ func around(k policy.Knob, own float64) []float64 {
 		switch {
 		case k.Share() && own > 0 && own < 1:
 			odds := own / (1 - own) * by
-			levels = append(levels, round(odds/(1+odds), 3))
+			levels = append(levels, round3(odds/(1+odds)))
 		case k.Whole():
 			levels = append(levels, math.Round(max(own, 1)*by))
 		case k.Duration():
 			levels = append(levels, math.Round(own*by))
 		default:
-			levels = append(levels, round(own*by, 3))
+			levels = append(levels, round3(own*by))
 		}
 	}
 	return levels
 }
 
-// round keeps so many digits.
-func round(v float64, digits int) float64 {
-	r, err := strconv.ParseFloat(strconv.FormatFloat(v, 'g', digits, 64), 64)
+// round3 keeps three digits.
+func round3(v float64) float64 {
+	r, err := strconv.ParseFloat(strconv.FormatFloat(v, 'g', 3, 64), 64)
 	if err != nil {
 		return v
 	}

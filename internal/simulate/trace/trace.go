@@ -157,7 +157,7 @@ func ReadFile(path string, o Options) (*Series, error) {
 
 // Read reads a load. The file's name is used for Series.Name and in errors.
 func Read(file string, from io.Reader, o Options) (*Series, error) {
-	if err := o.check(); err != nil {
+	if err := o.Check(); err != nil {
 		return nil, err
 	}
 	r := &reading{file: file, options: o}
@@ -190,8 +190,8 @@ func name(file string) string {
 	return base
 }
 
-// check finds values that are none, whatever the file holds.
-func (o *Options) check() error {
+// Check finds values that are none, whatever the file holds. Read does so, too.
+func (o *Options) Check() error {
 	for _, f := range []struct {
 		name, value string
 		allowed     []string

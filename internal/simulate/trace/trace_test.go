@@ -50,7 +50,7 @@ func TestFiles(t *testing.T) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
 			s, err := ReadFile(file, Options{})
-			got := ""
+			var got string
 			if err != nil {
 				got = "error: " + err.Error() + "\n"
 			} else {
