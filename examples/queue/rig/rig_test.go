@@ -9,7 +9,6 @@ import (
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/balance"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
-	"github.com/homeostat-io/terraform-provider-homeostat/internal/loop"
 )
 
 // The times by which the law decides are a fifth of their defaults, so that the
@@ -42,8 +41,8 @@ func TestRigKnowsThePolicy(t *testing.T) {
 	if s.Name != service || s.KafkaLag.Topic != jobs || s.KafkaLag.Upper != upper {
 		t.Errorf("the policy has service %q, topic %q, at most %s", s.Name, s.KafkaLag.Topic, s.KafkaLag.Upper)
 	}
-	if cfg := loop.LawConfig(s); cfg.Max <= peakWorkers {
-		t.Errorf("the policy allows %d workers, and the busiest step needs %d", cfg.Max, peakWorkers)
+	if s.Max <= peakWorkers {
+		t.Errorf("the policy allows %d workers, and the busiest step needs %d", s.Max, peakWorkers)
 	}
 }
 
