@@ -9,10 +9,10 @@ import (
 	"pgregory.net/rapid"
 )
 
-func names(from, to int) []string {
+func names(n int) []string {
 	var list []string
-	for i := from; i <= to; i++ {
-		list = append(list, fmt.Sprintf("pod-%d", i))
+	for i := range n {
+		list = append(list, fmt.Sprintf("pod-%d", i+1))
 	}
 	return list
 }
@@ -27,15 +27,15 @@ func TestPlace(t *testing.T) {
 		want  []int
 	}{
 		"none":                  {nil, nil, nil, 2, nil, []int{}},
-		"the first fill one":    {names(1, 2), nil, nil, 2, nil, []int{0, 0}},
-		"then the next":         {names(1, 5), nil, nil, 2, nil, []int{0, 0, 1, 1, 2}},
-		"who has one keeps it":  {names(1, 3), map[string]int{"pod-1": 7, "pod-2": 0}, nil, 2, nil, []int{7, 0, 0}},
-		"an overfull one stays": {names(1, 4), map[string]int{"pod-1": 0, "pod-2": 0, "pod-3": 0}, nil, 2, nil, []int{0, 0, 0, 1}},
-		"gaps are filled":       {names(1, 4), map[string]int{"pod-1": 1, "pod-2": 1, "pod-3": 0}, nil, 2, nil, []int{1, 1, 0, 0}},
-		"leaving ones count":    {names(1, 2), map[string]int{"pod-1": 0}, map[int]int{0: 1}, 2, nil, []int{0, 1}},
-		"one that fails isn't":  {names(1, 3), nil, nil, 2, []int{0}, []int{1, 1, 2}},
-		"not spread":            {names(1, 3), nil, nil, 0, nil, []int{0, 0, 0}},
-		"no longer spread":      {names(1, 3), map[string]int{"pod-1": 4}, nil, 0, nil, []int{4, 0, 0}},
+		"the first fill one":    {names(2), nil, nil, 2, nil, []int{0, 0}},
+		"then the next":         {names(5), nil, nil, 2, nil, []int{0, 0, 1, 1, 2}},
+		"who has one keeps it":  {names(3), map[string]int{"pod-1": 7, "pod-2": 0}, nil, 2, nil, []int{7, 0, 0}},
+		"an overfull one stays": {names(4), map[string]int{"pod-1": 0, "pod-2": 0, "pod-3": 0}, nil, 2, nil, []int{0, 0, 0, 1}},
+		"gaps are filled":       {names(4), map[string]int{"pod-1": 1, "pod-2": 1, "pod-3": 0}, nil, 2, nil, []int{1, 1, 0, 0}},
+		"leaving ones count":    {names(2), map[string]int{"pod-1": 0}, map[int]int{0: 1}, 2, nil, []int{0, 1}},
+		"one that fails isn't":  {names(3), nil, nil, 2, []int{0}, []int{1, 1, 2}},
+		"not spread":            {names(3), nil, nil, 0, nil, []int{0, 0, 0}},
+		"no longer spread":      {names(3), map[string]int{"pod-1": 4}, nil, 0, nil, []int{4, 0, 0}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := Place(c.names, c.at, c.also, c.size, func(n int) bool { return slices.Contains(c.avoid, n) })
@@ -62,7 +62,7 @@ func TestMoves(t *testing.T) {
 		"nobody":           {nil, 2, 0, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(c.want, Moves(names(1, len(c.at)), c.at, c.size, c.batch)); diff != "" {
+			if diff := cmp.Diff(c.want, Moves(names(len(c.at)), c.at, c.size, c.batch)); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -119,7 +119,7 @@ func TestMovesProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		size, batch := rapid.IntRange(0, 6).Draw(t, "size"), rapid.IntRange(0, 4).Draw(t, "batch")
 		at := rapid.SliceOfN(rapid.IntRange(0, 9), 0, 60).Draw(t, "at")
-		list := names(1, len(at))
+		list := names(len(at))
 		now := map[string]int{}
 		for i, name := range list {
 			now[name] = at[i]
