@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -62,6 +63,7 @@ func TestSampleSeesPartitionsAdded(t *testing.T) {
 	if _, err := f.client.CreatePartitions(t.Context(), grow("t", 4)); err != nil {
 		t.Fatal(err)
 	}
+	as[*kafka.Transport](t, f.client.Transport).CloseIdleConnections() // it remembers three partitions
 	produce(t, f.client, "t", 3, 60)
 	*now = now.Add(5 * time.Second)
 	if s := k.Sample(t.Context()); s.PartitionCount.Value != 3 {
