@@ -97,7 +97,7 @@ type tidal struct {
 }
 
 // newTidal has cells near the order of another one.
-func newTidal(t *testing.T, cells int, more string, change ...func(*house)) *tidal {
+func newTidal(t *testing.T, cells int, change ...func(*house)) *tidal {
 	t.Helper()
 	needServers(t)
 	t.Parallel()
@@ -105,7 +105,7 @@ func newTidal(t *testing.T, cells int, more string, change ...func(*house)) *tid
 	if cells == 2 {
 		load.rate = nearThird
 	}
-	h := faultyHouse(t, houseOptions{Min: cells, Max: 4, Initial: cells, Policy: load.policy(t) + more})
+	h := faultyHouse(t, houseOptions{Min: cells, Max: 4, Initial: cells, Policy: load.policy(t)})
 	h.env = append(h.env, "HOMEOSTAT_LOG_LEVEL=debug")
 	for _, f := range change {
 		f(h)
@@ -140,7 +140,7 @@ func (h *tidal) applied() int { return len(h.logLines("order applied as planned 
 // the order goes straight to apply. When the load is gone, the removal is planned
 // while the cell drains.
 func TestPlannedAhead(t *testing.T) {
-	h := newTidal(t, 1, "")
+	h := newTidal(t, 1)
 	h.foreseen(2)
 	h.load.set(secondCell)
 	h.settled(2, patience)
@@ -217,7 +217,7 @@ func (h *tidal) bump() {
 // TestStateMovesOnAfterAPlanAhead has a person write the state between the plan ahead
 // and its order: the plan is thrown away, and another made.
 func TestStateMovesOnAfterAPlanAhead(t *testing.T) {
-	h := newTidal(t, 1, "")
+	h := newTidal(t, 1)
 	first := h.foreseen(2)
 	h.bump()
 	h.hears("the plan made ahead was thrown away", "why=state")
@@ -238,7 +238,7 @@ func TestStateMovesOnAfterAPlanAhead(t *testing.T) {
 // TestStaleRemoteState is the same with a state that lies elsewhere, whose serial is
 // not looked at: Terraform refuses the plan, and the order is planned anew.
 func TestStaleRemoteState(t *testing.T) {
-	h := newTidal(t, 1, "", func(h *house) {
+	h := newTidal(t, 1, func(h *house) {
 		s := newStates(t)
 		h.readState = func() ([]byte, error) { return s.object(t.Context(), stateObject) }
 		h.rewrite("pod/main.tf", func(text string) string { return s.backend() + text })
@@ -252,7 +252,7 @@ func TestStaleRemoteState(t *testing.T) {
 
 // TestModuleEditedAfterAPlanAhead has the root module edited between plan and order.
 func TestModuleEditedAfterAPlanAhead(t *testing.T) {
-	h := newTidal(t, 1, "")
+	h := newTidal(t, 1)
 	h.foreseen(2)
 	h.rewrite("pod/main.tf", func(text string) string { return text + "\n# edited\n" })
 	h.hears("the plan made ahead was thrown away", "why=module")
@@ -264,7 +264,7 @@ func TestModuleEditedAfterAPlanAhead(t *testing.T) {
 // TestLeaderKilledWithAPlanAhead kills the leader while a plan ahead lies there, which
 // may hold secrets: the next leader removes it, and goes on.
 func TestLeaderKilledWithAPlanAhead(t *testing.T) {
-	h := newTidal(t, 2, "")
+	h := newTidal(t, 2)
 	plan := h.foreseen(3)
 	leader := h.leader()
 	if owner := filepath.Base(filepath.Dir(plan)); owner != leader {

@@ -44,7 +44,7 @@ func newWeir(t *testing.T) (*tidal, *weir) {
 		server.CloseClientConnections()
 		server.Close()
 	})
-	h := newTidal(t, 1, "", func(h *house) {
+	h := newTidal(t, 1, func(h *house) {
 		h.rewrite("pod/main.tf", func(text string) string {
 			return text + fmt.Sprintf("data \"terraform_remote_state\" \"slow\" {\n  backend = \"http\"\n  config  = { address = %q }\n}\n", server.URL)
 		})
@@ -108,7 +108,7 @@ func TestAnotherOrderInterruptsPlanningAhead(t *testing.T) {
 // TestGuardRefusesAPlanAhead has somebody else's change appear in every plan: the plan
 // ahead is refused, and the order left to be planned when it is placed, without it.
 func TestGuardRefusesAPlanAhead(t *testing.T) {
-	h := newTidal(t, 1, "", func(h *house) {
+	h := newTidal(t, 1, func(h *house) {
 		h.write("salt", "a") // outside the module: no edit of it
 		h.rewrite("pod/main.tf", func(text string) string {
 			return text + fmt.Sprintf("resource \"terraform_data\" \"other\" {\n  input = file(%q)\n}\n", filepath.Join(h.dir, "salt"))

@@ -84,8 +84,8 @@ func TestPlanAheadIsOutdated(t *testing.T) {
 			s.Count++
 			return count(3), thirdCell, s
 		}},
-		{"the module edited", MovedModule, same(func(t *testing.T, m *module, _ *Plan) { m.edit(`default = "a"`, `default = "b"`) })},
-		{"the module broken", MovedModule, same(func(t *testing.T, m *module, _ *Plan) { m.edit(`variable "salt" {`, `variable "salt {`) })},
+		{"the module edited", MovedModule, same(func(_ *testing.T, m *module, _ *Plan) { m.edit(`default = "a"`, `default = "b"`) })},
+		{"the module broken", MovedModule, same(func(_ *testing.T, m *module, _ *Plan) { m.edit(`variable "salt" {`, `variable "salt {`) })},
 		{"a variable file edited", MovedModule, same(func(t *testing.T, m *module, _ *Plan) {
 			if err := os.WriteFile(filepath.Join(m.dir, "more.json"), []byte(`{"salt": "b"}`), 0o644); err != nil {
 				t.Fatal(err)

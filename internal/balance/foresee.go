@@ -81,7 +81,6 @@ func (r *Runner) Outlook() Outlook {
 func (f *Foresight) See(cfg Config, o Outlook) Foreseen {
 	c := cfg.filled()
 	if !o.Foretells {
-		*f = Foresight{}
 		return Foreseen{}
 	}
 	f.keep(&c, o.At, o.Exact-c.Law.slack(o.Exact))
@@ -124,13 +123,14 @@ func (f *Foresight) slope() float64 {
 	return (weighted - mid*sum) / (n * (n*n - 1) / 12)
 }
 
-// foretells reports whether a decision stands on the sum alone.
+// foretells reports whether a decision stands on the sum.
 func foretells(code string) bool {
 	switch code {
-	case CodeSteady, CodeGrow, CodeWaitingForBirth, CodeLagRemains, CodeWarmingUp, CodeSettling, CodeDeadBand, CodeFlapBudget, CodeLatencyGuard, CodeRelease:
-		return true
-	default:
+	case CodePinned, CodeBoundsOnly, CodeRequested, CodeFallback, CodeBehindFull, CodeNoEffect, CodeUnpaired,
+		CodeUnknownRate, CodeUnknownOffered, CodeUnknownLag, CodeUnknownLatency:
 		return false
+	default:
+		return true
 	}
 }
 

@@ -15,8 +15,9 @@ type PlanningAhead struct {
 // Foresights is how planning ahead has fared in a run.
 type Foresights struct {
 	// Orders counts the upward orders placed, Fresh those of them whose plan lay
-	// ready, and Caught those whose plan was still being made.
-	Orders, Fresh, Caught int
+	// ready, and Caught those whose plan was still being made. AtOnce are those placed
+	// as soon as the order before had landed: there was no time to plan.
+	Orders, Fresh, Caught, AtOnce int
 	// Plans counts the plans made ahead, Old those thrown away for their age, Other
 	// those for which another order came or was likely.
 	Plans, Old, Other int
@@ -34,8 +35,9 @@ type Foreseeing struct {
 	how    PlanningAhead
 	sight  balance.Foresight
 	pace   balance.Pace
-	count  int // that the plan is for; 0 for none
-	second int // in which it was begun
+	count  int  // that the plan is for; 0 for none
+	second int  // in which it was begun
+	rested bool // a beat has gone by without an order in flight
 }
 
 // NewForeseeing is ours for a world, planning ahead.
@@ -48,9 +50,14 @@ func NewForeseeing(w World, cfg balance.Config, how PlanningAhead) *Foreseeing {
 func (f *Foreseeing) Decide(seen Seen) int {
 	desired := f.ours.Decide(seen)
 	next := f.sight.See(f.cfg, f.runner.Outlook())
+	rested := f.rested
+	f.rested = len(seen.InFlight) == 0
 	switch {
 	case len(seen.InFlight) > 0:
 		f.throw(nil) // a leader that applies plans nothing
+	case desired > seen.Ordered && !rested:
+		f.Fared.AtOnce++
+		f.order(seen.Second, desired, true)
 	case desired != seen.Ordered:
 		f.order(seen.Second, desired, desired > seen.Ordered)
 	default:

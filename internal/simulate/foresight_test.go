@@ -57,7 +57,7 @@ func recorded(tb testing.TB) []simulate.Trace {
 func BenchmarkForesight(b *testing.B) {
 	var text strings.Builder
 	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "load\tpeak cells\tbirth\torders\tfresh %\tcaught %\tplans\ta day\tof a core %\t")
+	fmt.Fprintln(w, "load\tpeak cells\tbirth\torders\tat once %\tfresh %\tcaught %\tplans\ta day\tof a core %\t")
 	var all simulate.Foresights
 	days := 0.0
 	for _, t := range recorded(b) {
@@ -80,21 +80,22 @@ func BenchmarkForesight(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(share(all.Fresh, all.Orders), "fresh-%")
 	b.ReportMetric(share(all.Fresh+all.Caught, all.Orders), "found-%")
+	b.ReportMetric(share(all.Fresh+all.Caught, all.Orders-all.AtOnce), "found-of-those-that-could-%")
 	b.ReportMetric(float64(all.Plans)/float64(all.Orders), "plans/order")
 	b.ReportMetric(float64(all.Plans)/days, "plans/day")
 	b.ReportMetric(100*float64(all.Plans)/days*planCPU.Hours()/24, "%-of-a-core")
 }
 
 func row(w *tabwriter.Writer, name string, peak float64, birth time.Duration, f simulate.Foresights, days float64) {
-	fmt.Fprintf(w, "%s\t%.0f\t%s\t%d\t%.0f\t%.0f\t%d\t%.0f\t%.2f\t\n", name, peak, birth, f.Orders,
-		share(f.Fresh, f.Orders), share(f.Caught, f.Orders), f.Plans, float64(f.Plans)/days, 100*float64(f.Plans)/days*planCPU.Hours()/24)
+	fmt.Fprintf(w, "%s\t%.0f\t%s\t%d\t%.0f\t%.0f\t%.0f\t%d\t%.0f\t%.2f\t\n", name, peak, birth, f.Orders,
+		share(f.AtOnce, f.Orders), share(f.Fresh, f.Orders), share(f.Caught, f.Orders), f.Plans, float64(f.Plans)/days, 100*float64(f.Plans)/days*planCPU.Hours()/24)
 }
 
 func share(n, of int) float64 { return 100 * float64(n) / math.Max(1, float64(of)) }
 
 func sum(a, b simulate.Foresights) simulate.Foresights {
 	return simulate.Foresights{
-		Orders: a.Orders + b.Orders, Fresh: a.Fresh + b.Fresh, Caught: a.Caught + b.Caught,
+		Orders: a.Orders + b.Orders, Fresh: a.Fresh + b.Fresh, Caught: a.Caught + b.Caught, AtOnce: a.AtOnce + b.AtOnce,
 		Plans: a.Plans + b.Plans, Old: a.Old + b.Old, Other: a.Other + b.Other,
 	}
 }
