@@ -27,16 +27,17 @@ func main() {
 	}
 }
 
-// options are the command's flags.
+// options are the command's flags, and where tables go.
 type options struct {
 	parts, only, births, laws string
 	traces, out, format       string
 	seeds                     int
 	ours                      bool
+	stdout                    io.Writer
 }
 
-func run(ctx context.Context, args []string) error {
-	var o options
+func run(ctx context.Context, args []string, stdout io.Writer) error {
+	o := options{stdout: stdout}
 	flags := flag.NewFlagSet("simulate", flag.ContinueOnError)
 	flags.StringVar(&o.parts, "parts", "rows", "what to run, of "+strings.Join(partNames(), ", "))
 	flags.StringVar(&o.traces, "traces", "bench/traces", "the folder of traces")
