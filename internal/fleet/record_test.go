@@ -116,7 +116,7 @@ func TestUnreadableRecordIsAnErrorThatSaysWhatToDo(t *testing.T) {
 func TestNewerRecordIsNotRead(t *testing.T) {
 	t.Parallel()
 	c := sharedClient(t)
-	_, err := raw(t, sharedConsul(t)).KV().Put(&api.KVPair{Key: c.key("crawler", keyRecord), Value: []byte(`{"format":2,"count":7}`)}, nil)
+	_, err := raw(t, sharedConsul(t)).KV().Put(&api.KVPair{Key: c.key("crawler", keyRecord), Value: []byte(`{"format":9,"count":7}`)}, nil)
 	ok(t, err)
 	_, _, err = c.Record(t.Context(), "crawler")
 	wantError(t, err, ErrNewerFormat)

@@ -120,7 +120,7 @@ func (m *measures) sample(w *World, serving, ordered int, rate float64) {
 }
 
 func (m *measures) result(w *World, seconds int, backlog float64) Result {
-	time := float64(seconds)
+	lasted := float64(seconds)
 	per := func(sum, over float64) float64 {
 		if over <= 0 {
 			return 0
@@ -131,12 +131,12 @@ func (m *measures) result(w *World, seconds int, backlog float64) Result {
 		Slow:    100 * per(m.slow, m.requests),
 		P99Wait: m.waits.quantile(0.99),
 		// A run may end between two samples.
-		Cost:         per(m.cellSeconds, m.demanded*per(time, m.samples)),
-		ChangesAHour: per(float64(m.landings), time/3600),
+		Cost:         per(m.cellSeconds, m.demanded*per(lasted, m.samples)),
+		ChangesAHour: per(float64(m.landings), lasted/3600),
 		Under:        100 * per(m.under, m.samples), Over: 100 * per(m.over, m.samples),
 		UnderTime: 100 * per(m.underTime, m.samples), OverTime: 100 * per(m.overTime, m.samples),
 		Unstable: 100 * per(m.unstable, m.samples-1),
-		Jitter:   per(m.supplyMoves-m.demandMoves, time/60),
+		Jitter:   per(m.supplyMoves-m.demandMoves, lasted/60),
 		Most:     m.most,
 		Requests: m.requests, Served: m.served, Backlog: backlog,
 		CellHours: m.cellSeconds / 3600,

@@ -111,8 +111,9 @@ func TestReadAll(t *testing.T) {
 	if len(all.Missing) != 1 || !strings.HasPrefix(all.Missing[0].String(), "not run: the rows of gone, because ") {
 		t.Errorf("missing: %v", all.Missing)
 	}
-	if n := len(all.traces["elb"].Rates); n != 4032 {
-		t.Errorf("elb has %d steps, want 4032", n)
+	// 4,032 rows, and eight that are missing among them.
+	if n := len(all.traces["elb"].Rates); n != 4040 {
+		t.Errorf("elb has %d steps, want 4040", n)
 	}
 	loads := all.loads(Rows(all.Sources))
 	load := loads[loadKey{"elb", 40}]
@@ -120,7 +121,7 @@ func TestReadAll(t *testing.T) {
 	for _, rate := range load {
 		most = max(most, rate)
 	}
-	if len(loads) != 6 || len(load) != 4031*300 || math.Abs(most-3600) > 1e-6 {
+	if len(loads) != 6 || len(load) != 4039*300 || math.Abs(most-3600) > 1e-6 {
 		t.Errorf("%d loads; elb/40 has %d seconds and a peak of %g", len(loads), len(load), most)
 	}
 	long := Source{Name: "long", File: Sources[2].File, Step: 5 * time.Minute, Count: 5000}
@@ -174,8 +175,8 @@ func TestOursShort(t *testing.T) {
 	if n := toDefaults(lost); n > 2 {
 		t.Errorf("%d of %d rows are lost to a peer's default, want at most 2", n, len(rows))
 	}
-	if m.Slow > 1.5 || m.Cost > 1.6 {
-		t.Errorf("on the day slow %.2f %% and cost %.2f, want at most 1.5 and 1.6", m.Slow, m.Cost)
+	if m.Slow > 2.3 || m.Cost > 1.2 {
+		t.Errorf("on the day slow %.2f %% and cost %.2f, want at most 2.3 and 1.2", m.Slow, m.Cost)
 	}
 }
 

@@ -122,7 +122,7 @@ func (o *options) read(sources []contest.Source) contest.Traces {
 	}
 	traces := contest.ReadAll(o.traces, sources)
 	for _, m := range traces.Missing {
-		fmt.Println(m)
+		fmt.Fprintln(o.stdout, m)
 	}
 	return traces
 }
@@ -158,7 +158,7 @@ func (o *options) wanted(rows []contest.Row) []contest.Row {
 // print writes tables in the format asked for.
 func (o *options) print(tables ...table.Table) error {
 	for _, t := range tables {
-		if err := t.Write(os.Stdout, o.format); err != nil {
+		if err := t.Write(o.stdout, o.format); err != nil {
 			return err
 		}
 	}
