@@ -8,12 +8,7 @@
 // redirected follows once, and one whose API is gone or refuses falls back to any
 // healthy one.
 //
-// Who writes in another language does the same: read the header Homeostat-Reply-To of
-// the message, a base URL; ask GET $HOMEOSTAT_SIDECAR/v1/services/SERVICE, or a front,
-// for the cells, best first, and keep the answer for its max-age; send to the base URL
-// if a cell that isn't critical has it, else to the first cell; say Homeostat-Crawler: 1;
-// after 307 or 308 go to where Location says, once, if that is a listed cell too; after
-// 429, 503 or no answer take the next cell; after the last one wait for Retry-After.
+// What who writes in another language has to do is in docs/spool.md.
 package replyto
 
 import (

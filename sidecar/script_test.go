@@ -32,7 +32,13 @@ var update = flag.Bool("update", false, "write what the scripts' cmp commands fo
 // TestMain lets the test binary be the program itself when a script calls it by
 // that name, and an application behind a proxy when a test's environment says so.
 func TestMain(m *testing.M) {
-	if os.Getenv(apiVariable) != "" {
+	switch os.Getenv(apiVariable) {
+	case "":
+	case databaseProgram:
+		serveDatabase()
+	case readerProgram:
+		serveReader()
+	default:
 		serveAPI()
 	}
 	if filepath.Base(os.Args[0]) == "homeostat" {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -105,7 +106,7 @@ func (a *adopter) orphans(ctx context.Context) (all []orphan) {
 		}
 		for _, e := range entries {
 			o := orphan{e.Name(), p.of(e.Name())}
-			if !e.IsDir() || o.cell == a.cell || !strings.HasPrefix(o.cell, a.service+"-") {
+			if !e.IsDir() || o.cell == a.cell || !isCellOf(a.service, o.cell) {
 				continue
 			}
 			if _, err := os.Stat(o.dir); err == nil {
@@ -123,6 +124,14 @@ func (a *adopter) orphans(ctx context.Context) (all []orphan) {
 	return slices.DeleteFunc(all, func(o orphan) bool {
 		return slices.ContainsFunc(members, func(m fleet.Member) bool { return m.Name == o.cell })
 	})
+}
+
+// isCellOf reports whether a name is that of a cell of a service: "api-3" of "api", and
+// "api-v2-3" of "api-v2" alone.
+func isCellOf(service, cell string) bool {
+	number, ok := strings.CutPrefix(cell, service+"-")
+	_, err := strconv.ParseUint(number, 10, 64)
+	return ok && err == nil
 }
 
 // tidy removes the folders of spools that are empty, of cells that are gone for good: no

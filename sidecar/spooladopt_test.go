@@ -61,7 +61,7 @@ func leave(t *testing.T, dir, topic string) {
 // spools lie side by side, or in data directories that do.
 func TestOrphans(t *testing.T) {
 	spools, data := t.TempDir(), t.TempDir()
-	for cell, topic := range map[string]string{"api-1": "pages", "api-2": "pages", "api-3": "pages", "api-4": "old", "web-1": "pages"} {
+	for cell, topic := range map[string]string{"api-1": "pages", "api-2": "pages", "api-3": "pages", "api-4": "old", "web-1": "pages", "api-v2-1": "pages", "api-": "pages", "api-2x": "pages"} {
 		leave(t, filepath.Join(spools, cell), topic)
 	}
 	leave(t, filepath.Join(data, "api-5", "spool", "api-5"), "pages")

@@ -101,6 +101,7 @@ func (s *settings) validate(ctx context.Context, std stdio, live bool) error {
 	for _, service := range p.Services {
 		before := f.errors
 		n.validateModule(f, service)
+		warnOfFront(f, service)
 		if service.Genome != "" && f.errors == before {
 			n.validateGenome(ctx, f, service)
 		}
@@ -118,6 +119,17 @@ func (s *settings) validate(ctx context.Context, std stdio, live bool) error {
 		say(std.Out, "homeostat validate -live also reaches for all that the policy names")
 	}
 	return nil
+}
+
+// warnOfFront warns where cells don't know their own front: it would have no more
+// connections than any caller, and be believed no more.
+func warnOfFront(f *findings, s *policy.Service) {
+	if s.Front == nil || s.Proxy == nil || len(s.Proxy.Trusted) > 0 {
+		return
+	}
+	f.warn("%s: the service has a front, and its cells' proxy doesn't trust it: whom a request is from is lost, and at %d connections "+
+		"(proxy.bounds.connections_per_address) the cells refuse the front and it leaves them alone. Set proxy.trusted to the fronts' networks, such as [\"10.0.0.0/8\"]",
+		s.Name, s.Proxy.Bounds.ConnectionsPerAddress)
 }
 
 // validateModule looks at a service's root module by its files alone.

@@ -100,6 +100,7 @@ service "api" {
   terraform { dir = "../search-engine/terraform/api" }
 
   proxy {
+    trusted = ["127.0.0.0/8"]       # the front: it says whose a request is, and has many connections
     crawlers { paths = ["/pages"] } # and who sends the header Homeostat-Crawler
   }
 

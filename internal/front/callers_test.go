@@ -79,3 +79,54 @@ func TestConnections(t *testing.T) {
 		})
 	}
 }
+
+// Who asks the front itself again and again and reads no answer is cut.
+func TestNeverReads(t *testing.T) {
+	for _, path := range []string{"/healthz", "list"} {
+		t.Run(strings.Trim(path, "/"), func(t *testing.T) {
+			h := newHouse(t, sharedConsul(t), func(f *policy.Front) { f.Silence = 300 * time.Millisecond })
+			h.add("api-1")
+			if path == "list" {
+				path = rule().ListPath + "/" + h.service()
+			}
+			c, err := net.Dial("tcp", strings.TrimPrefix(h.url, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = c.Close() }()
+			_ = c.SetDeadline(time.Now().Add(patient))
+			many := strings.Repeat("GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n", 1000)
+			for err == nil { // what both sides hold of it is some megabytes
+				_, err = io.WriteString(c, many)
+			}
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("it was waited for: %v", err)
+			}
+			h.await("the connection to be closed", func() bool { return h.front.conns.Counts().Open == 0 })
+		})
+	}
+}
+
+// Lists count into what a front has in hand.
+func TestListsAreBounded(t *testing.T) {
+	h := newHouse(t, sharedConsul(t), func(f *policy.Front) { f.MaxInFlight = 1 })
+	cell := h.add("api-1")
+	begun, end := make(chan struct{}), make(chan struct{})
+	cell.does(func(http.ResponseWriter, *http.Request) {
+		begun <- struct{}{}
+		<-end
+	})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if answer, err := http.Get(h.url); err == nil {
+			_ = answer.Body.Close()
+		}
+	}()
+	<-begun
+	if answer, _ := h.get(rule().ListPath + "/" + h.service()); answer.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("a list is answered by %s though one request is all there may be", answer.Status)
+	}
+	close(end)
+	<-ended
+}

@@ -54,6 +54,7 @@ type Cells struct {
 	mu      sync.Mutex
 	chooser *Chooser
 	rng     *rand.Rand
+	ranked  [2]ranking // up to listMost, and up to listLimit
 	members map[string]fleet.Member
 	// told is when Consul last said who the members are; zero until it has.
 	told time.Time
@@ -162,6 +163,7 @@ func (c *Cells) setMembers(all []fleet.Member) {
 		members = append(members, Member{ID: m.ID(), Health: m.Health, Silent: m.Silent, Born: m.BornAt})
 	}
 	c.chooser.SetMembers(now, members)
+	c.ranked = [2]ranking{}
 	c.tokens, c.named = tokens, named
 	c.told = now
 	select {

@@ -1,7 +1,6 @@
 package front
 
 import (
-	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -84,7 +83,8 @@ func (c *Chooser) share(one *cell, now time.Time) float64 {
 }
 
 // Keeps reports whether a client of this cell's stays there: it is healthy and
-// not warned, wasn't left alone, and isn't much fuller than the others.
+// not warned, wasn't left alone, and is neither much fuller than the others nor errs
+// much more.
 func (c *Chooser) Keeps(now time.Time, id string) bool {
 	one := c.cells[id]
 	if one == nil || one.Health != fleet.Passing || now.Before(one.until) {
@@ -93,7 +93,7 @@ func (c *Chooser) Keeps(now time.Time, id string) bool {
 	v := c.view(one, now)
 	// One more than the threshold: at rest it is none in flight.
 	most := c.rule.StickyExcess * (c.flight.quantile(c.rule.HotQuantile) + 1)
-	return v.heat < overfull && v.inFlight <= most
+	return v.heat < overfull && v.inFlight <= most && !c.tooManyErrors(v)
 }
 
 // Home is the cell of a client that is known only by a number made of its
@@ -127,78 +127,4 @@ func hashOf(text string) uint64 {
 		h = (h ^ uint64(text[i])) * 1099511628211
 	}
 	return mix(h)
-}
-
-// Standing is a cell in a list, with what is known of its load.
-type Standing struct {
-	ID string
-	// Room is the share of its limit that is free, 0 to 1; nil where the cell
-	// doesn't report.
-	Room *float64
-	// Hot says that it is over its bound; Warning that it is to be spared.
-	Hot, Warning bool
-	// Age is how old its report is; zero where there is none.
-	Age time.Duration
-}
-
-// Rank lists up to most cells, best first, by choosing again and again: so lists
-// differ, and not everybody goes to the one best cell.
-func (c *Chooser) Rank(now time.Time, rng *rand.Rand, most int) []Standing {
-	all := []Standing{}
-	var not []string
-	for len(all) < most {
-		id, ok := c.Choose(now, rng, not...)
-		if !ok {
-			break
-		}
-		not = append(not, id)
-		all = append(all, c.standing(c.cells[id], now))
-	}
-	slices.SortStableFunc(all, func(a, b Standing) int { return severity(a) - severity(b) })
-	return all
-}
-
-func severity(s Standing) int {
-	switch {
-	case s.Warning:
-		return 2
-	case s.Hot:
-		return 1
-	}
-	return 0
-}
-
-func (c *Chooser) standing(one *cell, now time.Time) Standing {
-	s := Standing{ID: one.ID, Warning: one.Health != fleet.Passing}
-	if !c.known(one, now) {
-		return s
-	}
-	room := math.Round(one.told().Room()*1000) / 1000
-	s.Room, s.Age, s.Hot = &room, now.Sub(one.last.at), one.full()
-	return s
-}
-
-// WithRoom is a cell that surely has room, by a report that is fresh enough: for
-// clients, or for crawlers. It is false where none is known to have.
-func (c *Chooser) WithRoom(now time.Time, rng *rand.Rand, crawlers bool, not string) (string, bool) {
-	has := func(one *cell) bool {
-		return one.ID != not && !now.Before(one.until) && c.known(one, now) && !one.full() && !c.silent(one, now) &&
-			(!crawlers || one.last.Crawlers) && rng.Float64() < c.share(one, now)
-	}
-	var best view
-	drawn := 0
-	for i, first := 0, rng.IntN(max(len(c.good), 1)); i < len(c.good) && drawn < c.rule.Choices; i++ {
-		one := c.good[(first+i)%len(c.good)]
-		if !has(one) {
-			continue
-		}
-		drawn++
-		if v := c.look(one, now); best.cell == nil || c.better(v, best) {
-			best = v
-		}
-	}
-	if best.cell == nil {
-		return "", false
-	}
-	return best.ID, true
 }

@@ -34,6 +34,10 @@ type Chooser struct {
 	ejected           []*cell
 	// What was seen lately over all cells: in flight, not from here, and latency.
 	flight, elsewhere, latencies window
+	// errors are their shares of errors.
+	errors window
+	// Those that had room of late.
+	roomForClients, roomForCrawlers roomy
 }
 
 // cell is what is known of one member.
@@ -49,12 +53,20 @@ type cell struct {
 	// since, who then go there without this chooser seeing it.
 	last   result
 	handed int
+	// listed is how often it was the first of a list since.
+	listed int
+	// part is how many clients may be sent there by WithRoom, as it was then.
+	part   float64
+	partAt time.Time
 	// others is what the cell has in flight that didn't come from here, the mean of
 	// so many reports, older ones counting less.
 	others, reports float64
 	// latency is measured here, over the answers to what was sent, in seconds.
 	latency  float64
 	measured time.Time
+	// erred is the share of errors in its answers, as it was when the last came.
+	erred  float64
+	judged time.Time
 	// failures are in a row; ejections count for how long to leave it alone.
 	failures, ejections int
 	until               time.Time
@@ -69,7 +81,7 @@ type result struct {
 
 // NewChooser makes one without members.
 func NewChooser(rule policy.Front) *Chooser {
-	return &Chooser{rule: rule, cells: map[string]*cell{}, flight: newWindow(), elsewhere: newWindow(), latencies: newWindow()}
+	return &Chooser{rule: rule, cells: map[string]*cell{}, flight: newWindow(), elsewhere: newWindow(), latencies: newWindow(), errors: newWindow()}
 }
 
 // SetMembers takes the members as they are now. What is known of those that stay
@@ -94,6 +106,7 @@ func (c *Chooser) SetMembers(now time.Time, members []Member) {
 		c.cells[m.ID] = one
 		c.sort(one)
 	}
+	c.roomForClients.walked, c.roomForCrawlers.walked = time.Time{}, time.Time{}
 	c.ejected = slices.DeleteFunc(c.ejected, func(e *cell) bool { return c.cells[e.ID] != e })
 }
 
@@ -121,7 +134,8 @@ func (c *Chooser) Learn(now time.Time, id string, r load.Report) {
 	one.reports++
 	one.others += (float64(r.InFlight-one.own) - one.others) / one.reports
 	c.elsewhere.add(max(one.others, 0))
-	one.last, one.handed = result{Report: r, at: now}, 0
+	one.last, one.handed, one.listed = result{Report: r, at: now}, 0, 0
+	c.tellsOfRoom(one, now)
 }
 
 // Began counts a request that is sent to a cell.
@@ -149,9 +163,8 @@ func (c *Chooser) Handed(id string) {
 	}
 }
 
-// Answered notes how long a cell's answer took to begin. An application's own
-// errors aren't told here: they are often quick, and would draw requests to a
-// broken cell.
+// Answered notes how long a cell's good answer took to begin. An application's own
+// errors aren't told here, but by Erred: they are often quick.
 func (c *Chooser) Answered(now time.Time, id string, took time.Duration) {
 	one := c.cells[id]
 	if one == nil {
@@ -159,6 +172,7 @@ func (c *Chooser) Answered(now time.Time, id string, took time.Duration) {
 	}
 	one.hear()
 	one.failures = 0
+	c.judge(one, now, 0)
 	// The least weight keeps one odd answer among many from counting alone.
 	weight := 1.0
 	if !one.measured.IsZero() {

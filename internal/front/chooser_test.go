@@ -229,14 +229,20 @@ func TestWithRoom(t *testing.T) {
 	} {
 		c.Learn(epoch, id, r)
 	}
-	for range 5 {
-		if id, ok := c.WithRoom(epoch, rng, false, "a"); !ok || id != "c" {
+	given := 0
+	for ; given < 10; given++ {
+		id, ok := c.WithRoom(epoch.Add(time.Second), rng, false, "a")
+		if !ok {
+			break
+		}
+		if id != "c" {
 			t.Fatalf("got %q, want c: a asks, b is full, d is warned", id)
 		}
 		c.Handed("c")
 	}
-	if id, ok := c.WithRoom(epoch, rng, false, "a"); ok {
-		t.Errorf("%s was given five clients since it told of room for five", id)
+	// Who asks and b are two who may send it clients.
+	if given < 2 || given > 4 {
+		t.Errorf("c was given %d clients by one of two since it told of room for five", given)
 	}
 	if id, ok := c.WithRoom(epoch, rng, true, ""); ok {
 		t.Errorf("%s is to take crawlers, and none has said so", id)

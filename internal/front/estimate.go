@@ -68,6 +68,7 @@ type view struct {
 	*cell
 	inFlight float64
 	latency  float64
+	erring   float64
 	heat     heat
 }
 
@@ -79,11 +80,12 @@ func (c *Chooser) look(one *cell, now time.Time) view {
 	if v.latency > 0 {
 		c.latencies.add(v.latency)
 	}
+	c.errors.add(v.erring)
 	return v
 }
 
 func (c *Chooser) view(one *cell, now time.Time) view {
-	v := view{cell: one, inFlight: c.inFlight(one, now), latency: c.latencyOf(one, now)}
+	v := view{cell: one, inFlight: c.inFlight(one, now), latency: c.latencyOf(one, now), erring: c.erring(one, now)}
 	v.heat = c.heatOf(v, now)
 	return v
 }
@@ -94,7 +96,7 @@ func (c *Chooser) heatOf(v view, now time.Time) heat {
 		return silent
 	case c.known(v.cell, now) && v.full():
 		return overfull
-	case v.inFlight > c.flight.quantile(c.rule.HotQuantile):
+	case v.crowd() > c.flight.quantile(c.rule.HotQuantile)+1:
 		return hot
 	}
 	return cold
@@ -107,11 +109,11 @@ func (c *Chooser) better(a, b view) bool {
 		return a.heat < b.heat
 	}
 	near := 1 + c.rule.LatencyTolerance
-	if a.heat == cold && (a.latency > near*b.latency || b.latency > near*a.latency) {
-		return a.latency < b.latency
+	if a.heat == cold && (a.wait() > near*b.wait() || b.wait() > near*a.wait()) {
+		return a.wait() < b.wait()
 	}
 	// Those alike in both go by who was drawn first, so all are tried at rest.
-	return a.inFlight < b.inFlight
+	return a.crowd() < b.crowd()
 }
 
 // window holds the last values of something and their quantiles, which it takes

@@ -82,22 +82,37 @@ func (f *Front) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch service, asked := f.listed(r); {
 		case asked:
-			f.list(w, r, service)
+			f.bounded(w, r, func() {
+				f.hurry(w)
+				f.list(w, r, service)
+			})
 		case f.cfg.Rule.HealthPath != "" && r.URL.Path == f.cfg.Rule.HealthPath:
+			f.hurry(w)
 			f.health(w)
 		default:
-			f.pass(w, r)
+			f.bounded(w, r, func() { f.pass(w, r) })
 		}
 	})
 }
 
-// pass sends a request on to a cell.
-func (f *Front) pass(w http.ResponseWriter, r *http.Request) {
+// bounded does what answers a request, unless too many are in hand.
+func (f *Front) bounded(w http.ResponseWriter, r *http.Request, answer func()) {
 	defer f.inHand.Add(-1)
 	if f.inHand.Add(1) > int64(f.cfg.Rule.MaxInFlight) {
+		f.hurry(w)
 		f.refuse(w, r, errFull)
 		return
 	}
+	answer()
+}
+
+// hurry cuts a caller that never reads what the front itself answers.
+func (f *Front) hurry(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(f.cfg.Rule.Silence)) // a writer of a test may have none
+}
+
+// pass sends a request on to a cell.
+func (f *Front) pass(w http.ResponseWriter, r *http.Request) {
 	v, control, silence := &visit{home: f.home(r)}, http.NewResponseController(w), f.cfg.Rule.Silence
 	if v.sent = newSent(r, control, silence, f.cfg.Rule.Rate); v.sent != nil {
 		r.Body = v.sent

@@ -174,17 +174,49 @@ func (c *Cells) everTold() bool {
 	return told
 }
 
-// list ranks the cells. The best is counted as having been sent a client, so that
-// the next list begins with another where they are alike.
+// rankedFor is how long a ranking is answered with: many lists cost no more than a few.
+const rankedFor = 100 * time.Millisecond
+
+// ranking is a list as it was ranked last.
+type ranking struct {
+	at  time.Time
+	all []Standing
+}
+
+// rank returns up to most cells, best first. It is for who holds mu.
+func (c *Cells) rank(now time.Time, most int) []Standing {
+	short, length := 0, listMost
+	if most > listMost {
+		short, length = 1, listLimit
+	}
+	r := &c.ranked[short]
+	if since := now.Sub(r.at); r.all == nil || since < 0 || since >= rankedFor {
+		r.at, r.all = now, c.chooser.Rank(now, c.rng, length)
+	}
+	c.turn(r.all)
+	return r.all[:min(most, len(r.all))]
+}
+
+// turn has a list begin with any of those that are about as good as its first, so that
+// not all who ask at once go to one cell. It is for who holds mu.
+func (c *Cells) turn(all []Standing) {
+	alike := 0
+	for alike < len(all) && all[alike].alike {
+		alike++
+	}
+	if alike > 1 {
+		i := c.rng.IntN(alike)
+		all[0], all[i] = all[i], all[0]
+	}
+}
+
+// list tells the cells, best first.
 func (c *Cells) list(most int) List {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.cfg.Now()
 	l := List{Service: c.cfg.Service, AgeSeconds: seconds(now.Sub(c.told)), Stale: now.Sub(c.told) > stale, Cells: []ListCell{}}
-	for i, s := range c.chooser.Rank(now, c.rng, most) {
-		if i == 0 {
-			c.chooser.Handed(s.ID)
-		}
+	for _, s := range c.rank(now, most) {
 		m := c.members[s.ID]
 		one := ListCell{Cell: m.Name, Incarnation: m.Incarnation, URL: c.baseURL(m), Health: m.Health, Room: s.Room, Hot: s.Hot}
 		if s.Room != nil {

@@ -189,6 +189,8 @@ func (f *Front) answered(id string, answer *http.Response, took time.Duration) b
 		switch {
 		case unwell(answer.StatusCode) && !busy:
 			f.tellEjected(id, c.Failed(now, id), answer.Status)
+		case answer.StatusCode >= http.StatusInternalServerError && !busy:
+			c.Erred(now, id)
 		case answer.StatusCode < http.StatusInternalServerError && answer.StatusCode != http.StatusTooManyRequests:
 			c.Answered(now, id, took)
 		}

@@ -10,7 +10,8 @@ type Spool struct {
 	Topics []string `policy:"topics,required"`
 	// ReplyTo has new messages carry where their result is to go, in the header
 	// Homeostat-Reply-To: the public address of this cell, or of a sibling with room
-	// while this one can take no more from crawlers.
+	// while this one can take no more from crawlers. Without a block `proxy` it is
+	// always this cell's: nothing tells what crawlers it can take.
 	ReplyTo bool `policy:"reply_to" default:"true"`
 	// Dir is the folder in which each cell has one for its spool, by its name. It is
 	// relative to the cell's data directory where it has one, else to the policy.

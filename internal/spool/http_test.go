@@ -195,7 +195,7 @@ func TestMetrics(t *testing.T) {
 	}
 	for name, want := range map[string]float64{
 		"homeostat_spool_depth_messages": 1, "homeostat_spool_appended_messages_total": 1, "homeostat_spool_sent_messages_total": 0,
-		"homeostat_spool_lost_messages_total": 0, "homeostat_spool_held": 0, "homeostat_spool_fsync_seconds": 1,
+		"homeostat_spool_lost_messages_total": 0, "homeostat_spool_damaged_bytes": 0, "homeostat_spool_held": 0, "homeostat_spool_fsync_seconds": 1,
 		"homeostat_spool_commits_failed_total":        0,
 		"homeostat_spool_refused_requests_total size": 1, "homeostat_spool_refused_requests_total bytes": 0,
 	} {

@@ -107,7 +107,7 @@ func (l *messageLog) restore() (Recovery, error) {
 		return Recovery{}, err
 	}
 	l.sent = sent
-	segments, waiting, report, err := restore(l.disk, l.dir, position)
+	segments, waiting, report, err := restore(l.disk, l.dir, position, l.maxBytes/asideShare)
 	if err != nil {
 		return report, err
 	}

@@ -62,6 +62,7 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 var (
 	depthDesc   = describe("depth_messages", "Messages that wait for the queue to confirm them.")
 	bytesDesc   = describe("bytes", "Bytes that the spool takes on disk.")
+	asideDesc   = describe("damaged_bytes", "Bytes of damaged files that are kept for a person to look at, beside those of the spool.")
 	oldestDesc  = describe("oldest_seconds", "How long the oldest message has waited.")
 	heldDesc    = describe("held", "1 while messages are held back for clients' latency.")
 	addedDesc   = describe("appended_messages_total", "Messages that were acknowledged.")
@@ -91,6 +92,7 @@ func (s *Spool) Collect(out chan<- prometheus.Metric) {
 		}
 		gauge(depthDesc, float64(now.depth))
 		gauge(bytesDesc, float64(now.bytes))
+		gauge(asideDesc, float64(t.log.aside()))
 		gauge(oldestDesc, t.age(s.cfg.Now()).Seconds())
 		gauge(heldDesc, held)
 		counter(addedDesc, t.counts.added.Load())

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"os"
 	"path/filepath"
 )
 
@@ -14,7 +13,7 @@ import (
 // the other, and it never grows: on a full disk it can still be told what may be
 // removed.
 type positionFile struct {
-	file *os.File
+	file placed
 	turn uint64 // of the last writing
 }
 
@@ -29,7 +28,7 @@ const (
 // then what is there is sent again rather than lost.
 func openPosition(d disk, dir string) (*positionFile, uint64, error) {
 	path := filepath.Join(dir, positionName)
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := d.place(path)
 	if err != nil {
 		return nil, 0, fmt.Errorf("open how far the spool was sent: %w", err)
 	}
@@ -60,7 +59,7 @@ func (p *positionFile) write(position uint64) error {
 	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 	_, err := p.file.WriteAt(b, int64((p.turn+1)%2)*positionApart)
 	if err == nil {
-		err = syncData(p.file)
+		err = p.file.Sync()
 	}
 	if err != nil {
 		return fmt.Errorf("note how far the spool was sent: %w", err)

@@ -21,17 +21,31 @@ var powerCuts = flag.Int("power-cuts", 100, "how many trials of power cuts are m
 func TestPowerCuts(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	dir := t.TempDir()
+	dir, during, opening := t.TempDir(), map[string]int{}, 0
 	for i := range *powerCuts {
 		trial := &cutTrial{
 			random: rand.New(rand.NewPCG(seed, uint64(i))), dir: filepath.Join(dir, strconv.Itoa(i)),
 			submitted: map[string]bool{}, acknowledged: map[string]bool{}, confirmed: map[string]bool{},
 		}
 		for life := range 3 {
-			if err := trial.live(life); err != nil {
+			d, opened, err := trial.live(life)
+			if err != nil {
 				t.Fatalf("trial %d of seed %d, life %d: %v", i, seed, life, err)
 			}
+			during[d.during]++
+			if !opened {
+				opening++
+			}
 		}
+	}
+	t.Logf("cut during %v; %d times while a log was opened", during, opening)
+	for _, what := range cutKinds {
+		if during[what] == 0 && *powerCuts >= 100 {
+			t.Errorf("no power was cut during what is called %s", what)
+		}
+	}
+	if opening == 0 {
+		t.Error("no power was cut while a log was opened")
 	}
 }
 
@@ -43,20 +57,24 @@ type cutTrial struct {
 	submitted, acknowledged, confirmed map[string]bool
 }
 
-// live opens the log, looks at what is there, and writes until the power is cut.
-func (c *cutTrial) live(life int) error {
-	d := newCutDisk(rand.New(rand.NewPCG(c.random.Uint64(), 0)), c.random.IntN(60_000))
+// live opens the log, looks at what is there, and writes until the power is cut. It may
+// be cut before the log is open.
+func (c *cutTrial) live(life int) (d *cutDisk, opened bool, err error) {
+	d = newCutDisk(rand.New(rand.NewPCG(c.random.Uint64(), 0)), c.random.IntN(60_000))
 	l, report, err := openLog(logConfig{
 		dir: c.dir, disk: d, segmentBytes: int64(1000 + c.random.IntN(20_000)), maxBytes: 1 << 30,
 	})
+	if errors.Is(err, errPower) {
+		return d, false, d.cut()
+	}
 	if err != nil {
-		return err
+		return d, false, err
 	}
 	if len(report.Damages) > 0 {
-		return fmt.Errorf("a cut is taken for damage: %v", report.Damages)
+		return d, true, fmt.Errorf("a cut is taken for damage: %v", report.Damages)
 	}
 	if err := c.check(l, report); err != nil {
-		return err
+		return d, true, err
 	}
 	var writers sync.WaitGroup
 	for w := range 1 + c.random.IntN(8) {
@@ -64,12 +82,14 @@ func (c *cutTrial) live(life int) error {
 		writers.Go(func() { c.write(l, fmt.Sprintf("%d-%d", life, w), sizes) })
 	}
 	reading := make(chan error, 1)
-	confirms := c.random.IntN(3)
-	go func() { reading <- c.confirm(l, confirms) }()
+	confirms := c.random.IntN(8)
+	ended := make(chan struct{})
+	go func() { reading <- c.confirm(l, confirms, ended) }()
 	writers.Wait()
+	close(ended)
 	err = <-reading
 	_ = l.close() // it may fail: the disk is gone
-	return errors.Join(err, d.cut())
+	return d, true, errors.Join(err, d.cut())
 }
 
 // check reads all that the log holds.
@@ -133,17 +153,29 @@ func (c *cutTrial) note(in map[string]bool, payloads [][]byte) {
 	}
 }
 
-// confirm plays the queue that has taken some of the messages.
-func (c *cutTrial) confirm(l *messageLog, times int) error {
+// confirm plays the queue that takes some of the messages as they come.
+func (c *cutTrial) confirm(l *messageLog, times int, ended <-chan struct{}) error {
 	r := l.reader(func(d Damage) { panic(d.String()) })
 	defer r.close()
-	for range times {
+	for times > 0 {
 		entries, err := r.read()
+		if errors.Is(err, errPower) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
+		if len(entries) == 0 {
+			select {
+			case <-ended:
+				return nil
+			case <-l.grown:
+			}
+			continue
+		}
+		times--
 		for i, e := range entries {
-			if i > 0 && i == len(entries)/2 {
+			if i > 0 && times == 0 && i == len(entries)/2 {
 				return nil // what was read behind is never confirmed
 			}
 			c.note(c.confirmed, [][]byte{e.payload})

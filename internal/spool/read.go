@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 )
 
 // entry is one message's frame, as it is read from the log.
@@ -19,7 +17,7 @@ type reader struct {
 	log *messageLog
 	// next is the sequence that is read next; what has no frame any more is passed.
 	next uint64
-	file *os.File
+	file readable
 	of   *segment
 	at   int64
 	// damaged is told of what can't be read though it was once on disk.
@@ -70,7 +68,7 @@ func (r *reader) open(s *segment) error {
 		return nil
 	}
 	r.close()
-	f, err := os.Open(s.path)
+	f, err := r.log.disk.open(s.path)
 	if err != nil {
 		return fmt.Errorf("read the spool: %w", err)
 	}
@@ -144,18 +142,19 @@ func (r *reader) skip(end int64, next uint64) error {
 	if next <= r.next {
 		return nil // all that was there has been sent
 	}
-	err := r.keepAside()
-	if errors.Is(err, fs.ErrExist) {
+	if r.of.damaged {
 		return nil // it was told of
 	}
-	r.damaged(Damage{Path: r.of.path + damagedSuffix, From: from, To: to, Lost: next - r.next})
-	return err
-}
-
-// keepAside keeps the file that is read for a person to look at.
-func (r *reader) keepAside() error {
-	if err := os.Link(r.of.path, r.of.path+damagedSuffix); err != nil {
+	r.of.damaged = true
+	path, err := r.keepAside()
+	r.damaged(Damage{Path: path, From: from, To: to, Lost: next - r.next})
+	if err != nil {
 		return fmt.Errorf("keep the damaged file of the spool aside: %w", err)
 	}
 	return nil
+}
+
+// keepAside keeps the file that is read for a person to look at.
+func (r *reader) keepAside() (string, error) {
+	return keepAside(r.log.disk, r.of, r.log.maxBytes/asideShare)
 }

@@ -1,10 +1,11 @@
 package spool
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
+	"io"
+	"math"
 )
 
 // Recovery is what was found when a log was opened.
@@ -20,8 +21,8 @@ type Recovery struct {
 
 // Damage is a place in a log at which messages can't be read any more.
 type Damage struct {
-	// Path is where the damaged file is kept for a person to look at; the log goes
-	// on behind the place.
+	// Path is where the damaged file is kept for a person to look at; empty where
+	// enough of them are. The log goes on behind the place.
 	Path string
 	// From and To are the place in the file, in bytes.
 	From, To int64
@@ -30,7 +31,7 @@ type Damage struct {
 }
 
 func (d Damage) String() string {
-	return fmt.Sprintf("%s, bytes %d to %d: %d messages can't be read", d.Path, d.From, d.To, d.Lost)
+	return fmt.Sprintf("%s, bytes %d to %d: %d messages can't be read", cmp.Or(d.Path, "a file that isn't kept"), d.From, d.To, d.Lost)
 }
 
 // found is a frame in a segment.
@@ -74,7 +75,7 @@ func judge(s *segment, frames []found, size int64, limit, position uint64) []Dam
 	missing := func(from, until uint64, to int64) {
 		from = max(from, position)
 		if until = min(until, proven); from < until {
-			damages = append(damages, Damage{Path: s.path + damagedSuffix, From: s.end, To: to, Lost: until - from})
+			damages = append(damages, Damage{From: s.end, To: to, Lost: until - from})
 		}
 	}
 	for _, f := range frames {
@@ -98,8 +99,8 @@ func judge(s *segment, frames []found, size int64, limit, position uint64) []Dam
 
 // restore reads what is in a log's folder, mends it and returns its segments, of
 // which none is written any more: frames that were never acknowledged are cut off,
-// damaged files are kept aside.
-func restore(d disk, dir string, position uint64) ([]*segment, map[*segment]int, Recovery, error) {
+// damaged files are kept aside, up to so many bytes.
+func restore(d disk, dir string, position uint64, aside int64) ([]*segment, map[*segment]int, Recovery, error) {
 	var report Recovery
 	listed, err := listSegments(dir)
 	if err != nil {
@@ -115,7 +116,7 @@ func restore(d disk, dir string, position uint64) ([]*segment, map[*segment]int,
 		if i+1 < len(listed) {
 			limit = listed[i+1].first
 		}
-		b, err := os.ReadFile(s.path)
+		b, err := whole(d, s.path)
 		if err != nil {
 			return nil, nil, report, fmt.Errorf("read the spool: %w", err)
 		}
@@ -127,7 +128,7 @@ func restore(d disk, dir string, position uint64) ([]*segment, map[*segment]int,
 			}
 		}
 		report.Messages += waiting[s]
-		if err := settle(d, s, int64(len(b)), damages, &report); err != nil {
+		if err := settle(d, s, int64(len(b)), damages, aside, &report); err != nil {
 			return nil, nil, report, err
 		}
 		if s.next > s.first {
@@ -137,15 +138,30 @@ func restore(d disk, dir string, position uint64) ([]*segment, map[*segment]int,
 	return kept, waiting, report, nil
 }
 
+// whole reads a file.
+func whole(d disk, path string) ([]byte, error) {
+	f, err := d.open(path)
+	if err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(io.NewSectionReader(f, 0, math.MaxInt64))
+	return b, errors.Join(err, f.Close())
+}
+
 // settle makes the file what its segment says. What is kept is brought onto disk
 // first: after a crash of the process alone it may still be in memory only, and
 // what is sent must not be lost afterwards.
-func settle(d disk, s *segment, size int64, damages []Damage, report *Recovery) error {
+func settle(d disk, s *segment, size int64, damages []Damage, aside int64, report *Recovery) error {
 	if len(damages) > 0 {
-		report.Damages = append(report.Damages, damages...)
-		if err := os.Link(s.path, s.path+damagedSuffix); err != nil && !errors.Is(err, fs.ErrExist) {
+		s.damaged = true
+		path, err := keepAside(d, s, aside)
+		if err != nil {
 			return fmt.Errorf("keep the damaged file of the spool aside: %w", err)
 		}
+		for i := range damages {
+			damages[i].Path = path
+		}
+		report.Damages = append(report.Damages, damages...)
 		return nil
 	}
 	report.Cut += size - s.end
@@ -155,7 +171,7 @@ func settle(d disk, s *segment, size int64, damages []Damage, report *Recovery) 
 		}
 		return nil
 	}
-	f, err := os.OpenFile(s.path, os.O_WRONLY, 0)
+	f, err := d.reopen(s.path)
 	if err != nil {
 		return fmt.Errorf("open the spool: %w", err)
 	}

@@ -25,6 +25,9 @@ type segment struct {
 	// is on disk for sure. What lies behind was never acknowledged.
 	next uint64
 	end  int64
+	// damaged says that its file was given back other than it was written, and that
+	// this was told.
+	damaged bool
 }
 
 // damagedSuffix is added to the name of a file that is kept aside.

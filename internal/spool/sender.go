@@ -125,8 +125,9 @@ func (s *sender) fill() {
 		for _, e := range entries {
 			m, err := decode(e.payload)
 			if err != nil { // its checksum is right, so another version wrote it
-				s.logger.Error("a message of the spool can't be read and is passed over; its file is kept aside", "topic", s.topic, "sequence", e.sequence, "error", err)
-				s.trouble("keep a file aside", s.reader.keepAside())
+				s.logger.Error("a message of the spool can't be read and is passed over; its file is kept aside where there is room for it", "topic", s.topic, "sequence", e.sequence, "error", err)
+				_, err := s.reader.keepAside()
+				s.trouble("keep a file aside", err)
 				s.log.confirmed(1)
 				continue
 			}

@@ -146,7 +146,7 @@ func (s *Spool) strays() {
 
 // lost tells of messages that can't be read any more.
 func (t *topic) lost(log *slog.Logger, d Damage) {
-	log.Error("messages of the spool are lost: its disk gives back other bytes than were written. The file is kept for a look at it",
+	log.Error("messages of the spool are lost: its disk gives back other bytes than were written. Where a file is named it is kept for a look at it",
 		"topic", t.name, "messages", d.Lost, "file", d.Path, "from_byte", d.From, "to_byte", d.To)
 	t.counts.lost.Add(d.Lost)
 }

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
 )
 
 // TestMain lets the test binary be the program, so that it can be killed.
@@ -25,7 +27,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	os.Exit(m.Run())
+	testkit.Main(m)
 }
 
 // dataDirectory is one that another account may enter.

@@ -31,7 +31,7 @@ func move(ctx context.Context, getenv func(string) string) error {
 	if err != nil {
 		return err
 	}
-	name, to, err := smallest(ctx, cells, cell)
+	name, to, err := smallest(ctx, open, cells, cell)
 	if err != nil {
 		return err
 	}
@@ -45,23 +45,30 @@ func move(ctx context.Context, getenv func(string) string) error {
 	return nil
 }
 
+// opener opens a database at an address.
+type opener func(ctx context.Context, address string) (*store.Store, error)
+
 func open(ctx context.Context, address string) (*store.Store, error) {
 	return store.Open(ctx, func(context.Context) (string, error) { return address, nil }, 2)
 }
 
-// smallest opens the database that holds the least, of those that are well.
-func smallest(ctx context.Context, cells []discover.Cell, but string) (name string, to *store.Store, err error) {
-	var least int64
+// smallest opens the database that holds the least, of those that are well. One that
+// can't be opened or asked is passed over.
+func smallest(ctx context.Context, open opener, cells []discover.Cell, but string) (name string, to *store.Store, err error) {
+	var (
+		least  int64
+		failed []error
+	)
 	for _, c := range cells {
 		if c.Name == but || c.Health != "passing" {
 			continue
 		}
-		one, err := open(ctx, c.Address)
+		one, size, err := sized(ctx, open, c.Address)
 		if err != nil {
-			return "", nil, err
+			failed = append(failed, fmt.Errorf("%s at %s: %w", c.Name, c.Address, err))
+			continue
 		}
-		size, err := one.Size(ctx)
-		if err != nil || to != nil && size >= least {
+		if to != nil && size >= least {
 			one.Close()
 			continue
 		}
@@ -71,7 +78,25 @@ func smallest(ctx context.Context, cells []discover.Cell, but string) (name stri
 		name, to, least = c.Name, one, size
 	}
 	if to == nil {
-		return "", nil, errors.New("no other database is well: there is nowhere to move to; bring one up")
+		failed = append([]error{errors.New("no other database is well: there is nowhere to move to; bring one up")}, failed...)
+		return "", nil, errors.Join(failed...)
+	}
+	if len(failed) > 0 {
+		slog.Warn("databases that can't be asked are passed over", "error", errors.Join(failed...))
 	}
 	return name, to, nil
+}
+
+// sized opens a database and asks how much it holds.
+func sized(ctx context.Context, open opener, address string) (*store.Store, int64, error) {
+	one, err := open(ctx, address)
+	if err != nil {
+		return nil, 0, err
+	}
+	size, err := one.Size(ctx)
+	if err != nil {
+		one.Close()
+		return nil, 0, err
+	}
+	return one, size, nil
 }
