@@ -33,6 +33,7 @@ func serveAPI() {
 	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprintf(w, "%d %s for %s at %s", os.Getpid(), r.URL.Path, r.Header.Get("X-Forwarded-For"), os.Getenv("HOMEOSTAT_PUBLIC"))
 	})
+	http.HandleFunc("/late", func(http.ResponseWriter, *http.Request) { time.Sleep(300 * time.Millisecond) })
 	http.HandleFunc("/slow", func(w http.ResponseWriter, r *http.Request) {
 		for range 6000 {
 			if _, err := os.Stat(r.URL.Query().Get("file")); err == nil || r.Context().Err() != nil {

@@ -21,7 +21,7 @@ func TestClientsFirst(t *testing.T) {
 			const slo = 100 * time.Millisecond
 			cfg := defaults(t)
 			cfg.latencyUpper, cfg.rule.Harmless = slo, parsed(t, "").Concurrency.Harmless*slo.Seconds()
-			w := newWorld(cfg, 32, 20*time.Millisecond, slo)
+			w := newWorld(cfg, 20*time.Millisecond, slo)
 			w.spread = true
 			half := times * w.capacity() / 2
 			w.offer([classes]float64{half, half}, 10*time.Second)
@@ -46,7 +46,7 @@ func TestClientsFirst(t *testing.T) {
 // Crawlers alone get nearly all that the application can do, and its capacity is found.
 func TestCrawlersAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(defaults(t), 32, 20*time.Millisecond, time.Second)
+		w := newWorld(defaults(t), 20*time.Millisecond, time.Second)
 		w.offer([classes]float64{0, 2 * w.capacity()}, 10*time.Second)
 		w.reset()
 		w.offer([classes]float64{0, 2 * w.capacity()}, 10*time.Second)

@@ -149,8 +149,11 @@ func TestMovedCrawlerStaysOne(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ended := make(chan error, 1)
-		go func() { ended <- r.Serve(l, Crawler) }()
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			_ = r.Serve(l, Crawler) // it is closed below
+		}()
 		t.Cleanup(func() { _ = l.Close(); <-ended })
 		res, err := http.Get("http://" + l.Addr().String() + "/pages?x=1") //nolint:noctx // of a test
 		if err != nil {

@@ -16,7 +16,7 @@ func TestCrawlersAfterASlowdown(t *testing.T) {
 				cfg.latencyUpper, cfg.rule.Harmless = upper, parsed(t, "").Concurrency.Harmless*upper.Seconds()
 			}
 			const normal = 100 * time.Millisecond
-			w := newWorld(cfg, 32, normal, time.Second)
+			w := newWorld(cfg, normal, time.Second)
 			w.spread = true
 			can := w.capacity()
 			rates := [classes]float64{can / 3, can}
@@ -51,8 +51,7 @@ func TestClassesOfDifferentWork(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			cfg := defaults(t)
 			cfg.latencyUpper, cfg.rule.Harmless = 500*time.Millisecond, 0.25
-			const workers = 32
-			w := newWorld(cfg, workers, c.client, 500*time.Millisecond)
+			w := newWorld(cfg, c.client, 500*time.Millisecond)
 			// Clients need an eighth of the workers, crawlers would need them all.
 			clients, crawlers := workers/8/c.client.Seconds(), workers/c.crawler.Seconds()
 			w.mixed(clients, crawlers, c.client, c.crawler, 30*time.Second)

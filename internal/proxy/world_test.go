@@ -9,7 +9,10 @@ import (
 	"time"
 )
 
-// world is a gate before an application of some workers, in a time of its own. Callers
+// workers is how many requests the application works on side by side.
+const workers = 32
+
+// world is a gate before an application of so many workers, in a time of its own. Callers
 // come at random, and don't wait for each other: an open loop.
 type world struct {
 	gate    *gate
@@ -37,7 +40,7 @@ func defaults(t testing.TB) gateConfig {
 	}
 }
 
-func newWorld(cfg gateConfig, workers int, service, slo time.Duration) *world {
+func newWorld(cfg gateConfig, service, slo time.Duration) *world {
 	return &world{
 		gate: newGate(cfg, time.Now()), workers: make(chan struct{}, workers), service: service, slo: slo,
 		rand: rand.New(rand.NewPCG(1, 2)),
