@@ -52,11 +52,11 @@ func NewTimetable(s *Service) *Timetable {
 // nothing else; and with it the schedule's max, if that is what allows it.
 func (t *Timetable) At(at time.Time, birth time.Duration) Bounds {
 	b := Bounds{Min: t.service.Min, Max: t.service.Max}
-	any := false
+	one := false
 	for i := range t.service.Schedules {
 		if p := t.page(i, at); p.window.Schedule != nil {
-			b.take(t.service, p.window.Schedule, any)
-			any = true
+			b.take(t.service, p.window.Schedule, one)
+			one = true
 		}
 	}
 	for i, s := range t.service.Schedules {

@@ -119,7 +119,7 @@ func (m *measures) sample(w *World, serving, ordered int, rate float64) {
 	}
 }
 
-func (m *measures) result(w *World, seconds int, backlog float64) Result {
+func (m *measures) result(seconds int, backlog float64) Result {
 	lasted := float64(seconds)
 	per := func(sum, over float64) float64 {
 		if over <= 0 {

@@ -59,7 +59,7 @@ func Run(w World, load []float64, law Law, seed uint64) Result {
 		}
 	}
 	r.land(len(load))
-	return r.measure.result(&w, len(load), r.backlog)
+	return r.measure.result(len(load), r.backlog)
 }
 
 func begin(w *World, load []float64, law Law, seed uint64) *run {

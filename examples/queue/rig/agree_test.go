@@ -50,7 +50,7 @@ func stretchTimes(v reflect.Value) {
 		case f.Type() == reflect.TypeFor[time.Duration]():
 			f.SetInt(f.Int() * stretch)
 		case f.Type() == reflect.TypeFor[[]time.Duration]():
-			longer := slices.Clone(f.Interface().([]time.Duration)) //nolint:errcheck,revive // it is one, as was just asked
+			longer := slices.Clone(f.Interface().([]time.Duration)) //nolint:errcheck // it is one, as was just asked
 			for i := range longer {
 				longer[i] *= stretch
 			}
