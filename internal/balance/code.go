@@ -20,6 +20,9 @@ package balance
 //	no-effect          stays        more are needed, but the last ones did not help
 //	behind-full        stays        more are needed, but a service behind has no room
 //	unpaired           stays        more are needed, and wait for a partner with room
+//	hot-partition      stays        one partition alone is behind: more would not help it
+//	stuck-partition    stays        on a partition nothing is committed: more would not help
+//	climbing           stays        more are needed, but the need still climbs, and orders can't overlap
 //	flap-budget        stays        fewer would do, but the hour's changes are used up
 //	capped-max         stays        more are needed than the policy's max
 //	capped-partitions  stays        more are needed than partitions can occupy
@@ -48,6 +51,9 @@ const (
 	CodeWarmingUp        = "warming-up"
 	CodeSettling         = "settling"
 	CodeDeadBand         = "dead-band"
+	CodeHotPartition     = "hot-partition"
+	CodeStuckPartition   = "stuck-partition"
+	CodeClimbing         = "climbing"
 	CodeFlapBudget       = "flap-budget"
 	CodeCappedMax        = "capped-max"
 	CodeCappedPartitions = "capped-partitions"

@@ -18,13 +18,15 @@ func (v *verdict) take() {
 	v.started, m.afresh = m.afresh, ""
 
 	t := c.timing(o)
-	l, fresh := m.advance(c, o, t)
+	v.uneven = m.share(c, o)
+	l, fresh := m.advance(c, o, t, v.uneven.hot != nil)
 	*v.sum = m.size(c, o, t, l)
 	v.gone = c.missing(o)
 
 	v.bound()
+	v.climb(t, fresh)
 	if fresh {
-		m.keepWanted(c, v.wanted)
+		m.keepWanted(c, t, v.wanted)
 		m.Effect.waitForRoom(c, o, v.held == CodeBehindFull)
 	}
 	v.judge()
@@ -54,7 +56,10 @@ type verdict struct {
 	needed    int
 	requested *Request
 	// tried is the service behind without room in spite of which one cell is tried.
-	tried *Behind
+	tried  *Behind
+	uneven uneven
+	// climbing says that an order waits since the need still climbs.
+	climbing bool
 	// short is how many cells wait to be paired.
 	short int
 }
@@ -69,6 +74,8 @@ func (v *verdict) judge() {
 		v.desired, v.code = v.cfg.Min, CodeBounds
 	case o.Ordered > v.cfg.Max:
 		v.desired, v.code = v.cfg.Max, CodeBounds
+	case v.wanted > o.Ordered && v.climbing:
+		v.desired, v.code = o.Ordered, CodeClimbing
 	case v.wanted > o.Ordered:
 		v.desired, v.code = v.wanted, v.growCode()
 	case v.wanted < o.Ordered:
@@ -143,7 +150,7 @@ func (v *verdict) pair(fresh bool) {
 	kept := max(v.obs.Ordered, v.cfg.Min)
 	v.short = v.desired - kept
 	if fresh {
-		v.mem.Unpaired = min(v.mem.Unpaired+1, mostBeats)
+		v.mem.Unpaired = min(v.mem.Unpaired+1, mostCount)
 	}
 	if v.mem.Unpaired <= v.cfg.beats(v.cfg.PairWait) {
 		v.desired, v.code = kept, CodeUnpaired
@@ -190,6 +197,8 @@ func (v *verdict) steadyCode() string {
 		return CodeBoundsOnly
 	case v.held != "":
 		return v.held
+	case v.uneven.code() != "":
+		return v.uneven.code()
 	case v.gone.any():
 		return v.gone.code()
 	case !v.sum.rateKnown:

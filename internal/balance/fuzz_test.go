@@ -52,6 +52,7 @@ func FuzzState(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(text)
+	f.Add([]byte(`{"format":2,"started":true,"count":5,"looks":[{"back":60000000000,"corrections":[1,1,1],"ratios":[{"scale":1},{"scale":1},{"scale":1}]}]}`))
 	f.Add([]byte(`{"format":1,"started":true,"count":5,"looks":[{"back":60000000000,"correction":1,"ratios":{"scale":1}}]}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var st State
