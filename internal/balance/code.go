@@ -22,6 +22,7 @@ package balance
 //	unpaired           stays        more are needed, and wait for a partner with room
 //	hot-partition      stays        one partition alone is behind: more would not help it
 //	stuck-partition    stays        on a partition nothing is committed: more would not help
+//	small-rise         stays        a little more is foreseen, and not needed yet
 //	climbing           stays        more are needed, but the need still climbs, and orders can't overlap
 //	flap-budget        stays        fewer would do, but the hour's changes are used up
 //	capped-max         stays        more are needed than the policy's max
@@ -53,6 +54,7 @@ const (
 	CodeDeadBand         = "dead-band"
 	CodeHotPartition     = "hot-partition"
 	CodeStuckPartition   = "stuck-partition"
+	CodeSmallRise        = "small-rise"
 	CodeClimbing         = "climbing"
 	CodeFlapBudget       = "flap-budget"
 	CodeCappedMax        = "capped-max"

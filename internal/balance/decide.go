@@ -1,6 +1,9 @@
 package balance
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // Decide takes one beat: it returns the state to keep and what to do. It is
 // pure: neither st nor obs is changed, and the same arguments give the same
@@ -74,15 +77,33 @@ func (v *verdict) judge() {
 		v.desired, v.code = v.cfg.Min, CodeBounds
 	case o.Ordered > v.cfg.Max:
 		v.desired, v.code = v.cfg.Max, CodeBounds
+	case v.wanted > o.Ordered && v.smallRise():
+		v.desired, v.code = o.Ordered, CodeSmallRise
 	case v.wanted > o.Ordered && v.climbing:
 		v.desired, v.code = o.Ordered, CodeClimbing
 	case v.wanted > o.Ordered:
 		v.desired, v.code = v.wanted, v.growCode()
 	case v.wanted < o.Ordered:
-		v.desired, v.code = v.mem.release(v.cfg, o, v.sum, v.gone, v.wanted)
+		v.desired, v.code = v.mem.release(v.cfg, o, v.sum, v.gone)
 	default:
 		v.desired, v.code = o.Ordered, v.steadyCode()
 	}
+}
+
+// smallRise says that a few more cells are wanted only since the forecast says so:
+// while load climbs such orders would follow each other beat by beat. What the load
+// and the backlog that are there ask for is no small rise, nor what a person, min, a
+// fallback or another service does.
+func (v *verdict) smallRise() bool {
+	c, o := v.cfg, v.obs
+	if v.requested != nil || v.fallback != "" || !v.sum.rateKnown || o.Ordered < c.Min || v.growCode() != CodeGrow {
+		return false
+	}
+	there := v.sum.floor / v.sum.trust
+	if c.Requests {
+		there = max(there, v.sum.floor+c.Law.Staffing*math.Sqrt(v.sum.floor))
+	}
+	return float64(v.wanted-o.Ordered) < c.Law.GrowShare*float64(o.Ordered) && roundUp(c, there+v.sum.spares) <= o.Ordered
 }
 
 // bound makes v.wanted from what the sum says: never lower on a missing

@@ -179,8 +179,8 @@ func TestTermsAddUp(t *testing.T) {
 
 func TestRoundUp(t *testing.T) {
 	cfg := Config{}.filled()
-	// 5 % of the cells, a quarter of one at most, are not worth another.
-	for cells, want := range map[float64]int{0: 1, 1: 1, 1.05: 1, 1.06: 2, 4.2: 4, 4.22: 5, 10.25: 10, 10.26: 11, 1e300: mostCells} {
+	// 8 % of the cells, a quarter of one at most, are not worth another.
+	for cells, want := range map[float64]int{0: 1, 1: 1, 1.08: 1, 1.09: 2, 3.25: 3, 3.27: 4, 10.25: 10, 10.26: 11, 1e300: mostCells} {
 		if got := roundUp(&cfg, cells); got != want {
 			t.Errorf("roundUp(%v) = %d, want %d", cells, got, want)
 		}

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// A young law expects a surge of 1.3: with the weight 1-0.045 at 1 and 0.045
-// at 1.3, the quantile 0.97 lies at 1.3.
+// A young law expects a surge of 1.3: with the weight 1-0.075 at 1 and 0.075
+// at 1.3, the quantile 0.95 lies at 1.3.
 func TestPrior(t *testing.T) {
 	cfg := Config{}.filled()
 	l := newLook(&cfg, timing{birth: 60}, time.Minute)
@@ -22,8 +22,8 @@ func TestPrior(t *testing.T) {
 		t.Errorf("weight %v, want 2 h of beats", total)
 	}
 	l = newLook(&cfg, timing{birth: 600}, time.Minute)
-	if w := l.Ratios[1].weights[63]; !near(w, 0.91*12000/5) {
-		t.Errorf("weight at 1 is %v, want 95.5 %% of 20 births", w)
+	if w := l.Ratios[1].weights[63]; !near(w, 0.925*12000/5) {
+		t.Errorf("weight at 1 is %v, want 92.5 %% of 20 births", w)
 	}
 }
 

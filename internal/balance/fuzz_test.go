@@ -23,7 +23,9 @@ func FuzzObservation(f *testing.F) {
 				At: at, Ordered: ordered, Ready: ready,
 				Offered: known(offered), Served: known(served), Lag: known(lag), BusyMax: known(busy), Latency: known(latency),
 				BirthMedian: known(birth), Partitions: known(partitions), CommitInterval: known(latency), InFlightMessages: known(lag),
-				InFlight: []Order{{Delta: delta, Placed: at, Expected: at.Add(time.Duration(due))}},
+				RebalancePause: known(birth),
+				Laggards:       []Partition{{0, lag, time.Duration(due)}, {1, served, time.Duration(step)}},
+				InFlight:       []Order{{Delta: delta, Placed: at, Expected: at.Add(time.Duration(due))}},
 			}
 			var d Decision
 			st, d = Decide(cfg, st, obs)

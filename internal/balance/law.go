@@ -6,7 +6,7 @@ import "time"
 // DefaultLaw gives.
 type Law struct {
 	// Price is the one dial between waiting and idling, 0.5..0.999: one cell
-	// too few counts as Price/(1-Price) cells too many. 0.94.
+	// too few counts as Price/(1-Price) cells too many. 0.95.
 	Price float64
 
 	// Utilization is the planned busy share of a cell that reads a queue, and
@@ -48,7 +48,7 @@ type Law struct {
 
 	// A need above SurgeRatio times what was foreseen is believed once it has
 	// lasted for SurgeBirths births: that part of a birth is little to lose, and a
-	// surge over before anything can land is not bought. 2, 0.1.
+	// surge over before anything can land is not bought. 3, 0.1.
 	SurgeRatio, SurgeBirths float64
 
 	// TrendErrors is how many standard errors make a trend, TrendLead how far
@@ -78,12 +78,19 @@ type Law struct {
 	Overdue float64
 
 	// RoundingShare and RoundingMax are how far below a whole cell the sum may
-	// be rounded down: a share of it, at most this part of a cell. 0.05, 0.25.
+	// be rounded down: a share of it, at most this part of a cell. 0.08, 0.25.
 	RoundingShare, RoundingMax float64
 
-	// ReleaseIdle is the time that the cells of a downward order must have idled,
-	// all together, and ReleaseBirths how many births each of them. 20 min, 1.
+	// GrowShare is how large a part of the cells a rise must be that only the
+	// forecast asks for, and not the load that is there. 0.15.
+	GrowShare float64
+
+	// ReleaseIdle is the most that the cells of a downward order must have idled, all
+	// together, and ReleaseLooks how many look-backs that is where it is less.
+	// ReleaseBirths is how many births each of them must have idled besides, a
+	// look-back at most. 20 min, 2.5, 2.
 	ReleaseIdle   time.Duration
+	ReleaseLooks  float64
 	ReleaseBirths float64
 	// ReleaseWindow is how long a lower count must have been enough; 30 s.
 	ReleaseWindow time.Duration
@@ -139,7 +146,7 @@ type Law struct {
 // DefaultLaw returns the constants found by simulation on recorded loads.
 func DefaultLaw() Law {
 	return Law{
-		Price:              0.94,
+		Price:              0.95,
 		Utilization:        0.92,
 		RequestUtilization: 0.85,
 		Staffing:           1,
@@ -158,7 +165,7 @@ func DefaultLaw() Law {
 		Duty:               0.5,
 		LevelLow:           1.5,
 		LevelHigh:          5,
-		SurgeRatio:         2,
+		SurgeRatio:         3,
 		SurgeBirths:        0.1,
 		StepShare:          0.7,
 		TrendErrors:        4,
@@ -173,10 +180,12 @@ func DefaultLaw() Law {
 		DrainMin:           30 * time.Second,
 		LagAllowance:       500 * time.Millisecond,
 		Overdue:            2,
-		RoundingShare:      0.05,
+		RoundingShare:      0.08,
 		RoundingMax:        0.25,
 		ReleaseIdle:        20 * time.Minute,
-		ReleaseBirths:      1,
+		ReleaseBirths:      2,
+		GrowShare:          0.15,
+		ReleaseLooks:       2.5,
 		ReleaseWindow:      30 * time.Second,
 		ReleaseAfter:       5 * time.Minute,
 		ReleaseShare:       0.05,

@@ -7,7 +7,7 @@ import (
 )
 
 // Half a day of a real load balancer, with spikes out of nothing: a fleet of one
-// size that is twice as often slow costs 1.4 times as much.
+// size that is as seldom slow as the law costs 1.7 times as much.
 func TestRealDay(t *testing.T) {
 	values := trace{file: "elb.csv", step: 300, first: 72, rows: 144}.read(t, "testdata")
 	law := queue{load: spread(values, 300, 20), birth: time.Minute, max: 30, seed: 1, config: figuresConfig()}
@@ -15,10 +15,10 @@ func TestRealDay(t *testing.T) {
 	static.config.Min, static.max = 15, 15
 	ours, fixed := law.simulate(), static.simulate()
 	t.Logf("the law %+v, 15 cells all along %+v", ours, fixed)
-	if ours.Slow > 1.7 || ours.Cost > 2 {
-		t.Errorf("slow %.2f %%, cost %.2f: want about 1.4 %% and 1.9", ours.Slow, ours.Cost)
+	if ours.Slow > 2.6 || ours.Cost > 1.65 {
+		t.Errorf("slow %.2f %%, cost %.2f: want about 2.4 %% and 1.54", ours.Slow, ours.Cost)
 	}
-	if fixed.Slow < ours.Slow || fixed.Cost < 1.3*ours.Cost {
+	if fixed.Slow < ours.Slow || fixed.Cost < 1.6*ours.Cost {
 		t.Errorf("15 cells all along do as well: slow %.2f %%, cost %.2f", fixed.Slow, fixed.Cost)
 	}
 }
@@ -52,13 +52,13 @@ func TestShapes(t *testing.T) {
 		serial bool
 		most   int
 	}{
-		{"step x2", step(2), time.Minute, false, 26},
+		{"step x2", step(2), time.Minute, false, 22},
 		{"step x2, D 600", step(2), 10 * time.Minute, false, 23},
 		{"step x10", step(10), time.Minute, false, 135},
-		{"step x10, D 600", step(10), 10 * time.Minute, false, 201},
+		{"step x10, D 600", step(10), 10 * time.Minute, false, 157},
 		{"step x10, D 300 serial", step(10), 5 * time.Minute, true, 141},
 		{"ramp x4 in 30 min, D 600", ramp, 10 * time.Minute, false, 64},
-		{"impulse x5 of 30 s, D 600", impulse, 10 * time.Minute, false, 31},
+		{"impulse x5 of 30 s, D 600", impulse, 10 * time.Minute, false, 41},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

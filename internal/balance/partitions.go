@@ -49,7 +49,7 @@ func (m *memory) share(c *Config, o *Observation) uneven {
 		}
 	}
 	if u.hot != nil && m.isHot(c, u.hot.Lag, u.counted, moving) {
-		u.counted = min(u.counted, (u.counted-u.hot.Lag)*moving/(moving-1))
+		u.counted = min(u.counted, max(0, u.counted-u.hot.Lag)*moving/(moving-1))
 	} else {
 		u.hot = nil
 	}

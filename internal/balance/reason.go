@@ -37,6 +37,8 @@ func (v *verdict) reason() string {
 		return fmt.Sprintf("the rate of one cell is not known yet: the %s ordered are kept", cells(o.Ordered))
 	case CodeUnknownOffered, CodeUnknownLag, CodeUnknownLatency:
 		return fmt.Sprintf("%s: nothing is taken away, the %s ordered are kept", strings.Join(v.gone.names(o), "; "), cells(o.Ordered))
+	case CodeSmallRise:
+		return fmt.Sprintf("%s: %s; fewer than %.0f %% more wait until the load itself needs them", v.cause(), v.needs(), 100*v.cfg.Law.GrowShare)
 	case CodeClimbing:
 		return fmt.Sprintf("%s: %s; the order waits for up to %s while the need still climbs, since another could only follow when it has landed",
 			v.cause(), v.needs(), span(float64(v.cfg.surge(v.sum.timing))*v.cfg.Beat.Seconds()))
@@ -101,7 +103,7 @@ func (v *verdict) holds() string {
 			span(max(law.ReleaseAfter.Seconds(), v.sum.birth)))
 	case CodeSettling:
 		k := o.Ordered - v.wanted
-		return fmt.Sprintf("%s must have been more than enough for %s before they go", cells(k), span(v.cfg.hold(v.sum.timing, k).Seconds()))
+		return fmt.Sprintf("%s must have been more than enough for %s before they go", cells(k), span(v.mem.hold(v.cfg, v.sum.timing, k).Seconds()))
 	case CodeDeadBand:
 		return fmt.Sprintf("that is less than %.0f %% of them", 100*law.ReleaseShare)
 	default:

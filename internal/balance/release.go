@@ -8,7 +8,7 @@ import (
 // keepWanted notes the count that was enough at this beat.
 func (m *memory) keepWanted(c *Config, t timing, wanted int) {
 	m.WantedBeats++
-	m.Wanted.push(m.WantedBeats, float64(wanted), c.window(c.hold(t, 1)))
+	m.Wanted.push(m.WantedBeats, float64(wanted), c.window(c.longestHold(t)))
 }
 
 // lastWanted is the count that was enough at the last beat.
@@ -18,11 +18,18 @@ func (m *memory) lastWanted() int { return int(m.Wanted.max(m.WantedBeats, 1)) }
 // order costs a change, and births if load returns, so it waits until the cells
 // that would go have idled away as much: Law.ReleaseIdle of all of them together,
 // and Law.ReleaseBirths births each. (Lot sizing by part-period balancing: order
-// when what was wasted equals what the order costs.)
-func (c *Config) hold(t timing, cells int) time.Duration {
-	idle := c.Law.ReleaseIdle / time.Duration(max(1, cells))
-	births := seconds(c.Law.ReleaseBirths * t.birth)
+// when what was wasted equals what the order costs.) Whether load returns is in
+// what the past has taught: where the last minute foretells best nothing older
+// does, and less is waited for.
+func (m *memory) hold(c *Config, t timing, cells int) time.Duration {
+	idle := min(c.Law.ReleaseIdle, seconds(c.Law.ReleaseLooks*m.Best.Seconds())) / time.Duration(max(1, cells))
+	births := min(m.Best, seconds(c.Law.ReleaseBirths*t.birth))
 	return min(max(c.Law.ReleaseWindow, idle+births), MostBeats*c.Beat)
+}
+
+// longestHold is that of a single cell under the longest look-back.
+func (c *Config) longestHold(t timing) time.Duration {
+	return max(c.Law.ReleaseWindow, c.Law.ReleaseIdle+seconds(c.Law.ReleaseBirths*t.birth))
 }
 
 // spare returns the lowest count for which it has been held, and how long it was
@@ -39,7 +46,7 @@ func (m *memory) spare(c *Config, t timing, ordered int) (enough int, held time.
 			beats -= w.beats[i-1]
 		}
 		held = time.Duration(beats) * c.Beat
-		if held >= c.hold(t, ordered-enough) {
+		if held >= m.hold(c, t, ordered-enough) {
 			return enough, held
 		}
 	}
@@ -50,7 +57,7 @@ func (m *memory) spare(c *Config, t timing, ordered int) (enough int, held time.
 // What is enough must have been enough for Law.ReleaseWindow; one order takes
 // no more than 1-Law.ReleaseKeep of the cells, and none is placed for next to
 // nothing. A cell too many costs little, a cell missing costs a birth.
-func (m *memory) release(c *Config, o *Observation, s *sum, gone missing, wanted int) (int, string) {
+func (m *memory) release(c *Config, o *Observation, s *sum, gone missing) (int, string) {
 	enough, _ := m.spare(c, s.timing, o.Ordered)
 	switch {
 	case gone.any():

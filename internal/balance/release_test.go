@@ -81,20 +81,24 @@ func TestFlapBudgetLetsGrowthPass(t *testing.T) {
 }
 
 // One idle cell waits for the whole of release_idle, four for a quarter of it, and
-// each of them for a birth.
+// each of them for two births; where that is less, look-backs of five minutes count.
 func TestHold(t *testing.T) {
 	tests := []struct {
-		ready, beats int
-		code         string
+		ready int
+		looks float64
+		beats int
+		code  string
 	}{
-		{2, (20*60+60)/5 - 1, CodeSettling},
-		{2, (20*60 + 60) / 5, CodeRelease},
-		{5, (5*60+60)/5 - 1, CodeSettling},
-		{5, (5*60 + 60) / 5, CodeRelease},
+		{2, 100, (20*60+120)/5 - 1, CodeSettling},
+		{2, 100, (20*60 + 120) / 5, CodeRelease},
+		{5, 100, (5*60+120)/5 - 1, CodeSettling},
+		{5, 100, (5*60 + 120) / 5, CodeRelease},
+		{2, 2, (10*60+120)/5 - 1, CodeSettling},
+		{2, 2, (10*60 + 120) / 5, CodeRelease},
 	}
 	for _, tt := range tests {
 		s := eased(t, tt.ready)
-		s.cfg.Law = Law{}
+		s.cfg.Law = Law{ReleaseLooks: tt.looks, FirstLookBack: 5 * time.Minute, Switch: 1}
 		s.beats(tt.beats)
 		if s.d.Code != tt.code {
 			t.Errorf("%d of %d cells idle for %d beats: %s, want %s", tt.ready-1, tt.ready, tt.beats, s.d.Code, tt.code)
@@ -106,7 +110,7 @@ func TestHold(t *testing.T) {
 // enough for long are not kept by one that was needed a while ago.
 func TestTheMostThatHasIdledGoes(t *testing.T) {
 	s := eased(t, 10)
-	s.cfg.Law = Law{ReleaseIdle: 10 * time.Minute, ReleaseBirths: 0.01, LookBacks: []time.Duration{5 * time.Second}, NeedWindow: 5 * time.Second}
+	s.cfg.Law = Law{ReleaseIdle: 10 * time.Minute, ReleaseLooks: 1000, ReleaseBirths: 0.01, LookBacks: []time.Duration{5 * time.Second}, NeedWindow: 5 * time.Second}
 	s.obs.Offered = per(700) // 700*5/8*1.3 at 92 of 100: 6 cells
 	s.beats(60)
 	s.obs.Offered = per(500)

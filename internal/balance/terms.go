@@ -48,7 +48,7 @@ func (v *verdict) terms() []Term {
 	add("least", float64(c.Min), "cells", "set by min")
 	if v.code == CodeRelease || v.code == CodeSettling {
 		k := max(1, v.obs.Ordered-v.wanted)
-		add("idle time", c.hold(s.timing, k).Seconds(), "s", fmt.Sprintf("for which %s must be more than enough before they go", cells(k)))
+		add("idle time", m.hold(c, s.timing, k).Seconds(), "s", fmt.Sprintf("for which %s must be more than enough before they go", cells(k)))
 	}
 	add("changes", float64(v.obs.changes()), "", budgetNote(c))
 	if m.idle(c) {

@@ -9,7 +9,7 @@ import "time"
 type Law struct {
 	// Price is the one dial between waiting and idling: one cell too few counts
 	// as price / (1 - price) cells too many.
-	Price float64 `policy:"price" default:"0.94" within:"[0.5,0.999]"`
+	Price float64 `policy:"price" default:"0.95" within:"[0.5,0.999]"`
 
 	// Utilization and RequestUtilization are no fields of the block: both are
 	// utilization.upper.
@@ -64,7 +64,7 @@ type Law struct {
 	// SurgeRatio is how many times of what was foreseen is believed at once. What
 	// a surge brings above that must last, since one that is over before a cell
 	// can be born should buy none.
-	SurgeRatio float64 `policy:"surge_ratio" default:"2" within:"[1,100]"`
+	SurgeRatio float64 `policy:"surge_ratio" default:"3" within:"[1,100]"`
 	// SurgeBirths is for how long, as a part of a birth.
 	SurgeBirths float64 `policy:"surge_births" default:"0.1" within:"(0,1]"`
 
@@ -104,16 +104,25 @@ type Law struct {
 
 	// RoundingShare is how far the computed number may be rounded down to a
 	// whole cell, as a share of that number.
-	RoundingShare float64 `policy:"rounding_share" default:"0.05" within:"(0,0.5]"`
+	RoundingShare float64 `policy:"rounding_share" default:"0.08" within:"(0,0.5]"`
 	// RoundingMax is how far it may be rounded down at most, in cells.
 	RoundingMax float64 `policy:"rounding_max" default:"0.25" within:"(0,1)"`
 
-	// ReleaseIdle is how long the cells of a downward order must have been more
-	// than enough, all of them together: one waits for this time, four for a
+	// GrowShare is how large a part of the cells a rise must be that only the
+	// forecast asks for. What the load asks for that is there is ordered at once.
+	GrowShare float64 `policy:"grow_share" default:"0.15" within:"(0,1)"`
+
+	// ReleaseIdle is how long at most the cells of a downward order must have been
+	// more than enough, all of them together: one waits for this time, four for a
 	// quarter of it. It is what an order is worth.
 	ReleaseIdle time.Duration `policy:"release_idle" default:"20m" within:"[1s,24h]"`
-	// ReleaseBirths is for how many births longer each of them must have been so.
-	ReleaseBirths float64 `policy:"release_births" default:"1" within:"(0,10]"`
+	// ReleaseLooks is the same as a number of look-backs, of the one in use, where that
+	// is less: a smooth load, which is best foreseen from the last minute, is followed
+	// down sooner than a noisy one.
+	ReleaseLooks float64 `policy:"release_looks" default:"2.5" within:"(0,100]"`
+	// ReleaseBirths is for how many births longer each of them must have been so, but
+	// no longer than that look-back.
+	ReleaseBirths float64 `policy:"release_births" default:"2" within:"(0,10]"`
 	// ReleaseWindow is how long a lower count must have been enough at least.
 	ReleaseWindow time.Duration `policy:"release_window" default:"30s" within:"[1s,24h]"`
 	// ReleaseAfter is how long the law must have run before it lowers.
