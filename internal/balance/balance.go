@@ -10,25 +10,50 @@
 // forward over the orders in flight, and what is left of it is worked off in
 // the time of a birth. The sum, divided by the true rate of one cell and the
 // share of it that is planned with, is the count. It grows at once and the
-// whole step; it shrinks slowly, and never on a missing reading.
+// whole step; it shrinks when what idles is worth an order, and never on a
+// missing reading.
 //
 // What the package leaves out: measuring (package sense), ordering and births
-// (package act), clocks, networks, randomness, logs. Of the law itself it
-// leaves out warm spares, and the load that a rebalance itself adds to the
-// backlog.
+// (package act), clocks, networks, randomness, logs.
 //
-// The ideas come from
+// Its rules, and where each comes from:
 //
-//   - DS2: Kalavri et al., "Three steps is all you need", OSDI 2018: counts
-//     from true rates;
-//   - the autoscaler of the Flink Kubernetes operator: the catch-up term, and
-//     the largest busy share rather than the mean (FLINK-30652);
-//   - Halfin and Whitt, "Heavy-traffic limits for queues with many exponential
-//     servers", 1981: square-root staffing;
-//   - Dellkrantz et al., Feedback Computing 2015: a Smith predictor for
-//     start-up delay, here an order book;
-//   - Bauer et al., "Chamulteon", ICDCS 2019: why tiers must not be scaled
-//     each for itself.
+//	need         served at this rate no burst queues for too long: an arrival curve
+//	             against a service with a delay; Cruz, "A calculus for network delay",
+//	             IEEE Trans. Inf. Theory 37, 1991
+//	look-backs   memories of different length compete, and the one with the least loss
+//	             so far is used: follow the leader; Cesa-Bianchi and Lugosi,
+//	             "Prediction, Learning, and Games", 2006
+//	correction   a quantile of need over forecast, scored by the pinball loss: Koenker
+//	             and Bassett, "Regression quantiles", Econometrica 46, 1978; learned
+//	             apart for low, usual and high load, since a surge is large in
+//	             relation to calm and not to another surge
+//	trend        a significant rise is drawn on; a jump in level is none: two-phase
+//	             regression, Hinkley, JASA 66, 1971
+//	surge        what is far above all forecasts must last for a part of a birth: rent
+//	             before you buy; Karlin, Manasse, Rudolph and Sleator, "Competitive
+//	             snoopy caching", Algorithmica 3, 1988
+//	backlog      rolled forward over the orders in flight, a Smith predictor for whole
+//	             cells: Dellkrantz et al., Feedback Computing 2015
+//	drain        the catch-up term of the Flink Kubernetes operator's autoscaler, over a
+//	             birth; what arrives while partitions move is its restart term
+//	rate         of a cell, from what is processed while busy: DS2, Kalavri et al.,
+//	             "Three steps is all you need", OSDI 2018; the largest busy share and
+//	             not the mean: FLINK-30652; not while one partition is hot
+//	staffing     the square root of the load above it: Halfin and Whitt, "Heavy-traffic
+//	             limits for queues with many exponential servers", Oper. Res. 29, 1981
+//	release      an order waits until what idles has cost as much as the order:
+//	             part-period balancing, DeMatteis, IBM Systems Journal 7, 1968
+//	effect       cells that don't help are not ordered, and tiers not scaled each for
+//	             itself: Bauer et al., "Chamulteon", ICDCS 2019
+//	spares       kept where a birth takes longer than anybody waits: a base stock, since
+//	             what can't be bought in time must lie in store; Arrow, Harris and
+//	             Marschak, "Optimal inventory policy", Econometrica 19, 1951
+//	latency      a guard that lowers the share of its rate a cell is trusted with, by
+//	             additive increase and multiplicative decrease: Chiu and Jain, Computer
+//	             Networks and ISDN Systems 17, 1989
+//
+// The constants were found by simulation (package simulate) on recorded loads.
 package balance
 
 import (
@@ -131,8 +156,10 @@ type Observation struct {
 	// request came, and none is in hand, that it could have been measured by.
 	Latency reading.Reading
 	Quiet   bool
-	// Partitions counts the topic's partitions.
+	// Partitions counts the topic's partitions, and Laggards are those of them that
+	// are furthest behind, as many as are worth a look.
 	Partitions reading.Reading
+	Laggards   []Partition
 	// BirthMedian is the median time of the last births, from order to
 	// passing, in seconds.
 	BirthMedian reading.Reading
@@ -142,8 +169,10 @@ type Observation struct {
 	// most three beats old, are in the values; StandInWhy says more of the first.
 	StandIns   int
 	StandInWhy string
-	// Rebalancing says that the consumer group is moving partitions.
-	Rebalancing bool
+	// Rebalancing says that the consumer group is moving partitions, RebalancePause
+	// for how long that keeps it from reading, in seconds: the median so far.
+	Rebalancing    bool
+	RebalancePause reading.Reading
 	// Downs and Changes count the orders landed in the last hour: downward
 	// ones, and all.
 	Downs, Changes int

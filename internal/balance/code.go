@@ -22,6 +22,10 @@ package balance
 //	in-order           stays        more are wanted, and those behind are asked to grow first
 //	yielding           stays        more are needed, and load that can wait is held back first
 //	unpaired           stays        more are needed, and wait for a partner with room
+//	hot-partition      stays        one partition alone is behind: more would not help it
+//	stuck-partition    stays        on a partition nothing is committed: more would not help
+//	small-rise         stays        a little more is foreseen, and not needed yet
+//	climbing           stays        more are needed, but the need still climbs, and orders can't overlap
 //	flap-budget        stays        fewer would do, but the hour's changes are used up
 //	capped-max         stays        more are needed than the policy's max
 //	capped-partitions  stays        more are needed than partitions can occupy
@@ -52,6 +56,10 @@ const (
 	CodeWarmingUp        = "warming-up"
 	CodeSettling         = "settling"
 	CodeDeadBand         = "dead-band"
+	CodeHotPartition     = "hot-partition"
+	CodeStuckPartition   = "stuck-partition"
+	CodeSmallRise        = "small-rise"
+	CodeClimbing         = "climbing"
 	CodeFlapBudget       = "flap-budget"
 	CodeCappedMax        = "capped-max"
 	CodeCappedPartitions = "capped-partitions"

@@ -1,6 +1,9 @@
 package balance
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // Decide takes one beat: it returns the state to keep and what to do. It is
 // pure: neither st nor obs is changed, and the same arguments give the same
@@ -18,14 +21,16 @@ func (v *verdict) take() {
 	v.started, m.afresh = m.afresh, ""
 
 	t := c.timing(o)
-	l, fresh := m.advance(c, o, t)
+	v.uneven = m.share(c, o)
+	l, fresh := m.advance(c, o, t, v.uneven.hot != nil)
 	*v.sum = m.size(c, o, t, l)
 	v.gone = c.missing(o)
 
 	v.bound()
+	v.climb(t, fresh)
 	v.together(fresh)
 	if fresh {
-		m.keepWanted(c, v.wanted)
+		m.keepWanted(c, t, v.wanted)
 		m.Effect.waitForRoom(c, o, v.held == CodeBehindFull)
 	}
 	v.judge()
@@ -62,6 +67,9 @@ type verdict struct {
 	// service behind will need.
 	tight   bool
 	matched map[string]int
+	uneven  uneven
+	// climbing says that an order waits since the need still climbs.
+	climbing bool
 	// short is how many cells wait to be paired.
 	short int
 }
@@ -76,13 +84,33 @@ func (v *verdict) judge() {
 		v.desired, v.code = v.cfg.Min, CodeBounds
 	case o.Ordered > v.cfg.Max:
 		v.desired, v.code = v.cfg.downToMax(o.Ordered), CodeBounds
+	case v.wanted > o.Ordered && v.smallRise():
+		v.desired, v.code = o.Ordered, CodeSmallRise
+	case v.wanted > o.Ordered && v.climbing:
+		v.desired, v.code = o.Ordered, CodeClimbing
 	case v.wanted > o.Ordered:
 		v.desired, v.code = v.wanted, v.growCode()
 	case v.wanted < o.Ordered:
-		v.desired, v.code = v.mem.release(v.cfg, o, v.sum, v.gone, v.wanted)
+		v.desired, v.code = v.mem.release(v.cfg, o, v.sum, v.gone)
 	default:
 		v.desired, v.code = o.Ordered, v.steadyCode()
 	}
+}
+
+// smallRise says that a few more cells are wanted only since the forecast says so:
+// while load climbs such orders would follow each other beat by beat. What the load
+// and the backlog that are there ask for is no small rise, nor what a person, min, a
+// fallback or another service does.
+func (v *verdict) smallRise() bool {
+	c, o := v.cfg, v.obs
+	if v.requested != nil || v.fallback != "" || !v.sum.rateKnown || o.Ordered < c.Min || v.growCode() != CodeGrow {
+		return false
+	}
+	there := v.sum.floor / v.sum.trust
+	if c.Requests {
+		there = max(there, v.sum.floor+c.Law.Staffing*math.Sqrt(v.sum.floor))
+	}
+	return float64(v.wanted-o.Ordered) < c.Law.GrowShare*float64(o.Ordered) && roundUp(c, there+v.sum.spares) <= o.Ordered
 }
 
 // bound makes v.wanted from what the sum says: never lower on a missing
@@ -150,7 +178,7 @@ func (v *verdict) pair(fresh bool) {
 	kept := max(v.obs.Ordered, v.cfg.Min)
 	v.short = v.desired - kept
 	if fresh {
-		v.mem.Unpaired = min(v.mem.Unpaired+1, mostBeats)
+		v.mem.Unpaired = min(v.mem.Unpaired+1, mostCount)
 	}
 	if v.mem.Unpaired <= v.cfg.beats(v.cfg.PairWait) {
 		v.desired, v.code = kept, CodeUnpaired
@@ -200,6 +228,8 @@ func (v *verdict) steadyCode() string {
 		return CodeBoundsOnly
 	case v.held != "":
 		return v.held
+	case v.uneven.code() != "":
+		return v.uneven.code()
 	case v.gone.any():
 		return v.gone.code()
 	case !v.sum.rateKnown:

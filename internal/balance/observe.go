@@ -23,6 +23,8 @@ func (o Observation) checked() Observation {
 	o.BirthMedian = within(o.BirthMedian, mostSeconds)
 	o.Partitions = within(o.Partitions, mostCells)
 	o.BusyMax = within(o.BusyMax, mostRate)
+	o.RebalancePause = within(o.RebalancePause, mostSeconds)
+	o.Laggards = soundPartitions(o.Laggards)
 	o.Requests = slices.Clone(o.Requests)
 	for i := range o.Requests {
 		o.Requests[i].Floor = clamp(o.Requests[i].Floor, 0, mostCells)

@@ -21,6 +21,7 @@ type service struct {
 // each and know it.
 func newService(t *testing.T, ready int) *service {
 	s := &service{t: t, cfg: Config{Min: 1, Max: 40, WaitBound: 5 * time.Second}}
+	s.cfg.Law = Law{ReleaseIdle: time.Second, ReleaseBirths: 0.01} // releases don't wait
 	s.st.mem.Rates = []versionRate{{PerCell: 100}}
 	s.obs = Observation{
 		At: epoch, Ordered: ready, Ready: ready,

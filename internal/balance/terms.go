@@ -17,22 +17,22 @@ func (v *verdict) terms() []Term {
 	if n := v.obs.StandIns; n > 0 {
 		add("stand-ins", float64(n), "cells", "did not answer in time and count by their last vitals, at most three beats old: "+v.obs.StandInWhy)
 	}
+	felt, _ := m.Felt.ago(0)
+	if felt > s.need {
+		add("surge", felt, "/s", "needed now; counts once it has lasted "+span(float64(c.surge(s.timing))*c.Beat.Seconds()))
+	}
 	add("need", s.need, "/s", "served at this rate, no burst queues longer than allowed")
 	add("birth", s.birth, "s", birthNote(v.obs))
 	add("lead", float64(s.lead)*c.Beat.Seconds(), "s", "how far ahead an order must look")
 	add("trend", s.trend, "/s", "where a significant rise leads; 0 if there is none")
 	add("look-back", s.look.Back.Seconds(), "s", "the memory that has forecast best")
-	add("correction", s.look.Correction, "", "what was needed over what was forecast, learned")
+	add("correction", s.correction, "", "what was needed over what was forecast, learned "+v.levelNote())
 	add("forecast", s.forecast, "/s", "largest need of the look-back, or the trend, corrected")
 	add("rate of a cell", s.rate, "/s", v.rateNote())
 	add("planned busy share", s.trust, "", v.trustNote())
 	add("lag", s.lag, "messages", v.lagNote())
 	if s.known && s.rateKnown {
-		add("backlog", s.backlog, "messages", "lag rolled forward over the orders in flight")
-		add("allowed lag", s.allowance, "messages", "a moment's work and what is not committed yet")
-		add("drain", s.drain, "/s", "to work the backlog off in "+span(s.drainTime(c)))
-		add("busy cells", s.floor, "cells", "need and drain over the rate of a cell")
-		add(termExact, s.exact, "cells", "the larger of busy cells and forecast, over the planned busy share")
+		v.backlogTerms(add)
 	}
 	for _, r := range v.obs.Requests {
 		if r.Ceiling > 0 && r.Expires.After(v.obs.At) {
@@ -57,11 +57,45 @@ func (v *verdict) terms() []Term {
 	most, by := m.most(c)
 	add("most", float64(most), "cells", "set by "+c.bound(by))
 	add("least", float64(c.Min), "cells", "set by "+c.least())
+	if v.code == CodeRelease || v.code == CodeSettling {
+		k := max(1, v.obs.Ordered-v.wanted)
+		add("idle time", m.hold(c, s.timing, k).Seconds(), "s", fmt.Sprintf("for which %s must be more than enough before they go", cells(k)))
+	}
 	add("changes", float64(v.obs.changes()), "", budgetNote(c))
 	if m.idle(c) {
 		add("idle", v.obs.BusyMax.Value, "", "busy below the lower bound for long; "+v.keeper()+" keeps the cells")
 	}
 	return list
+}
+
+// backlogTerms are the steps from the lag to the count.
+func (v *verdict) backlogTerms(add func(name string, value float64, unit, note string)) {
+	s, c := v.sum, v.cfg
+	if s.moved > 0 {
+		add("moved", s.moved, "messages", "arrive while an order moves partitions, and are added for each")
+	}
+	add("backlog", s.backlog, "messages", "lag rolled forward over the orders in flight")
+	add("allowed lag", s.allowance, "messages", "a moment's work and what is not committed yet")
+	add("drain", s.drain, "/s", "to work the backlog off in "+span(s.drainTime(c)))
+	add("busy cells", s.floor, "cells", "need and drain over the rate of a cell")
+	add(termExact, s.exact, "cells", "the larger of busy cells and forecast, over the planned busy share")
+	if s.spares > 0 {
+		add("spares", s.spares, "cells", fmt.Sprintf("kept, since a birth takes longer than %s", span(c.Law.Patience.Seconds())))
+	}
+}
+
+// levelNote says of which level of load the correction was learned.
+func (v *verdict) levelNote() string {
+	plain, _ := v.sum.look.Plain.ago(0)
+	law := &v.cfg.Law
+	switch v.mem.level(v.cfg, plain, v.mem.floor()) {
+	case 0:
+		return fmt.Sprintf("below %g times the mean load", law.LevelLow)
+	case 1:
+		return fmt.Sprintf("between %g and %g times the mean load", law.LevelLow, law.LevelHigh)
+	default:
+		return fmt.Sprintf("from %g times the mean load on", law.LevelHigh)
+	}
 }
 
 func roomNote(b *Behind) string {
@@ -121,6 +155,8 @@ func (v *verdict) lagNote() string {
 		return "none: requests do not queue"
 	case !v.obs.Lag.Known:
 		return v.missingNote()
+	case v.uneven.code() != "":
+		return fmt.Sprintf("of %s, as far as more cells would help: %s", count(v.uneven.total), v.uneven.say())
 	default:
 		return ""
 	}

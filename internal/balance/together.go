@@ -144,7 +144,7 @@ func (f Front) mayYield() bool { return f.Count.Known && f.Count.Value > float64
 // wait holds a rise at a count for Law.Together at most, in beats so far.
 func (v *verdict) wait(beats *int, fresh bool, code string, at int) {
 	if fresh {
-		*beats = min(*beats+1, mostBeats)
+		*beats = min(*beats+1, MostBeats)
 	}
 	if *beats <= v.cfg.beats(v.cfg.Law.Together) && at < v.wanted {
 		v.needed, v.wanted, v.held = v.wanted, at, code

@@ -28,6 +28,7 @@ type eyes struct {
 	meter   *sense.RateMeter
 	rates   sense.Rates
 	spools  sense.SpoolMeter
+	uneven  unevenMeter
 	// lastReady stands in while members are unknown.
 	lastReady int
 }
@@ -86,6 +87,7 @@ func (e *eyes) queue(v view, obs *balance.Observation) {
 	obs.Lag = v.lag.Lag
 	obs.Partitions = v.lag.PartitionCount
 	obs.Rebalancing = v.lag.Rebalancing
+	obs.Laggards, obs.RebalancePause = e.uneven.observe(v.lag)
 	obs.Offered, obs.Served = rates.Offered, rates.Served
 	if growth := e.spools.Observe(v.at, v.spools); obs.Offered.Known {
 		obs.Offered.Value = max(0, obs.Offered.Value+growth)

@@ -66,13 +66,13 @@ func (d *decoder) schedules(s *Service) {
 				s.Name, w.Name, d.at(&first.Name).Start.Line)
 		}
 		named[w.Name] = w
-		d.windows(w)
+		d.window(w)
 		d.scheduledBounds(s, w)
 	}
 }
 
-// windows reads when a schedule begins and ends.
-func (d *decoder) windows(w *Schedule) {
+// window reads when a schedule begins and ends.
+func (d *decoder) window(w *Schedule) {
 	zone, err := time.LoadLocation(w.TimeZone)
 	if err != nil || w.TimeZone == "" || w.TimeZone == "Local" {
 		d.refuse("No such time zone", &w.TimeZone, `is %q. Write a name of the IANA time zone database, such as "Europe/Berlin", or "UTC".`, w.TimeZone)
