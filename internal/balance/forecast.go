@@ -64,9 +64,9 @@ const levels = 3
 // level is the kind of a forecast.
 func (m *memory) level(c *Config, forecast, floor float64) int {
 	switch mean := max(m.Mean, floor); {
-	case forecast < c.Law.LevelLow*mean:
+	case forecast <= c.Law.LevelLow*mean:
 		return 0
-	case forecast < c.Law.LevelHigh*mean:
+	case forecast <= c.Law.LevelHigh*mean:
 		return 1
 	default:
 		return 2

@@ -30,9 +30,8 @@ func (m *memory) size(c *Config, o *Observation, t timing, l load) sum {
 	s := sum{timing: t, load: l, trust: m.trust(c), look: m.best(), lag: m.Lag, wanted: o.Ordered}
 	s.rate, s.rateKnown = m.rate()
 	s.forecast, _ = s.look.Corrected.ago(0)
-	if plain, ok := s.look.Plain.ago(0); ok && plain > 0 {
-		s.correction = s.forecast / plain
-	}
+	plain, _ := s.look.Plain.ago(0)
+	s.correction = s.look.Corrections[m.level(c, plain, m.floor())]
 	if !s.known || !s.rateKnown {
 		return s
 	}

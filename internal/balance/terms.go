@@ -90,11 +90,11 @@ func (v *verdict) levelNote() string {
 	law := &v.cfg.Law
 	switch v.mem.level(v.cfg, plain, v.mem.floor()) {
 	case 0:
-		return fmt.Sprintf("below %g times the mean load", law.LevelLow)
+		return fmt.Sprintf("up to %g times the mean load", law.LevelLow)
 	case 1:
 		return fmt.Sprintf("between %g and %g times the mean load", law.LevelLow, law.LevelHigh)
 	default:
-		return fmt.Sprintf("from %g times the mean load on", law.LevelHigh)
+		return fmt.Sprintf("above %g times the mean load", law.LevelHigh)
 	}
 }
 
