@@ -248,3 +248,22 @@ func TestTiersSettle(t *testing.T) {
 		}
 	}
 }
+
+// TestCeilingOfWhomNobodySees moves no ceiling down while it isn't known how many
+// cells are in front: that none is ready there may only be unread.
+func TestCeilingOfWhomNobodySees(t *testing.T) {
+	c := ceiling{Service: "crawler", Ceiling: 10, Patience: 1}
+	away := Front{Service: "crawler", Count: reading.Unknown("away"), Min: 1}
+	for range 100 {
+		if !c.move(&away, true, true, 12) || c.Ceiling != 10 {
+			t.Fatalf("moved to %d", c.Ceiling)
+		}
+	}
+	seen := Front{Service: "crawler", Count: reading.Of(10, time.Time{}), Ready: 10, Min: 1}
+	for range 12 {
+		c.move(&seen, true, true, 12)
+	}
+	if c.Ceiling != 8 {
+		t.Errorf("%d after a minute in which all was seen, want 8", c.Ceiling)
+	}
+}
