@@ -119,14 +119,19 @@ func TestNomadThreshold(t *testing.T) {
 	}
 }
 
-// Nothing happens for five minutes after an action.
+// Nothing happens for five minutes after an action, but one that wasn't carried out
+// is none.
 func TestNomadCooldown(t *testing.T) {
 	law := NomadTarget(0.5).New(DefaultWorld())
-	ask := func(second int) int {
-		return law.Decide(Seen{Second: second, Ordered: 4, Ready: 4, Busy: 1})
+	ask := func(second, ordered int) int {
+		return law.Decide(Seen{Second: second, Ordered: ordered, Ready: ordered, Busy: 1})
 	}
-	if ask(10) != 8 || ask(20) != 4 || ask(300) != 4 || ask(310) != 8 {
-		t.Error("want an action at 10 s, and none again before 310 s")
+	for _, c := range []struct{ second, ordered, want int }{
+		{10, 4, 8}, {20, 4, 8}, {30, 8, 8}, {310, 8, 8}, {320, 8, 16},
+	} {
+		if got := ask(c.second, c.ordered); got != c.want {
+			t.Errorf("at %d s with %d cells: %d, want %d", c.second, c.ordered, got, c.want)
+		}
 	}
 }
 
