@@ -14,7 +14,7 @@ import (
 // tier is one service of a chain: its cells, and what it measures.
 type tier struct {
 	cfg          Config
-	st           State
+	law          *Runner
 	d            Decision
 	ready        int
 	orders       []Order
@@ -145,7 +145,10 @@ func (s *tier) decide(second int, o Observation) {
 			o.Changes++
 		}
 	}
-	s.st, s.d = Decide(s.cfg, s.st, o)
+	if s.law == nil {
+		s.law = NewRunner(s.cfg, State{})
+	}
+	s.d = s.law.Decide(o)
 	if delta := s.d.Desired - o.Ordered; delta != 0 && len(s.orders) == 0 {
 		s.orders = append(s.orders, Order{Delta: delta, Placed: o.At, Expected: o.At.Add(chainBirth)})
 		s.changes = append(s.changes, second)

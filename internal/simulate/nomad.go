@@ -18,6 +18,9 @@ import (
 //   - policy/handler.go and
 //     https://developer.hashicorp.com/nomad/tools/autoscaling/agent/policy: it
 //     looks every 10 s, and not at all for 5 min after an action.
+//
+// That it doesn't look while machines come or go is left out: it would only order
+// later.
 const (
 	nomadPeriod    = 10 * time.Second
 	nomadCooldown  = 5 * time.Minute
