@@ -35,8 +35,12 @@ func BenchmarkLagSample(b *testing.B) {
 	const partitions, behind = 5000, 100
 	wire := newWire(b)
 	server := testkit.KafkaWith(b, testkit.KafkaOptions{
-		// Clients are told to come through the proxy.
-		Properties: map[string]string{"advertised.listeners": "PLAINTEXT://" + wire.addr()},
+		Properties: map[string]string{
+			// Clients are told to come through the proxy.
+			"advertised.listeners": "PLAINTEXT://" + wire.addr(),
+			// A broker that makes thousands of partitions on a busy machine is not gone.
+			"broker.session.timeout.ms": "60000",
+		},
 	})
 	wire.to(server.Addr())
 	q := grownQueue(b, server, partitions)
