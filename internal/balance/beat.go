@@ -21,7 +21,6 @@ func (m *memory) advance(c *Config, o *Observation, t timing, hot bool) (l load,
 	m.fitLooks(c, t)
 	for range missed {
 		m.pushSample(rateSample{}, c.rateWindow(o))
-		m.keepWanted(c, t, m.lastWanted())
 		m.tick(c, t, m.lastOffered(), false)
 	}
 	if fresh {

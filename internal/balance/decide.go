@@ -22,15 +22,17 @@ func (v *verdict) take() {
 
 	t := c.timing(o)
 	v.uneven = m.share(c, o)
-	l, fresh := m.advance(c, o, t, v.uneven.hot != nil)
+	l, fresh := m.advance(c, o, t, len(v.uneven.hot) > 0)
 	*v.sum = m.size(c, o, t, l)
 	v.gone = c.missing(o)
 
 	v.bound()
 	v.climb(t, fresh)
 	v.together(fresh)
-	if fresh {
+	if fresh && !v.gone.any() {
 		m.keepWanted(c, t, v.wanted)
+	}
+	if fresh {
 		m.Effect.waitForRoom(c, o, v.held == CodeBehindFull)
 	}
 	v.judge()

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/reading"
 )
 
 // uneven is a service of 16 partitions whose lag can be put where it is wanted.
@@ -80,10 +82,14 @@ func TestStuckPartition(t *testing.T) {
 	s.obs.Lag = per(90_000)
 	s.obs.Laggards = []Partition{{Number: 7, Lag: 90_000, Still: 4 * time.Minute}}
 	s.obs.Ordered, s.obs.Ready, s.obs.Served = 10, 10, per(300)
+	s.beats(1)
+	if note := s.note("lag"); strings.Contains(note, "stuck") {
+		t.Errorf("after four minutes: %s", note)
+	}
 	s.obs.Laggards[0].Still = 6 * time.Minute
 	s.beats(1)
-	if s.term("lag") != 0 || s.d.Desired > 10 {
-		t.Errorf("lag %v, %s", s.term("lag"), s.d.Reason)
+	if s.term("lag") != 0 || s.d.Desired > 10 || !strings.Contains(s.note("lag"), "stuck") {
+		t.Errorf("lag %v, %s; %s", s.term("lag"), s.note("lag"), s.d.Reason)
 	}
 	s.beats(400)
 	if s.d.Desired >= 10 {
@@ -93,6 +99,47 @@ func TestStuckPartition(t *testing.T) {
 	s.beats(1)
 	s.want(s.obs.Ordered, CodeStuckPartition)
 	if !strings.Contains(s.d.Reason, "partition 7 is stuck: for 6m nothing was committed") {
+		t.Error(s.d.Reason)
+	}
+}
+
+// Readers that commit each ten minutes, or whose jobs take as long, are not stuck.
+func TestSlowCommitsAreNotStuck(t *testing.T) {
+	slow := func(partitions int, commits reading.Reading) *service {
+		s := unevenService(t)
+		s.obs.Lag, s.obs.Served, s.obs.CommitInterval = per(90_000), per(300), commits
+		for p := range partitions {
+			s.obs.Laggards = append(s.obs.Laggards, Partition{Number: p, Lag: 90_000 / float64(partitions), Still: 9 * time.Minute})
+		}
+		s.beats(1)
+		return s
+	}
+	if s := slow(16, reading.Reading{}); s.term("lag") < 80_000 {
+		t.Errorf("all partitions are taken to be stuck: %s", s.d.Reason)
+	}
+	if s := slow(4, per(600)); len(s.d.Reason) == 0 || strings.Contains(s.d.Reason, "stuck") {
+		t.Errorf("partitions are stuck before a commit is due: %s", s.d.Reason)
+	}
+	if s := slow(4, per(5)); s.term("lag") != 0 {
+		t.Errorf("four of sixteen partitions without a commit for nine minutes buy cells: %s", s.d.Reason)
+	}
+}
+
+// Two partitions are far behind the others: two cells read them, whatever is ordered.
+func TestTwoHotPartitions(t *testing.T) {
+	s := unevenService(t)
+	s.obs.Served, s.obs.BusyMax = per(300), per(0.75)
+	s.beats(20)
+	s.obs.Lag = per(100_014)
+	s.obs.Laggards = []Partition{{Number: 3, Lag: 40_000}, {Number: 9, Lag: 60_000}}
+	for p := range 14 {
+		s.obs.Laggards = append(s.obs.Laggards, Partition{Number: 20 + p, Lag: 1})
+	}
+	s.beats(1)
+	if got := s.term("lag"); got != 16 {
+		t.Errorf("a lag of %v counts, want 16, what sixteen partitions like the fourteen have", got)
+	}
+	if !strings.Contains(s.d.Reason, "2 partitions are hot, number 9 most") {
 		t.Error(s.d.Reason)
 	}
 }

@@ -74,7 +74,8 @@ func (m *memory) learnRate(c *Config, o *Observation, hot bool) {
 		return
 	}
 	if busy, known := c.busy(o, backlog); known {
-		m.setRate(max(leastRate, o.Served.Value/(cells*busy)), cells, backlog)
+		believed := backlog || c.Requests || m.Partitions == 0
+		m.setRate(max(leastRate, o.Served.Value/(cells*busy)), cells, believed)
 	}
 }
 
@@ -131,12 +132,13 @@ func (m *memory) pushSample(s rateSample, limit int) {
 // share that stays where it is while cells are added is that of one cell, whose
 // partition the others can't relieve it of: each would seem to do less the more there
 // are, and so more would be ordered, without bound. So a rate from a busy share
-// doesn't fall below seven tenths of what fewer cells were seen to do. With a backlog
-// all are busy, and what they do is what they can.
-func (m *memory) setRate(perCell, cells float64, backlog bool) {
+// doesn't fall below seven tenths of what fewer cells were seen to do, unless it is
+// believed: with a backlog all are busy, and what they do is what they can; and where
+// no partitions tie work to a cell, cells that do less are slower.
+func (m *memory) setRate(perCell, cells float64, believed bool) {
 	was, known := m.versionRate()
 	now := versionRate{Version: m.Version, PerCell: perCell, Best: perCell, Cells: cells}
-	if known && !backlog && was.Cells > 0 && cells > was.Cells && perCell < was.Best {
+	if known && !believed && was.Cells > 0 && cells > was.Cells && perCell < was.Best {
 		now.Best, now.Cells = was.Best, was.Cells
 		now.PerCell = max(perCell, rateKeep*was.Best)
 	}

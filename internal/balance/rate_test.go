@@ -123,3 +123,19 @@ func TestBoundsAreKeptWithoutARate(t *testing.T) {
 	s.beats(1)
 	s.want(9, CodeBounds)
 }
+
+// More cells that each do half as much are slower cells, where no partition ties the
+// work to one of them.
+func TestSlowerCellsOfRequestsAreBelieved(t *testing.T) {
+	for requests, want := range map[bool]float64{true: 50, false: 70} {
+		s := newService(t, 2)
+		s.cfg.Requests, s.obs.Partitions = requests, per(16)
+		s.obs.Served, s.obs.BusyMax = per(200), per(1)
+		s.beats(30)
+		s.obs.Ready, s.obs.Ordered = 4, 4
+		s.beats(30)
+		if got := s.term("rate of a cell"); !near(got, want) {
+			t.Errorf("requests %v: the rate is %v, want %v", requests, got, want)
+		}
+	}
+}

@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// keepWanted notes the count that was enough at this beat.
+// keepWanted notes the count that was enough at this beat. A beat that was missed, or
+// without a reading, shows of no count that it is enough: such time doesn't count.
 func (m *memory) keepWanted(c *Config, t timing, wanted int) {
 	m.WantedBeats++
 	m.Wanted.push(m.WantedBeats, float64(wanted), c.window(c.longestHold(t)))

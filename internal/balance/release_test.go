@@ -143,3 +143,30 @@ func TestSquareWaveKeepsItsCells(t *testing.T) {
 		t.Errorf("%d changes in under three hours of a wave that doubles for a minute, want hardly any", changes)
 	}
 }
+
+// What nobody saw is no proof that fewer cells are enough.
+func TestBlindTimeReleasesNothing(t *testing.T) {
+	blind := map[string]func(*service){
+		"without readings": func(s *service) {
+			s.obs.Offered.Known = false
+			s.beats(300)
+			s.obs.Offered = per(50)
+		},
+		"without a leader": func(s *service) { s.obs.At = s.obs.At.Add(25 * time.Minute) },
+	}
+	for name, pass := range blind {
+		t.Run(name, func(t *testing.T) {
+			s := eased(t, 10)
+			s.cfg.Law.ReleaseIdle, s.cfg.Law.ReleaseBirths = 20*time.Minute, 2
+			s.cfg.Law.LookBacks, s.cfg.Law.NeedWindow = []time.Duration{5 * time.Minute}, 5*time.Second
+			s.obs.Offered = per(950)
+			s.beats(400)
+			s.obey()
+			s.obs.Offered = per(50)
+			s.beats(70) // the look-back has forgotten, and fewer would have done for some beats
+			pass(s)
+			s.beats(1)
+			s.want(s.obs.Ordered, CodeSettling)
+		})
+	}
+}

@@ -67,15 +67,20 @@ func (s *service) want(desired int, code string) {
 }
 
 // term returns the value of a term of the last decision.
-func (s *service) term(name string) float64 {
+func (s *service) term(name string) float64 { s.t.Helper(); return s.find(name).Value }
+
+// note is what the last decision says of a term.
+func (s *service) note(name string) string { s.t.Helper(); return s.find(name).Note }
+
+func (s *service) find(name string) Term {
 	s.t.Helper()
 	for _, term := range s.d.Terms {
 		if term.Name == name {
-			return term.Value
+			return term
 		}
 	}
 	s.t.Fatalf("no term %q in %+v", name, s.d.Terms)
-	return 0
+	return Term{}
 }
 
 func per(v float64) reading.Reading { return reading.Of(v, epoch) }

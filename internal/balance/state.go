@@ -44,7 +44,7 @@ type memory struct {
 
 	// Climbed counts the beats for which a rise has waited since it still climbs.
 	Climbed int `json:"climbed,omitempty"`
-	// Wanted is the count that was enough, n*, of the last WantedBeats beats.
+	// Wanted is the count that was enough, n*, of the last WantedBeats beats that had all readings.
 	Wanted      peaks `json:"wanted"`
 	WantedBeats int64 `json:"wanted_beats"`
 
