@@ -315,8 +315,11 @@ func (c *bootCutter) destroyAll() {
 		delete(services, "consul")
 		for _, folder := range []string{"homeostat/boot.tickets/", "homeostat/boot.joins/"} {
 			keys, _, err := client.KV().Keys(folder, "", nil)
-			if err != nil || len(keys) > 0 {
-				return fmt.Errorf("keys %v: %w", keys, err)
+			if err != nil {
+				return err
+			}
+			if len(keys) > 0 {
+				return fmt.Errorf("keys %v", keys)
 			}
 		}
 		if len(services) > 0 {

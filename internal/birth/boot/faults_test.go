@@ -199,6 +199,23 @@ func TestNobodyWaits(t *testing.T) {
 	}
 }
 
+// TestRevokedWhileItBoots has a machine end while it asks whether its ticket is still
+// worth something. Nobody would take away what it had said over it.
+func TestRevokedWhileItBoots(t *testing.T) {
+	r := newRig(t)
+	must(t, Revoke(r.ctx, r.fleet, r.ticket))
+	ctx, cancel := context.WithTimeout(r.ctx, 3*lookEvery)
+	defer cancel()
+	if err := r.machine().boot(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("it ended before it was cut: %v", err)
+	}
+	mails, err := r.fleet.JoinMails(r.ctx, r.ticket.ID())
+	must(t, err)
+	if len(mails) > 0 {
+		t.Errorf("it has left %s", mails[0].Name)
+	}
+}
+
 // TestReceiveRefuses has no machine be waited for with a ticket that is none.
 func TestReceiveRefuses(t *testing.T) {
 	r := newRig(t)

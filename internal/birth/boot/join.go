@@ -72,7 +72,7 @@ func (l *life) speak(ctx context.Context) (joined bool, err error) {
 	k := find(answerMail + l.Contact)
 	if k < 0 {
 		if find(helloMail+l.Contact) < 0 {
-			err = l.consul.PostJoin(ctx, l.ID, helloMail+l.Contact, l.Hello)
+			err = l.hello(ctx)
 		}
 		if r := find(refusalMail + l.Contact); r >= 0 {
 			l.refused(mails[r].Text)
@@ -94,6 +94,15 @@ func (l *life) speak(ctx context.Context) (joined bool, err error) {
 		return false, err
 	}
 	return true, nil
+}
+
+// hello is said once something is noted of the ticket. Before that nobody answers, and
+// nobody would take it away, should this machine be gone the next moment.
+func (l *life) hello(ctx context.Context) error {
+	if err := l.standing(ctx); !l.unknown.IsZero() {
+		return err
+	}
+	return l.consul.PostJoin(ctx, l.ID, helloMail+l.Contact, l.Hello)
 }
 
 // refused says once that another machine is waited for. This one goes on saying
