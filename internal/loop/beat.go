@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -346,7 +345,7 @@ func (l *Leader) judge(ctx context.Context, v view) verdict {
 // missed is the verdict where health can't be known: dead are the cells that
 // Terraform's refresh has just not found.
 func (l *Leader) missed() verdict {
-	gone := intersect(slices.Sorted(maps.Keys(l.held)), l.gone)
+	gone := slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(l.gone))), func(name string) bool { return !l.isHeld(name) })
 	v := verdict{Dead: gone[:min(len(gone), replacePace(len(l.held)))], Why: map[string]string{}}
 	for _, name := range v.Dead {
 		v.Why[name] = "Terraform's refresh doesn't find it"
