@@ -37,6 +37,8 @@ func (r *Root) Unspreadable(s guard.Shape, others []string) string {
 		return fmt.Sprintf("the state's backend %q has no workspaces", r.module.Backend)
 	case !r.module.Named:
 		return fmt.Sprintf("the root module takes a bare count, by which no two workspaces could tell their cells apart: have it declare %s", NamesVariable)
+	case r.module.Variables[NamesVariable].NeverNull && r.module.Variables[NamesVariable].HasDefault:
+		return fmt.Sprintf("%s isn't nullable and has a default: the variable file of a service that is spread says null, and an apply by hand would take the default for the cells there are to be", NamesVariable)
 	case len(s.Dependents) > 0:
 		return fmt.Sprintf("%s changes with the cells and isn't one: each workspace would have one of its own. Move it to a root module of its own", s.Dependents[0].Address)
 	case len(others) > 0:
@@ -110,6 +112,13 @@ func (r *Root) Shard(ctx context.Context, n int, there bool, share int) (*Root, 
 		return nil, fmt.Errorf("open workspace %s of root module %s: %w", name, r.cfg.Dir, err)
 	}
 	return s, nil
+}
+
+// Hasty is the same root module, in which Terraform doesn't wait for the state's lock.
+func (r *Root) Hasty() *Root {
+	hasty := *r
+	hasty.cfg.LockTimeout = 0
+	return &hasty
 }
 
 // settle makes the data directory of a shard, and its workspace where it isn't there.

@@ -124,6 +124,8 @@ func TestUnspreadable(t *testing.T) {
 		"a bare count":        {module: Module{Backend: "local"}, want: "cell_names"},
 		"no workspaces":       {module: Module{Named: true, Backend: "http"}, want: "no workspaces"},
 		"with a dependent":    {module: Module{Named: true, Backend: "pg"}, shape: guard.Shape{Dependents: []guard.Dependent{{Address: "aws_lb.front"}}}, want: "aws_lb.front"},
+		"null is its default": {module: Module{Named: true, Backend: "s3", Variables: map[string]Variable{NamesVariable: {HasDefault: true, NeverNull: true}}}, want: "nullable"},
+		"null is refused":     {module: Module{Named: true, Backend: "s3", Variables: map[string]Variable{NamesVariable: {NeverNull: true}}}},
 		"with something else": {module: Module{Named: true, Backend: "local"}, others: []string{"aws_vpc.net"}, want: "aws_vpc.net"},
 	} {
 		t.Run(name, func(t *testing.T) {
