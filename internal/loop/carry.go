@@ -42,7 +42,7 @@ type result struct {
 	// obstructed: the plan would change cells that the order keeps.
 	obstructed bool
 
-	// parts are what became of it in each shard; nil where the service isn't spread.
+	// parts are what became of it in each shard; none where the service isn't spread.
 	parts []*part
 	// moved is the move of cells between shards that was made instead of an order.
 	moved *spread.Move

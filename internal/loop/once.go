@@ -132,12 +132,19 @@ func (l *Leader) Apply(ctx context.Context) (Outcome, error) {
 	if err := l.place(ctx, s, o.Reason); err != nil {
 		return o, err
 	}
+	if l.busy == "" {
+		o.Held = l.shardTrouble() // all of it lies in shards that wait
+		return o, nil
+	}
 	return o.with(l.await(ctx))
 }
 
 // await takes the worker's result. Where the worker had to learn first, the
 // record says so and the order is begun again.
 func (l *Leader) await(ctx context.Context) result {
+	if l.busy == "" {
+		return result{} // all that was to be done is in shards that wait for another try
+	}
 	r := <-l.results
 	l.landed(ctx, r)
 	if !errors.Is(r.err, errLearned) {

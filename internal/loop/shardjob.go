@@ -42,6 +42,7 @@ type part struct {
 	desired act.Desired // the cells of this shard, as the record wants it
 	base    act.Desired // as its state is
 	order   guard.Order
+	again   bool // it failed the last time
 	came    bool // it was judged, or failed before
 	stays   bool // it failed, and what it was to do stays in the record
 }
@@ -69,10 +70,14 @@ func (a *assembly) arrive(destroys int) {
 }
 
 // carryOutSpread hands the record's order to the worker, without what is to be done
-// in shards that wait.
+// in shards that wait. Where that is all of it, nothing is begun: the order stays in
+// the record, and is taken up when their time has come.
 func (l *Leader) carryOutSpread(ctx context.Context) {
 	order, _ := l.movable(l.pending())
 	job := l.newSpreadJob(order)
+	if len(job.parts) == 0 {
+		return
+	}
 	l.start(ctx, "order "+job.record.ID, job.run)
 }
 
@@ -98,7 +103,7 @@ func (l *Leader) newSpreadJob(order guard.Order) *spreadJob {
 	}
 	for _, shard := range slices.Sorted(maps.Keys(parts)) {
 		p := parts[shard]
-		p.job, p.shard, p.born = j, shard, nil
+		p.job, p.shard, p.born, p.again = j, shard, nil, l.shards.stuck[shard].failures > 0
 		p.desired.Names, p.base.Names = []string{}, []string{}
 		p.result.order = j.record
 		p.result.order.Add, p.result.order.Remove, p.result.order.Replace = nil, nil, nil
@@ -132,11 +137,14 @@ func (j *spreadJob) deal(at map[string]int, parts map[int]*part) {
 			p.desired.Count++
 		}
 	}
-	for _, name := range slices.SortedFunc(maps.Keys(l.held), func(a, b string) int { return guard.CompareKeys(guard.Key(a), guard.Key(b)) }) {
+	for name := range l.held {
 		if p := parts[at[name]]; p != nil {
 			p.base.Names = append(p.base.Names, name)
 			p.base.Count++
 		}
+	}
+	for _, p := range j.parts {
+		slices.Sort(p.base.Names)
 	}
 	give := func(keys []guard.Key, list func(*part) *[]guard.Key) {
 		for _, k := range keys {
@@ -259,6 +267,10 @@ func (p *part) run(ctx context.Context) {
 	began := l.Now()
 	defer p.arrive(0)
 	root, err := p.job.roots.open(ctx, p.shard)
+	if err == nil && p.again {
+		// The others wait until this one is judged, and shall not wait for its lock.
+		root = root.Hasty()
+	}
 	if err == nil {
 		err = l.withShardLock(ctx, root, p.shard, p.result.order.ID, func(s *stateLock) error { return p.apply(ctx, s, root) })
 	}
@@ -287,7 +299,9 @@ func (p *part) failed(ctx context.Context, root *act.Root) {
 		l.Log.Error("the state of a shard can't be mended", "shard", p.shard, "error", err)
 		return
 	}
+	free := p.slot()
 	cells, err := root.Cells(ctx, p.job.shape)
+	free()
 	if err != nil {
 		l.Log.Warn("could not read which cells the state of a shard holds", "shard", p.shard, "error", err)
 		return

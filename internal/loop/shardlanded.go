@@ -45,17 +45,22 @@ func (l *Leader) landedSpread(ctx context.Context, r result) {
 // noteMissed adds to the cells that refreshes have missed what those of these shards
 // have, in the place of what they had before.
 func (l *Leader) noteMissed(r result) {
-	at, looked := l.at(), map[int]bool{}
+	at, seen := l.at(), map[int]bool{}
 	var gone, broken []string
 	for _, p := range r.parts {
-		looked[p.shard] = p.looked
+		seen[p.shard] = p.looked
 		gone, broken = append(gone, p.gone...), append(broken, p.broken...)
 	}
 	other := func(list []string) []string {
-		return slices.DeleteFunc(slices.Clone(list), func(name string) bool { return looked[at[name]] })
+		return slices.DeleteFunc(slices.Clone(list), func(name string) bool { return seen[at[name]] })
 	}
 	if l.Service.Members != policy.MembersState || len(gone)+len(broken)+len(l.unlisted.gone)+len(l.unlisted.broken) > 0 {
-		l.unlisted.note(l.Now(), append(other(l.unlisted.gone), gone...), append(other(l.unlisted.broken), broken...))
+		looked := l.Now()
+		restGone, restBroken := other(l.unlisted.gone), other(l.unlisted.broken)
+		if len(restGone)+len(restBroken) > 0 {
+			looked = l.unlisted.looked // those were not looked for again
+		}
+		l.unlisted.note(looked, append(restGone, gone...), append(restBroken, broken...))
 	}
 }
 
@@ -110,7 +115,7 @@ func (l *Leader) partFailed(p *part) {
 		// Its part of the order stays in the record and is taken up again, births by
 		// their incarnation. Those half-born lose their names.
 		p.stays = true
-		if killed && p.heldKnown {
+		if (killed || errors.Is(p.err, act.ErrProvider)) && p.heldKnown {
 			l.failed = append(l.failed, without(l.halfBornIn(p), l.failed)...)
 		}
 		return

@@ -40,6 +40,11 @@ func (l *Leader) respread(ctx context.Context) (trouble string, begun bool) {
 	if l.Now().Before(l.shards.moveAgain) {
 		return l.shards.moveTrouble, false
 	}
+	if len(l.record.Orders) > 0 || l.pending().Size() > 0 {
+		// What an order has still to do in a shard that waits is done first: a cell
+		// that isn't there yet can't be moved.
+		return "", false
+	}
 	size := l.Service.Terraform.ShardSize
 	if l.shards.cant != "" {
 		size = 0 // all go back to one state
@@ -116,9 +121,10 @@ func (l *Leader) landedMove(ctx context.Context, r result) {
 	next := l.record
 	next.Shards = movedShards(l.record, *r.moved)
 	for _, name := range r.moved.Names {
-		c := l.held[name]
-		c.Shard = r.moved.To
-		l.held[name] = c
+		if c, held := l.held[name]; held {
+			c.Shard = r.moved.To
+			l.held[name] = c
+		}
 	}
 	err := l.putRecord(ctx, next)
 	if err == nil {

@@ -280,6 +280,19 @@ func (s *shards) oweAll(l *Leader) {
 	}
 }
 
+// oweShardsOf has the shards of some cells looked at.
+func (l *Leader) oweShardsOf(names []string) {
+	if !l.record.Spread() {
+		return
+	}
+	at := l.at()
+	for _, name := range names {
+		if shard := at[name]; !slices.Contains(l.shards.owing, shard) {
+			l.shards.owing = append(l.shards.owing, shard)
+		}
+	}
+}
+
 // shardTrouble says what is in the way of which shards, in one line.
 func (l *Leader) shardTrouble() string {
 	var all []string

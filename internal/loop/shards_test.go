@@ -3,6 +3,7 @@ package loop
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -154,6 +155,60 @@ func TestStuckShardsAreLeftOut(t *testing.T) {
 	})
 }
 
+// TestOrderInAStuckShardIsKept has all of an order lie in shards that wait for another
+// try: nothing is begun, and nothing of it counts as done.
+func TestOrderInAStuckShardIsKept(t *testing.T) {
+	l := spreadLeader(map[string]int{"pod-1": 0, "pod-2": 1, "pod-3": 1}, 2)
+	l.Service.Members = policy.MembersConsul
+	l.record.Names, l.record.Shards = []string{"pod-1"}, []int{0}
+	l.record.Orders = []fleet.Order{{ID: "1", Remove: []string{"pod-2", "pod-3"}}}
+	l.shards.stuck[1] = stuckShard{failures: 1, retry: time.Now().Add(time.Minute), why: "locked"}
+	l.carryOut(t.Context())
+	if l.busy != "" {
+		t.Errorf("begun: %s", l.busy)
+	}
+	if r := l.await(t.Context()); r.err != nil || len(r.parts) > 0 {
+		t.Errorf("it came to something: %+v", r)
+	}
+	if len(l.held) != 3 || l.held["pod-2"].Shard != 1 || len(l.record.Orders) != 1 {
+		t.Errorf("held %v, orders %v", l.held, l.record.Orders)
+	}
+	if o := l.pending(); len(o.Remove) != 2 {
+		t.Errorf("left to do: %+v", o)
+	}
+}
+
+// TestPartsThatFail sorts out an order of which one shard failed: it alone
+// waits, and what it was to do stays in the order.
+func TestPartsThatFail(t *testing.T) {
+	provider := fmt.Errorf("apply: %w", act.ErrProvider)
+	for name, c := range map[string]struct {
+		p      part
+		stays  bool
+		failed []string
+	}{
+		"before anything was changed": {part{result: result{err: errors.New("locked")}}, true, nil},
+		"its provider died": {part{result: result{err: provider, applied: true, heldKnown: true, held: map[string]heldCell{
+			"pod-2": {Shard: 1}, "pod-3": {Shard: 1, Tainted: true}}}}, true, []string{"pod-3"}},
+		"Terraform was killed": {part{result: result{err: act.ErrKilled, applied: true, heldKnown: true, held: map[string]heldCell{
+			"pod-2": {Shard: 1}, "pod-3": {Shard: 1, Tainted: true}}}}, true, []string{"pod-3"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := spreadLeader(map[string]int{"pod-1": 0, "pod-2": 1}, 2)
+			l.Log = slog.New(slog.DiscardHandler)
+			p := &c.p
+			p.shard, p.desired = 1, act.Desired{Names: []string{"pod-2", "pod-3"}, Count: 2}
+			l.partFailed(p)
+			if p.stays != c.stays || !slices.Equal(l.failed, c.failed) {
+				t.Errorf("stays %t, failed %v", p.stays, l.failed)
+			}
+			if !l.isStuck(1) || l.isStuck(0) || l.held["pod-1"].Shard != 0 {
+				t.Errorf("stuck %+v, held %+v", l.shards.stuck, l.held)
+			}
+		})
+	}
+}
+
 // TestAllAreJudgedBeforeAnyIsApplied has parts judged one after the other. None goes
 // on before the last one is, one that fails included.
 func TestAllAreJudgedBeforeAnyIsApplied(t *testing.T) {
@@ -190,6 +245,31 @@ func TestAllAreJudgedBeforeAnyIsApplied(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestMissedAreLookedForAgain has a refresh miss a cell that lives. What another shard's
+// order sees says nothing of it, and its own shard is to be looked at.
+func TestMissedAreLookedForAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := spreadLeader(map[string]int{"pod-1": 0, "pod-2": 1}, 1)
+		l.Service.Members = policy.MembersConsul
+		first := time.Now()
+		l.noteMissed(result{parts: []*part{{shard: 1, result: result{looked: true, gone: []string{"pod-2"}}}}})
+		time.Sleep(time.Minute)
+		l.noteMissed(result{parts: []*part{{shard: 0, result: result{looked: true}}}})
+		if !slices.Equal(l.unlisted.gone, []string{"pod-2"}) || !l.unlisted.looked.Equal(first) {
+			t.Errorf("missed %v as of %s", l.unlisted.gone, time.Since(l.unlisted.looked))
+		}
+		l.oweShardsOf(l.unlisted.gone)
+		l.oweShardsOf(l.unlisted.gone)
+		if !slices.Equal(l.payable(), []int{1}) {
+			t.Errorf("looks at %v", l.payable())
+		}
+		l.noteMissed(result{parts: []*part{{shard: 1, result: result{looked: true}}}})
+		if len(l.unlisted.gone) > 0 || !l.unlisted.looked.Equal(time.Now()) {
+			t.Errorf("missed %v as of %s", l.unlisted.gone, time.Since(l.unlisted.looked))
+		}
+	})
 }
 
 // TestRemaining takes what was done out of an order.
