@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -23,12 +24,16 @@ import (
 // busyPage is the metrics page of an application that has always more to do than
 // it can, a hundred requests a second; slow ones take 3 s, others 50 ms.
 type busyPage struct {
-	began      time.Time
-	slow       atomic.Bool
+	began time.Time
+	slow  atomic.Bool
+
+	mu         sync.Mutex // it may be asked again before it has answered
 	fast, late float64
 }
 
 func (p *busyPage) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	total := 100 * time.Since(p.began).Seconds()
 	if grown := total - p.fast - p.late; p.slow.Load() {
 		p.late += grown

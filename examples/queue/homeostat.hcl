@@ -58,12 +58,16 @@ service "worker" {
     trend_max       = "2m"                        # default: 10m
     prior_time      = "24m"                       # default: 2h
     drain_min       = "6s"                        # default: 30s
+    release_idle    = "4m"                        # default: 20m
     release_window  = "6s"                        # default: 30s
     release_after   = "1m"                        # default: 5m
+    patience        = "3m"                        # default: 15m
+    stuck_after     = "1m"                        # default: 5m
     rate_window     = "12s"                       # default: 1m
     rate_backlog    = "6s"                        # default: 30s
     effect_time     = "12s"                       # default: 1m
     effect_retry    = "6m"                        # default: 30m
+    together        = "24s"                       # default: 2m
     idle_time       = "12m"                       # default: 1h
     signal_away     = "12s"                       # default: 1m
   }

@@ -137,6 +137,9 @@ type Observation struct {
 	// Ordered counts the cells there will be when all orders have landed,
 	// Ready those that serve now.
 	Ordered, Ready int
+	// Serving counts the cells that have a part in Served, where that is known and
+	// more than Ready: those that leave go on with what they have. 0 for unknown.
+	Serving int
 	// InFlight lists the orders not yet landed, in any order.
 	InFlight []Order
 	// Offered is the rate of arrivals during the last beat, refused ones

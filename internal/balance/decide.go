@@ -110,7 +110,7 @@ func (v *verdict) smallRise() bool {
 	if c.Requests {
 		there = max(there, v.sum.floor+c.Law.Staffing*math.Sqrt(v.sum.floor))
 	}
-	return float64(v.wanted-o.Ordered) < c.Law.GrowShare*float64(o.Ordered) && roundUp(c, there+v.sum.spares) <= o.Ordered
+	return v.wanted-o.Ordered < c.Law.leastRise(o.Ordered) && roundUp(c, there+v.sum.spares) <= o.Ordered
 }
 
 // bound makes v.wanted from what the sum says: never lower on a missing

@@ -4,6 +4,8 @@ import (
 	"math"
 	"testing"
 	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/reading"
 )
 
 // A young law expects a surge of 1.3: with the weight 1-0.075 at 1 and 0.075
@@ -60,13 +62,7 @@ func TestCorrectionIsLearned(t *testing.T) {
 	s.cfg.Law = Law{PriorTime: time.Second, PriorBirths: 0.1} // believes nothing
 	// Ten minutes of calm, ten of twice the load: of the lessons of the
 	// shortest memory the surge's beginnings are one in ten.
-	for k := range 5_000 {
-		s.obs.Offered = per(100)
-		if k%240 >= 120 {
-			s.obs.Offered = per(200)
-		}
-		s.beats(1)
-	}
+	s.loads(5_000, func(k int) reading.Reading { return per(100 * float64(1+k/120%2)) })
 	m := s.st.mem
 	if q := m.Looks[0].Corrections[0]; q < 1.7 || q > 2 {
 		t.Errorf("correction of the minute %v, want about 1.9: so far the need rises in a lead of 65 s", q)

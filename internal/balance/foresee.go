@@ -2,6 +2,7 @@ package balance
 
 import (
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -12,11 +13,15 @@ import (
 //
 // The rule is a straight line. The sum that the law adds up, less what it rounds
 // off (Law.RoundingShare, Law.RoundingMax), is an order once it is above the count
-// that is ordered. The line of least squares through the sums of the last
+// that is ordered by all but one of the cells that make a rise worth an order
+// (Law.GrowShare). The line of least squares through the sums of the last
 // foreseeWindow beats is drawn on for foreseeAhead; where that, or the last sum with
-// foreseeNear of a cell on top, is above the count, the order is likely, and what it
-// asks for is the next whole number above the larger of the two as far as the line
-// goes in the time that a plan takes.
+// foreseeNear of a cell on top, is above, the order is likely. What it asks for is
+// the least that is worth an order, or the next whole number above the sum as far as
+// the line goes in the time that a plan takes.
+//
+// Load that is there already is worth an order of fewer cells; that one comes is
+// not foreseen.
 //
 // The zero Foresight has seen nothing. It is not safe for concurrent use.
 type Foresight struct {
@@ -70,7 +75,7 @@ func (d *Decision) Outlook() Outlook {
 
 // Outlook is what the last beat's decision says of the orders to come.
 func (r *Runner) Outlook() Outlook {
-	most, _ := r.mem.most(&r.cfg)
+	most, _ := r.mem.most(&r.now)
 	return Outlook{
 		At: r.obs.At, Exact: r.sum.exact, Ordered: r.obs.Ordered, Desired: r.v.desired, Most: most,
 		Foretells: r.sum.known && r.sum.rateKnown && foretells(r.v.code),
@@ -87,11 +92,18 @@ func (f *Foresight) See(cfg Config, o Outlook) Foreseen {
 	slope := f.slope()
 	last := f.sums[len(f.sums)-1]
 	later := max(last+foreseeNear, last+slope*float64(foreseeAhead/c.Beat))
-	next := min(max(o.Ordered+1, roundUp(&c, o.Exact+slope*float64(foreseePlan/c.Beat))), o.Most)
-	if o.Desired != o.Ordered || later <= float64(o.Ordered) || next <= o.Ordered {
+	least := o.Ordered + c.Law.leastRise(o.Ordered)
+	next := min(max(least, roundUp(&c, o.Exact+slope*float64(foreseePlan/c.Beat))), o.Most)
+	if o.Desired != o.Ordered || later <= float64(least-1) || next <= o.Ordered {
 		return Foreseen{}
 	}
 	return Foreseen{Count: next, Exact: o.Exact, PerMinute: slope * float64(time.Minute/c.Beat)}
+}
+
+// leastRise is how many cells make a rise over an ordered count worth an order where
+// only the forecast asks for it.
+func (l *Law) leastRise(ordered int) int {
+	return max(1, int(math.Ceil(l.GrowShare*float64(ordered))))
 }
 
 // keep notes a sum; after a gap, and after a clock that was set back, the line

@@ -29,26 +29,26 @@ func line(n int, from, to float64) []float64 {
 
 func TestForesight(t *testing.T) {
 	tests := []struct {
-		name string
-		sums []float64
-		want int
+		name    string
+		ordered int
+		sums    []float64
+		want    int
 	}{
-		{"far below", line(24, 2, 2), 0},
-		{"near the edge", line(24, 2.9, 2.9), 4},
-		{"rising towards it", line(24, 1, 2.5), 4},
-		{"rising by more than a cell while a plan is made", line(24, 0, 3.1), 4},
-		{"falling from the edge", line(24, 3.2, 2), 0},
-		{"just begun", line(3, 1, 2.4), 0},
-		{"beyond the cap", line(24, 0, 25), 20},
+		{"far below", 3, line(24, 2, 2), 0},
+		{"near the edge", 3, line(24, 2.9, 2.9), 4},
+		{"rising towards it", 3, line(24, 1, 2.5), 4},
+		{"rising by more than a cell while a plan is made", 3, line(24, 0, 3.1), 4},
+		{"falling from the edge", 3, line(24, 3.2, 2), 0},
+		{"just begun", 3, line(3, 1, 2.4), 0},
+		{"beyond the cap", 19, line(24, 0, 25), 20},
+		{"a rise of two of ten is worth no order yet", 10, line(24, 10.7, 10.7), 0},
+		{"and soon is", 10, line(24, 10.8, 10.8), 12},
+		{"and is by far", 10, line(24, 12, 13), 13},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var f Foresight
-			ordered := 3
-			if tt.want == 20 {
-				ordered = 19
-			}
-			if got := outlooks(&f, ordered, tt.sums...); got.Count != tt.want {
+			if got := outlooks(&f, tt.ordered, tt.sums...); got.Count != tt.want {
 				t.Errorf("foreseen %d (%s), want %d", got.Count, got, tt.want)
 			}
 		})

@@ -65,7 +65,7 @@ func (m *memory) learnRate(c *Config, o *Observation, hot bool) {
 		return
 	}
 	window := c.rateWindow(o)
-	m.pushSample(rateSample{Ready: o.Ready, Backlog: c.backlogged(o)}, window)
+	m.pushSample(rateSample{Ready: max(o.Ready, o.Serving), Backlog: c.backlogged(o)}, window)
 	if len(m.Samples) < window || !o.Served.Known || o.Served.Value <= 0 {
 		return
 	}

@@ -32,6 +32,9 @@ func TestRateOfACell(t *testing.T) {
 		{"nothing served teaches nothing", func(o *Observation) { o.Served, o.BusyMax = per(0), per(1) }, 12, 0},
 		{"no cell, no rate", func(o *Observation) { o.Served, o.BusyMax, o.Ready = per(300), per(0.6), 0 }, 12, 0},
 		{"a busy share over 1 is 1", func(o *Observation) { o.Served, o.BusyMax = per(400), per(1.3) }, 12, 100},
+		{"one that leaves has its part in what is served", func(o *Observation) {
+			o.Served, o.BusyMax, o.Ready, o.Serving = per(300), per(0.6), 3, 4
+		}, 12, 125},
 		{"while partitions move nothing is learned", func(o *Observation) {
 			o.Served, o.BusyMax, o.Rebalancing = per(300), per(0.6), true
 		}, 30, 0},

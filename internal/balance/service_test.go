@@ -30,13 +30,28 @@ func newService(t *testing.T, ready int) *service {
 	return s
 }
 
-// beats lets n beats pass and returns the last decision.
+// beats lets n beats pass and returns the last decision. The beats before it are
+// taken without words.
 func (s *service) beats(n int) Decision {
 	s.t.Helper()
-	for range n {
-		s.obs.At = s.obs.At.Add(s.cfg.filled().Beat)
-		s.st, s.d = Decide(s.cfg, s.st, s.obs)
+	load := s.obs.Offered
+	return s.loads(n, func(int) reading.Reading { return load })
+}
+
+// loads lets n beats pass, each with a load of its own.
+func (s *service) loads(n int, offered func(beat int) reading.Reading) Decision {
+	s.t.Helper()
+	beat := s.cfg.filled().Beat
+	r := NewRunner(s.cfg, s.st)
+	for k := range n {
+		s.obs.At, s.obs.Offered = s.obs.At.Add(beat), offered(k)
+		if k < n-1 {
+			r.Desired(s.obs)
+		} else {
+			s.d = r.Decide(s.obs)
+		}
 	}
+	s.st = r.State()
 	return s.d
 }
 

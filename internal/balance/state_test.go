@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/reading"
 )
 
 // sameState compares states by content; an empty list is none.
@@ -95,10 +97,7 @@ func TestStateStaysSmall(t *testing.T) {
 	for i := range 8 {
 		s.cfg.Law.LookBacks = append(s.cfg.Law.LookBacks, time.Hour+time.Duration(i))
 	}
-	for k := range 4000 {
-		s.obs.Offered = per(1e6 - 100*float64(k))
-		s.beats(1)
-	}
+	s.loads(4000, func(k int) reading.Reading { return per(1e6 - 100*float64(k)) })
 	text, err := json.Marshal(s.st)
 	if err != nil {
 		t.Fatal(err)

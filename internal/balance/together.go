@@ -208,6 +208,9 @@ func (c *ceiling) move(f *Front, short, stuck bool, long int) bool {
 			c.Rose, c.Patience = false, min(2*c.Patience, mostPatience)
 		}
 		c.Calm = 0
+		if !f.Count.Known { // nor is it known who is ready there
+			return true
+		}
 		if f.Ready > c.Ceiling { // they are on their way out
 			c.Tight = 0
 		}

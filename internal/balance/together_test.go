@@ -14,7 +14,7 @@ import (
 // tier is one service of a chain: its cells, and what it measures.
 type tier struct {
 	cfg          Config
-	st           State
+	law          *Runner
 	d            Decision
 	ready        int
 	orders       []Order
@@ -145,7 +145,10 @@ func (s *tier) decide(second int, o Observation) {
 			o.Changes++
 		}
 	}
-	s.st, s.d = Decide(s.cfg, s.st, o)
+	if s.law == nil {
+		s.law = NewRunner(s.cfg, State{})
+	}
+	s.d = s.law.Decide(o)
 	if delta := s.d.Desired - o.Ordered; delta != 0 && len(s.orders) == 0 {
 		s.orders = append(s.orders, Order{Delta: delta, Placed: o.At, Expected: o.At.Add(chainBirth)})
 		s.changes = append(s.changes, second)
@@ -243,5 +246,24 @@ func TestTiersSettle(t *testing.T) {
 		if late[1] > max(6, late[0]+2) {
 			t.Errorf("load %v: %d orders in the last hour, each for itself %d", load, late[1], late[0])
 		}
+	}
+}
+
+// TestCeilingOfWhomNobodySees moves no ceiling down while it isn't known how many
+// cells are in front: that none is ready there may only be unread.
+func TestCeilingOfWhomNobodySees(t *testing.T) {
+	c := ceiling{Service: "crawler", Ceiling: 10, Patience: 1}
+	away := Front{Service: "crawler", Count: reading.Unknown("away"), Min: 1}
+	for range 100 {
+		if !c.move(&away, true, true, 12) || c.Ceiling != 10 {
+			t.Fatalf("moved to %d", c.Ceiling)
+		}
+	}
+	seen := Front{Service: "crawler", Count: reading.Of(10, time.Time{}), Ready: 10, Min: 1}
+	for range 12 {
+		c.move(&seen, true, true, 12)
+	}
+	if c.Ceiling != 8 {
+		t.Errorf("%d after a minute in which all was seen, want 8", c.Ceiling)
 	}
 }

@@ -98,13 +98,13 @@ func (s refuge) run() (turnedAway, used float64) {
 // room mostly, and its room is used.
 func TestOverloadedSiblingsDontHerdOnANewborn(t *testing.T) {
 	for name, s := range map[string]refuge{
-		"few, short":  {siblings: 20, limit: 20, service: 100 * time.Millisecond, rate: 50},
-		"few, long":   {siblings: 20, limit: 20, service: time.Second, rate: 50},
-		"many, short": {siblings: 150, limit: 20, service: 100 * time.Millisecond, rate: 20},
-		"many, long":  {siblings: 150, limit: 20, service: time.Second, rate: 20},
+		"few, short":  {siblings: 20, limit: 20, service: 100 * time.Millisecond, rate: 50, length: 30 * time.Second},
+		"few, long":   {siblings: 20, limit: 20, service: time.Second, rate: 50, length: 30 * time.Second},
+		"many, short": {siblings: 120, limit: 20, service: 100 * time.Millisecond, rate: 20, length: 9 * time.Second},
+		"many, long":  {siblings: 120, limit: 20, service: time.Second, rate: 20, length: 9 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s.length, s.seed = 30*time.Second, 1
+			s.seed = 1
 			turnedAway, used := s.run()
 			t.Logf("%.1f %% of those sent find it full, %.0f %% of its room is used", 100*turnedAway, 100*used)
 			if turnedAway > 0.1 {

@@ -32,7 +32,7 @@ func (l *Leader) lookBehind(ctx context.Context, at time.Time) []balance.Behind 
 }
 
 func (l *Leader) lookAt(ctx context.Context, s *policy.Service, at time.Time) balance.Behind {
-	b := balance.Behind{Service: s.Name, Max: s.Max, Room: reading.Unknown("its cells don't measure it")}
+	b := balance.Behind{Service: s.Name, Max: boundsAt(s, at).Max, Room: reading.Unknown("its cells don't measure it")}
 	b.Need, b.Load = b.Room, b.Room
 	record, _, err := l.Fleet.Record(ctx, s.Name)
 	switch {

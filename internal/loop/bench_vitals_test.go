@@ -36,7 +36,7 @@ func BenchmarkVitals(b *testing.B) {
 	if testing.Short() {
 		b.Skip("needs Consul")
 	}
-	conns := fmt.Sprintf("limits { http_max_conns_per_client = %d }", 8**manyCount)
+	conns := fmt.Sprintf("limits { http_max_conns_per_client = %d }", 16**manyCount)
 	consul := testkit.ConsulWith(b, testkit.ConsulOptions{Config: conns})
 	l, silence := leaderOfMany(b, consul)
 	testkit.Await(b, 5*time.Minute, func(ctx context.Context) error {

@@ -1,6 +1,19 @@
 package loop
 
-import "github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
+import (
+	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
+)
+
+// boundsAt are those of another service at an instant; one that rises ahead of its
+// time isn't seen before.
+func boundsAt(s *policy.Service, at time.Time) policy.Bounds {
+	if len(s.Schedules) == 0 {
+		return policy.Bounds{Min: s.Min, Max: s.Max}
+	}
+	return policy.NewTimetable(s).At(at, 0)
+}
 
 // bounds are those in force at the last look. A min that rises counts a birth
 // ahead of its time, and a beat, since orders are placed at one.

@@ -65,3 +65,29 @@ service "api" {
 		t.Errorf("released %s after its end", late)
 	}
 }
+
+// TestBoundsOfANeighbour has a max by the clock count for those who ask this service
+// for cells, and for whom it asks to hold back, too.
+func TestBoundsOfANeighbour(t *testing.T) {
+	p, diags := policy.Parse("homeostat.hcl", []byte(`
+service "api" {
+  min = 2
+  max = 20
+  terraform { dir = "api" }
+  schedule "night" {
+    cron = "0 0 * * *"
+    for  = "6h"
+    min  = 1
+    max  = 4
+  }
+}`))
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	for hour, want := range map[int]policy.Bounds{3: {Min: 1, Max: 4}, 12: {Min: 2, Max: 20}} {
+		got := boundsAt(p.Services[0], time.Date(2026, 3, 2, hour, 0, 0, 0, time.UTC))
+		if got.Min != want.Min || got.Max != want.Max {
+			t.Errorf("at %d h: %+v, want %+v", hour, got, want)
+		}
+	}
+}

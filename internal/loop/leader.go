@@ -75,6 +75,7 @@ type Leader struct {
 	renewal  string                 // what is in the way of renewing cells
 	strange  map[strangeChange]bool // changes of others that no lesson has explained
 	rested   bool                   // the service was paused in Consul, and all must be read anew
+	patient  bool                   // it is one beat that a person asked for
 	debt     debt                   // what depends on the cells and may not be as they are
 	shards   shards                 // where the cells of a service are that is spread
 }

@@ -70,7 +70,7 @@ func (l *Leader) look(ctx context.Context) view {
 		pin: l.seen.pin, paused: l.seen.paused, leaving: l.seen.leaving, tombstones: l.seen.tombstones, published: l.seen.published, requests: l.seen.requests, slow: l.seen.slow,
 	}
 	defer func() { l.seen = v }()
-	ctx, cancel := context.WithTimeout(ctx, max(s.Beat, time.Second)*4/5)
+	ctx, cancel := context.WithTimeout(ctx, l.lookLimit())
 	defer cancel()
 	quantile := 0.99
 	if s.Latency != nil {

@@ -32,6 +32,10 @@ import (
 // watches as a sidecar does, separated by spaces.
 const manyVariable = "HOMEOSTAT_TEST_MANY"
 
+// oneAfterTheOther is between the starts of two cells: a thousand that begin at the
+// same instant are not what is measured, and try again and again on a slow machine.
+const oneAfterTheOther = 20 * time.Millisecond
+
 // beMany is the sidecars of a service's cells, in a process of their own: each has
 // its own port, answers for its vitals to whoever has the key, and is real where
 // it meets Consul. As many as a line of standard input says answer nobody who asks
@@ -65,6 +69,7 @@ func beMany() {
 		server := &http.Server{Handler: guarded, ReadHeaderTimeout: time.Minute}
 		wg.Go(func() { _ = server.Serve(listener) })
 		wg.Go(func() { _ = cell.Run(ctx) })
+		time.Sleep(oneAfterTheOther)
 	}
 	fmt.Println("up")
 	lines := bufio.NewScanner(os.Stdin)

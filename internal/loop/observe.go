@@ -70,9 +70,21 @@ func (e *eyes) observe(v view, b books, m *memory) balance.Observation {
 	if e.service.KafkaLag != nil {
 		e.queue(v, &obs)
 	} else {
-		obs.Offered, obs.Served = v.vitals.Offered.Value, v.vitals.Served.Value
+		obs.Offered, obs.Served, obs.Serving = v.vitals.Offered.Value, v.vitals.Served.Value, v.serving()
 	}
 	return obs
+}
+
+// serving counts the cells that have a part in what the vitals say is served. Some of
+// them may be no longer, or not yet, ready.
+func (v view) serving() int {
+	n := v.vitals.StandIns
+	for _, vitals := range v.byCell {
+		if vitals.Served.Known && vitals.Served.Value > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // queue fills in what comes from the topic.

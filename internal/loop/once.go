@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/balance"
@@ -178,6 +179,7 @@ func (l *Leader) firstLook(ctx context.Context) (view, error) {
 		return view{}, err
 	}
 	l.takeOver(result{what: preparing, prepared: p})
+	l.patient = true
 	first := l.look(ctx)
 	l.eyes.observe(first, l.books(l.surge(first)), &l.memory)
 	if err := pause(ctx, l.Service.Beat); err != nil {
@@ -192,6 +194,18 @@ func (l *Leader) firstLook(ctx context.Context) (view, error) {
 	}
 	return v, nil
 }
+
+// lookLimit is how long a look may take: a leader's must be over when the next beat
+// begins, while a person who asks for a single one would rather wait than be told
+// that something was late.
+func (l *Leader) lookLimit() time.Duration {
+	if l.patient {
+		return max(l.Service.Beat, patientLook)
+	}
+	return max(l.Service.Beat, time.Second) * 4 / 5
+}
+
+const patientLook = 5 * time.Second
 
 // once decides and turns the decision into a step, without taking it.
 func (l *Leader) once(ctx context.Context, v view) (step, Outcome) {

@@ -2,6 +2,7 @@ package loop
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/balance"
@@ -33,10 +34,10 @@ func (l *Leader) tellsOf(ctx context.Context, service string, at time.Time) (nee
 func (l *Leader) lookInFront(ctx context.Context, at time.Time) []balance.Front {
 	var all []balance.Front
 	for _, s := range l.Front {
-		f := balance.Front{Service: s.Name, Min: s.Min}
+		f := balance.Front{Service: s.Name, Min: boundsAt(s, at).Min}
 		record, _, err := l.Fleet.Record(ctx, s.Name)
 		members, err2 := l.Fleet.Members(ctx, s.Name)
-		if err != nil || err2 != nil {
+		if err := errors.Join(err, err2); err != nil {
 			f.Count = reading.Unknown("%v", err)
 		} else {
 			f.Count = reading.Of(float64(record.Count), at)

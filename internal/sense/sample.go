@@ -49,7 +49,7 @@ func (k *Kafka) Sample(ctx context.Context) LagSample {
 	s := k.sample(ctx, l)
 	if k.passed(s); !fresh && k.known.ids == nil { // it may be another topic by now
 		switch l, err = k.layout(ctx); {
-		case errors.Is(err, kafka.UnknownTopicOrPartition):
+		case errors.Is(err, kafka.UnknownTopicOrPartition), err != nil && s.Known == 0: // it says more plainly why
 			return unknownSample(k.cfg.Now(), k.cfg.Topic, k.cfg.Group, "%v", err)
 		case err != nil:
 			return s // what could be read of it

@@ -53,6 +53,7 @@ func Flink(target float64, restart time.Duration) Entry {
 type flink struct {
 	target, restart float64
 	runs            int // the second since which it runs as it is
+	count           int // the parallelism at which it does
 	busy, served    trail
 	offered         trail
 	lower           []flinkLower
@@ -78,8 +79,12 @@ func newFlink(target float64, restart time.Duration) *flink {
 func (f *flink) Every() time.Duration { return flinkPeriod }
 
 func (f *flink) Decide(seen Seen) int {
-	if len(seen.InFlight) > 0 || seen.Ready != seen.Ordered {
-		f.begin(seen.Second)
+	if f.count == 0 {
+		f.count = seen.Ordered
+	}
+	// A rescale may be over before it looks again.
+	if len(seen.InFlight) > 0 || seen.Ready != seen.Ordered || seen.Ordered != f.count {
+		f.begin(seen.Second, seen.Ordered)
 		return seen.Ordered
 	}
 	if seen.Second-f.runs <= int(flinkStabilize/time.Second) { // still settling
@@ -95,8 +100,8 @@ func (f *flink) Decide(seen Seen) int {
 }
 
 // begin forgets what was measured: the job has been restarted.
-func (f *flink) begin(second int) {
-	f.runs = second
+func (f *flink) begin(second, count int) {
+	f.runs, f.count = second, count
 	f.busy.clear()
 	f.served.clear()
 	f.offered.clear()

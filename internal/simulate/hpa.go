@@ -10,16 +10,18 @@ import (
 //
 //   - pkg/controller/podautoscaler/replica_calculator.go, GetResourceReplicas:
 //     the ratio of whole percents of utilisation to the target; nothing within a
-//     tolerance of 0.1; pods not ready counted as idle on the way up, and pods
-//     that are being deleted not at all;
+//     tolerance of 0.1; pods not ready counted as idle on the way up, and else not
+//     at all;
 //   - pkg/controller/podautoscaler/horizontal.go,
 //     stabilizeRecommendationWithBehaviors and
-//     calculateScaleUpLimitWithScalingRules;
+//     calculateScaleUpLimitWithScalingRules; recordInitialRecommendation: the count
+//     it finds at first is a recommendation, too;
 //   - pkg/apis/autoscaling/v2/defaults.go: up by at most 100 % or 4 pods in 15 s,
 //     whichever is more; down to the largest recommendation of 300 s;
 //   - https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/
 //
-// Its period is 15 s, and so is what a metrics server averages over.
+// That pods which are being deleted don't count is left out, since here they serve
+// until they are gone. Its period is 15 s, and so is what a metrics server averages over.
 const (
 	hpaPeriod    = 15 * time.Second
 	hpaTolerance = 0.1
@@ -57,7 +59,7 @@ func hpaReplicas(current, ready, notReady int, busy float64, percent int) int {
 		if math.Abs(1-ratio) <= hpaTolerance {
 			return current
 		}
-		return int(math.Ceil(ratio * float64(ready+notReady)))
+		return int(math.Ceil(ratio * float64(ready)))
 	}
 	pods := ready + notReady
 	ratio = utilisation(busy*float64(ready), pods) / float64(percent)
@@ -77,14 +79,19 @@ func utilisation(used float64, pods int) float64 {
 // down; a rate on the way up.
 type hpaLimits struct {
 	recommended trail
+	begun       bool
 }
 
 func newHPALimits() hpaLimits {
 	// Those younger than 300 s beside the one that is made now.
-	return hpaLimits{newTrail(int(hpaStable/hpaPeriod) - 1)}
+	return hpaLimits{recommended: newTrail(int(hpaStable/hpaPeriod) - 1)}
 }
 
 func (l *hpaLimits) apply(current, wanted int) int {
+	if !l.begun {
+		l.begun = true
+		l.recommended.add(float64(current))
+	}
 	stable := wanted
 	if wanted < current {
 		stable = min(current, max(wanted, int(l.recommended.most())))

@@ -18,6 +18,9 @@ import (
 //   - policy/handler.go and
 //     https://developer.hashicorp.com/nomad/tools/autoscaling/agent/policy: it
 //     looks every 10 s, and not at all for 5 min after an action.
+//
+// That it doesn't look while machines come or go is left out: it would only order
+// later.
 const (
 	nomadPeriod    = 10 * time.Second
 	nomadCooldown  = 5 * time.Minute
@@ -56,20 +59,26 @@ func NomadThreshold(low, high, up, down float64) Entry {
 	}
 }
 
-// nomad is what its strategies have in common: a cooldown.
+// nomad is what its strategies have in common: a cooldown after an action.
 type nomad struct {
 	rule       func(count int, busy float64) int
 	coolsUntil int // seconds
+	// before is the count ordered before the last action; 0: none waits to be seen.
+	before int
 }
 
 func (n *nomad) Every() time.Duration { return nomadPeriod }
 
 func (n *nomad) Decide(seen Seen) int {
+	if n.before == seen.Ordered {
+		n.coolsUntil = 0 // it wasn't carried out
+	}
+	n.before = 0
 	count := n.rule(max(seen.Ordered, seen.Ready), seen.Busy)
 	if seen.Second < n.coolsUntil || count == max(seen.Ordered, seen.Ready) || count == seen.Ordered {
 		return seen.Ordered
 	}
-	n.coolsUntil = seen.Second + int(nomadCooldown/time.Second)
+	n.coolsUntil, n.before = seen.Second+int(nomadCooldown/time.Second), seen.Ordered
 	return count
 }
 

@@ -19,6 +19,7 @@ func TestHPAReplicas(t *testing.T) {
 		{"one of three not ready, less scale: 50 and 70 %", 3, 2, 1, 0.6, 30, 4},
 		{"two of three not ready, no scale: 40 %", 3, 1, 2, 0.4, 30, 3},
 		{"scale down: 28 % on average at a target of 50", 5, 5, 0, 0.28, 50, 3},
+		{"scale down, two of five not ready: 30 % at a target of 50", 5, 3, 2, 0.3, 50, 2},
 		{"within the tolerance: 102 at a target of 100", 3, 3, 0, 1.02, 100, 3},
 		{"no metrics", 3, 0, 3, 0, 50, 3},
 		{"percents are whole: 77.9 is 77, 11 pods' worth", 10, 10, 0, 0.779, 70, 11},
@@ -26,6 +27,18 @@ func TestHPAReplicas(t *testing.T) {
 	} {
 		if got := hpaReplicas(c.current, c.ready, c.notReady, c.busy, c.percent); got != c.want {
 			t.Errorf("%s: %d, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+// The count that is found at first is a recommendation, too: nothing goes down for
+// nineteen looks.
+func TestHPABegins(t *testing.T) {
+	l := newHPALimits()
+	for i := range 25 {
+		got := l.apply(20, 3)
+		if want := i >= 19; want != (got == 3) {
+			t.Errorf("%d s after the first look: %d", 15*i, got)
 		}
 	}
 }
@@ -106,14 +119,19 @@ func TestNomadThreshold(t *testing.T) {
 	}
 }
 
-// Nothing happens for five minutes after an action.
+// Nothing happens for five minutes after an action, but one that wasn't carried out
+// is none.
 func TestNomadCooldown(t *testing.T) {
 	law := NomadTarget(0.5).New(DefaultWorld())
-	ask := func(second int) int {
-		return law.Decide(Seen{Second: second, Ordered: 4, Ready: 4, Busy: 1})
+	ask := func(second, ordered int) int {
+		return law.Decide(Seen{Second: second, Ordered: ordered, Ready: ordered, Busy: 1})
 	}
-	if ask(10) != 8 || ask(20) != 4 || ask(300) != 4 || ask(310) != 8 {
-		t.Error("want an action at 10 s, and none again before 310 s")
+	for _, c := range []struct{ second, ordered, want int }{
+		{10, 4, 8}, {20, 4, 8}, {30, 8, 8}, {310, 8, 8}, {320, 8, 16},
+	} {
+		if got := ask(c.second, c.ordered); got != c.want {
+			t.Errorf("at %d s with %d cells: %d, want %d", c.second, c.ordered, got, c.want)
+		}
 	}
 }
 
@@ -184,6 +202,23 @@ func TestFlinkScalesDownLate(t *testing.T) {
 	}
 	if n, _ := f.lowest(3600+31*60, 4, true); n != 4 {
 		t.Errorf("when the six are an hour old: %d, want 4", n)
+	}
+}
+
+// A rescale that is over before the law looks again is one nevertheless: nothing is
+// decided from what was measured before it.
+func TestFlinkSeesShortRescales(t *testing.T) {
+	w := quiet()
+	w.Start, w.Curves, w.Birth, w.Max = 1, true, 20*time.Second, 100
+	r := Run(w, constant(250, 3600), Flink(0.7, 5*time.Minute).New(w), 1)
+	var orders []int
+	for i := 1; i < len(r.Curves.Ordered); i++ {
+		if r.Curves.Ordered[i] != r.Curves.Ordered[i-1] {
+			orders = append(orders, 5*i)
+		}
+	}
+	if len(orders) == 0 || orders[0] != 15*60 || len(orders) > 1 && orders[1] < orders[0]+20*60 {
+		t.Errorf("orders at %v s, want the first at 900 and the next after 20 min or later", orders)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/spool/unsent"
@@ -51,7 +52,11 @@ const gatherShare = 8
 // and a commit that starts with the first of them would have all others wait for
 // two.
 func (l *messageLog) gather(writers int, limit time.Duration) {
-	if writers == 1 || !l.awaits(writers) {
+	if writers == 1 {
+		return
+	}
+	runtime.Gosched() // those just answered run first, and mostly come back at once
+	if !l.awaits(writers) {
 		return
 	}
 	timer := time.NewTimer(limit)
@@ -118,7 +123,7 @@ func (l *messageLog) take() (b *batch, first uint64) {
 		return nil, 0
 	}
 	b = l.waiting
-	l.waiting, l.writing = newBatch(), b.bytes
+	l.waiting, l.writing = newBatch(len(b.payloads)), b.bytes
 	return b, l.next
 }
 

@@ -72,7 +72,10 @@ type batch struct {
 	err      error
 }
 
-func newBatch() *batch { return &batch{done: make(chan struct{})} }
+// newBatch has room for so many payloads before it grows.
+func newBatch(payloads int) *batch {
+	return &batch{payloads: make([][]byte, 0, payloads), done: make(chan struct{})}
+}
 
 // openLog opens the log in a folder, which it makes where it isn't there.
 func openLog(cfg logConfig) (*messageLog, Recovery, error) {
@@ -88,7 +91,7 @@ func openLog(cfg logConfig) (*messageLog, Recovery, error) {
 	}
 	l := &messageLog{
 		logConfig: cfg, lock: lock,
-		waiting: newBatch(), wake: make(chan struct{}, 1), grown: make(chan struct{}, 1), done: make(chan struct{}),
+		waiting: newBatch(0), wake: make(chan struct{}, 1), grown: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	report, err := l.restore()
 	if err != nil {

@@ -114,8 +114,9 @@ func (c *Client) ShutDown(ctx context.Context, id string) (string, error) {
 	return action, c.Call(ctx, action, url.Values{"InstanceId.1": {id}}, nil)
 }
 
-// callLimit is how long a call may take. LocalStack's first one loads the service.
-const callLimit = 30 * time.Second
+// callLimit is how long a call may take. LocalStack's first one loads the service,
+// which takes half a minute where others are at work, too.
+const callLimit = 2 * time.Minute
 
 // Call calls an action and reads its answer into what encoding/xml can fill, or
 // nowhere.

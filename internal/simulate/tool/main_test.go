@@ -19,7 +19,7 @@ func TestParts(t *testing.T) {
 		{"rows", nil, []string{"Means: slow % / cost, 6 rows, 1 seed", "ours", "HPA 0.7 *", "Of the 6 rows (hours)", "Peers beside published figures"}, []string{"rows.csv"}},
 		{"truer", []string{"-ours"}, []string{"single requests queue", "all of these"}, []string{"truer.csv"}},
 		{"sensitivity", nil, []string{"Price", "Without effect here"}, []string{"sensitivity.csv"}},
-		{"shapes", []string{"-ours"}, []string{"step x10, D 300 serial"}, []string{"shapes.csv", "shape-step-x2.svg"}},
+		{"shapes", []string{"-ours"}, []string{"step x10, D 60 serial"}, []string{"shapes.csv", "shape-step-x2.svg"}},
 	} {
 		t.Run(c.parts, func(t *testing.T) {
 			out := t.TempDir()

@@ -143,15 +143,17 @@ func (o *options) play(ctx context.Context, traces *contest.Traces, g contest.Ga
 
 // wanted are the rows with the births that were asked for.
 func (o *options) wanted(rows []contest.Row) []contest.Row {
+	return slices.DeleteFunc(rows, func(r contest.Row) bool { return !o.born(r.Birth) })
+}
+
+// born says that a birth is one of those that were asked for.
+func (o *options) born(birth time.Duration) bool {
 	if o.births == "" {
-		return rows
+		return true
 	}
-	births := strings.Split(o.births, ",")
-	return slices.DeleteFunc(rows, func(r contest.Row) bool {
-		return !slices.ContainsFunc(births, func(b string) bool {
-			d, err := time.ParseDuration(b)
-			return err == nil && d == r.Birth
-		})
+	return slices.ContainsFunc(strings.Split(o.births, ","), func(b string) bool {
+		d, err := time.ParseDuration(b)
+		return err == nil && d == birth
 	})
 }
 

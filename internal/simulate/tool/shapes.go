@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 // shapes runs ours and the most used peer over loads of simple forms, and draws
 // ours.
 func shapes(_ context.Context, o *options) error {
-	all := contest.Shapes()
+	all := slices.DeleteFunc(contest.Shapes(), func(s contest.Shape) bool { return !o.born(s.Birth) })
 	ours := simulate.Ours("ours", simulate.OurPolicy())
 	laws := []simulate.Entry{ours}
 	if !o.ours {
