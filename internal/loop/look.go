@@ -61,6 +61,10 @@ type view struct {
 	proven     bool             // the leader's own session was proven
 }
 
+// onlyLooked is how long a look may take for somebody who only wants to see what would
+// be decided.
+const onlyLooked = 10 * time.Second
+
 // look gathers everything at the same time, within the given limit, so that
 // one slow source doesn't make the others late.
 func (l *Leader) look(ctx context.Context) view {
@@ -70,7 +74,11 @@ func (l *Leader) look(ctx context.Context) view {
 		pin: l.seen.pin, paused: l.seen.paused, leaving: l.seen.leaving, tombstones: l.seen.tombstones, published: l.seen.published, requests: l.seen.requests, slow: l.seen.slow,
 	}
 	defer func() { l.seen = v }()
-	ctx, cancel := context.WithTimeout(ctx, max(s.Beat, time.Second)*4/5)
+	limit := max(s.Beat, time.Second) * 4 / 5
+	if l.lease == nil {
+		limit = max(limit, onlyLooked) // there is no beat to be in time for
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	quantile := 0.99
 	if s.Latency != nil {
