@@ -205,7 +205,7 @@ func (l *Leader) lookLimit() time.Duration {
 	return max(l.Service.Beat, time.Second) * 4 / 5
 }
 
-const patientLook = 5 * time.Second
+const patientLook = 10 * time.Second
 
 // once decides and turns the decision into a step, without taking it.
 func (l *Leader) once(ctx context.Context, v view) (step, Outcome) {

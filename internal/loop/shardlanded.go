@@ -3,6 +3,7 @@ package loop
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -91,7 +92,7 @@ func (l *Leader) partFailed(p *part) {
 	l.trouble = ""
 	s := l.shards.stuck[p.shard]
 	s.failures++
-	s.retry, s.why = l.Now().Add(retryAfter(s.failures)), p.err.Error()
+	s.retry, s.why = l.Now().Add(retryAfter(s.failures)), whyStuck(p.err)
 	killed := errors.Is(p.err, act.ErrKilled)
 	switch {
 	case p.heldKnown:
@@ -121,6 +122,23 @@ func (l *Leader) partFailed(p *part) {
 		return
 	}
 	l.unbornIn(p)
+}
+
+// whyStuckLimit is how many bytes of each shard's trouble are told: several stand in one line.
+const whyStuckLimit = 300
+
+// whyStuck is what is in the way of a shard, in a line; the log has all of it.
+func whyStuck(err error) string {
+	var locked *act.LockedError
+	switch {
+	case !errors.As(err, &locked):
+		text := err.Error()
+		return strings.ToValidUTF8(text[:min(len(text), whyStuckLimit)], "")
+	case locked.Who == "":
+		return "its state is locked, by somebody else"
+	default:
+		return fmt.Sprintf("its state is locked by %s since %s", locked.Who, locked.Created.Format(time.RFC3339))
+	}
 }
 
 // halfBornIn are the cells of the record that a shard's state holds half made.
