@@ -165,11 +165,7 @@ func (c *carry) applyPlan(ctx context.Context, s *stateLock, r *result, plan *ac
 // unpaused looks again whether somebody has paused the service: the plan may
 // have waited behind that person's own destroy.
 func (c *carry) unpaused(ctx context.Context) error {
-	l := c.leader
-	if pauseFile(l.PauseFile) {
-		return fmt.Errorf("order %s was planned and not applied: the file %s is there", c.record.ID, l.PauseFile)
-	}
-	why, err := pausedBy(ctx, l.Fleet, l.Service.Name)
+	why, err := c.leader.pausedNow(ctx)
 	if err != nil {
 		return fmt.Errorf("look for a pause before the apply: %w", err)
 	}
@@ -177,6 +173,14 @@ func (c *carry) unpaused(ctx context.Context) error {
 		return fmt.Errorf("order %s was planned and not applied: %s", c.record.ID, why)
 	}
 	return nil
+}
+
+// pausedNow returns who has paused the service, or nothing.
+func (l *Leader) pausedNow(ctx context.Context) (string, error) {
+	if pauseFile(l.PauseFile) {
+		return fmt.Sprintf("the file %s is there", l.PauseFile), nil
+	}
+	return pausedBy(ctx, l.Fleet, l.Service.Name)
 }
 
 // errModuleChanged says that the root module is another than the one that the

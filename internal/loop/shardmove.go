@@ -102,9 +102,22 @@ func (l *Leader) moveStates(ctx context.Context, roots *shardRoots, shape guard.
 	backup := filepath.Join(from.Module().Dir, ".terraform", "homeostat", "moved")
 	return l.withShardLock(ctx, to, m.To, moving, func(*stateLock) error {
 		return l.withShardLock(ctx, from, m.From, moving, func(*stateLock) error {
-			return act.MoveCells(ctx, from, to, shape, m.Names, backup)
+			return act.MoveCells(ctx, from, to, shape, m.Names, backup, l.mayMove)
 		})
 	})
+}
+
+// mayMove reports whether states may still be written: the lock is held, and nobody has
+// paused the service meanwhile.
+func (l *Leader) mayMove(ctx context.Context) error {
+	if err := l.lease.Check(ctx); err != nil {
+		return err
+	}
+	why, err := l.pausedNow(ctx)
+	if err == nil && why != "" {
+		err = errors.New(why)
+	}
+	return err
 }
 
 // landedMove has the record say where the cells are now.
