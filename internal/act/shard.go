@@ -15,6 +15,7 @@ import (
 	"github.com/google/renameio/v2"
 	"github.com/hashicorp/terraform-exec/tfexec"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/act/spread"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
 )
 
@@ -51,14 +52,10 @@ func (r *Root) Unspreadable(s guard.Shape, others []string) string {
 // shardWorkspace is the name of a shard's workspace; that of shard 0 is the
 // policy's own.
 func (c Config) shardWorkspace(n int) string {
-	name := shardPrefix + strconv.Itoa(n)
-	if c.Workspace != "" && c.Workspace != "default" {
-		return c.Workspace + "-" + name
-	}
-	return name
+	return spread.Workspace(c.Workspace, n)
 }
 
-const shardPrefix = "shard-"
+const shardPrefix = spread.Prefix
 
 // ShardOf returns the shard whose workspace has this name. Shard 0 is the one that
 // the policy names.
@@ -66,12 +63,8 @@ func (r *Root) ShardOf(workspace string) (int, bool) {
 	if workspace == r.cfg.Workspace || workspace == "default" && r.cfg.Workspace == "" {
 		return 0, true
 	}
-	at := strings.LastIndex(workspace, shardPrefix)
-	if at < 0 {
-		return 0, false
-	}
-	n, err := strconv.Atoi(workspace[at+len(shardPrefix):])
-	return n, err == nil && n > 0 && r.cfg.shardWorkspace(n) == workspace
+	n := spread.Shard(workspace)
+	return n, n > 0 && r.cfg.shardWorkspace(n) == workspace
 }
 
 // Workspace is the name of the workspace; empty for the default one.
