@@ -64,6 +64,9 @@ func (l *Leader) atRest(ctx context.Context) (code, why string) {
 		l.forget()
 		return "paused", "paused by the file " + l.PauseFile
 	}
+	if l.rereads() {
+		l.prepared = false
+	}
 	if !l.prepared {
 		// What isn't known yet is not zero: nothing is decided on it.
 		l.getReadyAgain(ctx)

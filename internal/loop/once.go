@@ -93,7 +93,7 @@ func (l *Leader) Apply(ctx context.Context) (Outcome, error) {
 	}
 	left := l.pending()
 	found := len(l.record.Orders) > 0 || left.Size() > 0
-	if left.Size() == 0 && found {
+	if left.Size() == 0 && found && !l.unread() {
 		l.close(ctx, result{order: l.record.Orders[0]}) // carried out, and not written down
 	}
 	if left.Size() > 0 {

@@ -29,7 +29,8 @@ type preparation struct {
 	held   map[string]heldCell
 	memory memory
 	shards *shardRoots
-	cant   string // why the service can't be spread, or nothing
+	cant   string        // why the service can't be spread, or nothing
+	unread map[int]error // shards whose states can't be read
 }
 
 // prepare lets the worker get ready: terraform init, the shape of an order,
@@ -209,7 +210,7 @@ func (l *Leader) takeOver(r result) {
 	// A name is never used twice, not even when Consul has forgotten it.
 	p.record.Next = max(p.record.Next, l.record.Next)
 	l.Root, l.record, l.index, l.held = p.root, p.record, p.index, p.held
-	l.shards.ready(p)
+	l.shards.ready(p, l.Now())
 	l.takeShape(p.shape.With(l.shape))
 	if p.root.Module().Named {
 		l.failed = l.halfBorn()

@@ -165,7 +165,11 @@ func (j *spreadJob) deal(at map[string]int, parts map[int]*part) {
 	}
 	share := func(names []string, list func(*fleet.Order) *[]string) {
 		for _, name := range names {
-			if p := parts[at[name]]; p != nil {
+			shard, known := at[name]
+			if !known && l.unread() {
+				continue // it may be in a state that can't be read, and stays in the order
+			}
+			if p := parts[shard]; p != nil {
 				*list(&p.result.order) = append(*list(&p.result.order), name)
 			}
 		}

@@ -31,7 +31,7 @@ func spreadLeader(at map[string]int, size int) *Leader {
 		},
 		held: map[string]heldCell{},
 	}
-	l.shards.ready(&preparation{shards: &shardRoots{}})
+	l.shards.ready(&preparation{shards: &shardRoots{}}, time.Time{})
 	for _, name := range slices.SortedFunc(mapKeys(at), func(a, b string) int { return guard.CompareKeys(guard.Key(a), guard.Key(b)) }) {
 		l.record.Names = append(l.record.Names, name)
 		l.record.Shards = append(l.record.Shards, at[name])
@@ -320,4 +320,58 @@ func TestListsBySets(t *testing.T) {
 			t.Fatalf("intersect %v, without %v", intersect(list, other), without(list, other))
 		}
 	})
+}
+
+// TestShardThatCantBeRead has the state of one of three shards not be read: its cells
+// are those of the record, but for who is to be born, and nothing is done there until
+// it was read.
+func TestShardThatCantBeRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		record := fleet.Record{
+			Names: []string{"pod-1", "pod-2", "pod-3", "pod-4"}, Shards: []int{0, 1, 1, 2}, Count: 4,
+			Orders: []fleet.Order{{ID: "1", Add: []fleet.Newborn{{Name: "pod-3"}}, Remove: []string{"pod-9", "pod-8"}}},
+		}
+		p := &preparation{found: true, record: record, shards: &shardRoots{}, held: map[string]heldCell{"pod-1": {}, "pod-4": {Shard: 2}, "pod-8": {}}}
+		p.miss(1, errors.New("no route"))
+		if err := p.believe(); err != nil {
+			t.Fatal(err)
+		}
+		l := spreadLeader(nil, 2)
+		l.record, l.held = record, p.held
+		l.shards.ready(p, l.Now())
+		if diff := cmp.Diff(map[string]heldCell{"pod-1": {}, "pod-2": {Shard: 1}, "pod-4": {Shard: 2}, "pod-8": {}}, l.held); diff != "" {
+			t.Error(diff)
+		}
+		order, waits := l.movable(l.pending())
+		if !waits || len(order.Add) != 0 || !slices.Equal(order.Remove, []guard.Key{"pod-8"}) {
+			t.Errorf("waits %t, does %+v", waits, order)
+		}
+		j := l.newSpreadJob(order)
+		if len(j.parts) != 1 || !slices.Equal(j.parts[0].result.order.Remove, []string{"pod-8"}) {
+			t.Errorf("the parts do %+v", j.parts)
+		}
+		if l.rereads() {
+			t.Error("it is read again at once")
+		}
+		time.Sleep(retryMin)
+		if !l.rereads() || !l.isStuck(1) {
+			t.Error("it isn't read again, or counts as read")
+		}
+		p.miss(1, errors.New("no route"))
+		if l.shards.ready(p, l.Now()); l.shards.stuck[1].retry.Sub(l.Now()) != 2*retryMin {
+			t.Errorf("the next try is in %s", l.shards.stuck[1].retry.Sub(l.Now()))
+		}
+		if l.shards.ready(&preparation{}, l.Now()); l.isStuck(1) || l.unread() {
+			t.Error("it still waits, and was read")
+		}
+	})
+}
+
+// TestUnreadCellInTwoStates believes no record that says otherwise than a state.
+func TestUnreadCellInTwoStates(t *testing.T) {
+	p := &preparation{record: fleet.Record{Names: []string{"pod-1"}, Shards: []int{1}}, held: map[string]heldCell{"pod-1": {}}}
+	p.miss(1, errors.New("no route"))
+	if err := p.believe(); err == nil || !strings.Contains(err.Error(), "shard 0 and of shard 1") {
+		t.Errorf("believe: %v", err)
+	}
 }
