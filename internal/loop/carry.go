@@ -63,6 +63,7 @@ type carry struct {
 	record  fleet.Order
 	strange map[strangeChange]bool // what lessons before have not explained
 	ahead   *ahead                 // the order's plan, made ahead; nil if none was
+	shared  bool                   // there are workspaces of shards, which read the variable file, too
 }
 
 // run carries the order out. Each run of Terraform has the policy's time limit,
@@ -105,7 +106,7 @@ func (c *carry) apply(ctx context.Context, s *stateLock, r *result) error {
 	if err := c.readShape(ctx, r); err != nil {
 		return err
 	}
-	if _, _, err := c.leader.Root.WriteVariables(c.desired); err != nil {
+	if err := c.writeVariables(); err != nil {
 		return err
 	}
 	if plan := c.claim(r); plan != nil {
@@ -119,6 +120,17 @@ func (c *carry) apply(ctx context.Context, s *stateLock, r *result) error {
 		return err
 	}
 	return c.applyPlan(ctx, s, r, plan)
+}
+
+// writeVariables has the variable file say what the order makes right; the plan is
+// given a file of its own.
+func (c *carry) writeVariables() (err error) {
+	if c.shared {
+		_, _, err = c.leader.Root.ReleaseVariables()
+		return err
+	}
+	_, _, err = c.leader.Root.WriteVariables(c.desired)
+	return err
 }
 
 // claim takes the plan that was made ahead, if it still holds.

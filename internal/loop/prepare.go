@@ -170,8 +170,12 @@ func (l *Leader) readCells(ctx context.Context, p *preparation) error {
 		p.held[r.name(c.Key)] = heldCell{Tainted: !c.Whole()}
 	}
 	p.cant = p.root.Unspreadable(p.shape, others)
-	if p.found && !p.record.Spread() || p.root.Unspreadable(guard.Shape{}, nil) != "" {
+	if p.root.Unspreadable(guard.Shape{}, nil) != "" {
 		return nil // there are no other states
+	}
+	if p.found && !p.record.Spread() {
+		l.findShards(ctx, p)
+		return nil
 	}
 	return l.readShards(ctx, p)
 }

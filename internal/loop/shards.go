@@ -115,6 +115,16 @@ func (s *shardRoots) all(ctx context.Context) ([]int, error) {
 	return slices.Sorted(maps.Keys(s.there)), nil
 }
 
+// any reports whether there are workspaces besides the service's own.
+func (s *shardRoots) any() bool {
+	if s == nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.there) > 0
+}
+
 // ready takes over what a preparation found.
 func (s *shards) ready(p *preparation, now time.Time) {
 	s.roots, s.cant = p.shards, p.cant
@@ -394,9 +404,9 @@ func (l *Leader) shardTrouble() string {
 }
 
 // writeVariables puts the variable file right: once a service is spread it can't say
-// what is right in each workspace.
+// what is right in each workspace, and those that were emptied read it still.
 func (l *Leader) writeVariables() (path string, changed bool, err error) {
-	if l.record.Spread() {
+	if l.record.Spread() || l.shards.roots.any() {
 		return l.Root.ReleaseVariables()
 	}
 	return l.Root.WriteVariables(l.desired())

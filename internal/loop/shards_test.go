@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -373,5 +375,59 @@ func TestUnreadCellInTwoStates(t *testing.T) {
 	p.miss(1, errors.New("no route"))
 	if err := p.believe(); err == nil || !strings.Contains(err.Error(), "shard 0 and of shard 1") {
 		t.Errorf("believe: %v", err)
+	}
+}
+
+// TestWorkspacesShareTheFile knows of workspaces that read the variable file.
+func TestWorkspacesShareTheFile(t *testing.T) {
+	var none *shardRoots
+	for i, c := range []struct {
+		roots *shardRoots
+		want  bool
+	}{{none, false}, {&shardRoots{}, false}, {&shardRoots{there: map[int]bool{}}, false}, {&shardRoots{there: map[int]bool{3: true}}, true}} {
+		if got := c.roots.any(); got != c.want {
+			t.Errorf("%d: %t", i, got)
+		}
+	}
+}
+
+// TestSharedVariables has both ways of writing the variable file heed that the
+// workspaces of shards read it, too.
+func TestSharedVariables(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "main.tf"), []byte(farModule), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	root, err := act.Open(act.Config{Dir: dir, DataDir: filepath.Join(t.TempDir(), "data"), Variable: "desired_count", Binary: os.Args[0], Environ: []string{"HOME=" + dir}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		shards []int
+		there  map[int]bool
+		names  bool // the file has them
+	}{
+		"in one state":                 {nil, map[int]bool{}, true},
+		"in one state again":           {nil, map[int]bool{3: true}, false},
+		"in one state, and not looked": {nil, nil, true},
+		"in several":                   {[]int{0, 3}, map[int]bool{3: true}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := spreadLeader(map[string]int{"pod-1": 0, "pod-2": 0}, 1)
+			l.Root, l.record.Shards, l.shards.roots = root, c.shards, &shardRoots{there: c.there}
+			writes := map[string]func() error{"between orders": func() error { _, _, err := l.writeVariables(); return err }}
+			if c.shards == nil {
+				writes["by an order"] = (&carry{leader: l, desired: l.desired(), shared: l.shards.roots.any()}).writeVariables
+			}
+			for when, write := range writes {
+				if err := write(); err != nil {
+					t.Fatal(err)
+				}
+				text, err := os.ReadFile(filepath.Join(dir, act.VariableFile))
+				if err != nil || strings.Contains(string(text), "pod-2") != c.names {
+					t.Errorf("%s the file says %s, %v", when, text, err)
+				}
+			}
+		})
 	}
 }
