@@ -229,17 +229,19 @@ func (l *Leader) idle(ctx context.Context, v view) string {
 	l.failures = 0
 	l.sweep(ctx, v)
 	l.saveMemory(ctx, false)
-	if trouble, begun := l.respread(ctx); begun || trouble != "" {
+	trouble, begun := l.respread(ctx)
+	if begun {
 		return trouble
 	}
+	// What is in the way of a move holds up nothing else.
 	path, changed, err := l.writeVariables()
 	if err != nil {
-		return err.Error()
+		return joined(trouble, err.Error())
 	}
 	if changed {
 		l.Log.Warn("the variable file didn't say what the record says: put right", "file", path, "count", l.record.Count)
 	}
-	return l.pay(ctx)
+	return joined(trouble, l.pay(ctx))
 }
 
 // keepRecord makes sure that Consul holds the record: it may have been made
