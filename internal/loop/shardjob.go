@@ -240,28 +240,49 @@ func (j *spreadJob) knowShape(ctx context.Context, r *result) error {
 const mostTeachers = 3
 
 // learn learns the shape of an order where there are cells. It returns errLearned
-// where it could, and nothing where there are none. What is in the way in one shard,
-// such as a lock, isn't in all.
-func (j *spreadJob) learn(ctx context.Context, r *result) (err error) {
-	for _, shard := range slices.Sorted(maps.Keys(j.teachers))[:min(len(j.teachers), mostTeachers)] {
-		var root *act.Root
-		if root, err = j.roots.open(ctx, shard); err != nil {
-			continue
+// where it could, and nothing where there are none, or none from which more is to be
+// learned than was. What is in the way in one shard, such as a lock, isn't in all.
+func (j *spreadJob) learn(ctx context.Context, r *result) error {
+	shape, err := j.lessons(func(shard int) (shape guard.Shape, err error) {
+		root, err := j.roots.open(ctx, shard)
+		if err != nil {
+			return shape, err
 		}
 		err = j.leader.withShardLock(ctx, root, shard, j.record.ID, func(*stateLock) error {
-			shape, err := root.Learn(ctx, j.teachers[shard])
-			if err != nil {
-				return err
-			}
-			shape = shape.With(j.shape)
-			r.shape = &shape
-			return errLearned
-		})
-		if errors.Is(err, errLearned) {
+			shape, err = root.Learn(ctx, j.teachers[shard])
 			return err
+		})
+		return shape, err
+	})
+	if shape == nil {
+		return err
+	}
+	r.shape = shape
+	return errLearned
+}
+
+// lessons asks one teacher after the other until one knows how cells go, and returns
+// what was learned, nil for nothing. None is asked at a number of cells at which it was
+// learned before: that would be done over again for ever.
+func (j *spreadJob) lessons(teach func(shard int) (guard.Shape, error)) (learned *guard.Shape, err error) {
+	for _, d := range j.teachers {
+		if d.Count == j.shape.Count {
+			return nil, nil
 		}
 	}
-	return err
+	known := j.shape
+	for _, shard := range slices.Sorted(maps.Keys(j.teachers))[:min(len(j.teachers), mostTeachers)] {
+		shape, failed := teach(shard)
+		if failed != nil {
+			err = failed
+			continue
+		}
+		known = shape.With(known)
+		if learned = &known; known.Removals {
+			break
+		}
+	}
+	return learned, err
 }
 
 // run carries out what the order does in one shard.

@@ -475,3 +475,39 @@ func TestAfterMove(t *testing.T) {
 		t.Errorf("held %+v, left to do %+v", l.held, l.pending())
 	}
 }
+
+// TestLessons has teachers that know how cells go, or don't.
+func TestLessons(t *testing.T) {
+	teachers := map[int]act.Desired{0: {Count: 3}, 1: {Count: 4}}
+	knows, doesnt := guard.Shape{Digest: "a", Removals: true}, guard.Shape{Digest: "a"}
+	locked := errors.New("locked")
+	for name, c := range map[string]struct {
+		known   int // the number of cells at which it was learned before
+		says    map[int]guard.Shape
+		asked   []int
+		learned bool
+		err     error
+	}{
+		"the first knows":                      {0, map[int]guard.Shape{0: knows, 1: knows}, []int{0}, true, nil},
+		"the second knows":                     {0, map[int]guard.Shape{0: doesnt, 1: knows}, []int{0, 1}, true, nil},
+		"the first is locked":                  {0, map[int]guard.Shape{1: knows}, []int{0, 1}, true, nil},
+		"all are":                              {0, nil, []int{0, 1}, false, locked},
+		"it was learned at this number before": {4, map[int]guard.Shape{0: knows}, nil, false, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			j := &spreadJob{carry: carry{shape: guard.Shape{Digest: "a", Count: c.known}}, teachers: teachers}
+			var asked []int
+			shape, err := j.lessons(func(shard int) (guard.Shape, error) {
+				asked = append(asked, shard)
+				if s, ok := c.says[shard]; ok {
+					s.Count = teachers[shard].Count
+					return s, nil
+				}
+				return guard.Shape{}, locked
+			})
+			if !slices.Equal(asked, c.asked) || (shape != nil) != c.learned || c.learned && !shape.Removals || !c.learned && !errors.Is(err, c.err) {
+				t.Errorf("asked %v, learned %+v, %v", asked, shape, err)
+			}
+		})
+	}
+}
