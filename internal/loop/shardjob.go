@@ -292,8 +292,7 @@ func (p *part) run(ctx context.Context) {
 	began := l.Now()
 	defer p.arrive(0)
 	root, err := p.job.roots.open(ctx, p.shard)
-	if err == nil && p.again {
-		// The others wait until this one is judged, and shall not wait for its lock.
+	if err == nil && p.hasty() {
 		root = root.Hasty()
 	}
 	if err == nil {
@@ -306,6 +305,10 @@ func (p *part) run(ctx context.Context) {
 	}
 	p.failed(ctx, root)
 }
+
+// hasty reports whether Terraform shall not wait for the lock of the shard's state. The
+// other shards wait until this one is judged, and it is tried again by itself.
+func (p *part) hasty() bool { return p.again || len(p.job.parts) > 1 }
 
 // failed notes what a shard is like after it failed.
 func (p *part) failed(ctx context.Context, root *act.Root) {

@@ -511,3 +511,20 @@ func TestLessons(t *testing.T) {
 		})
 	}
 }
+
+// TestHasty has no part of an order wait for a lock while others wait for it.
+func TestHasty(t *testing.T) {
+	alone := &part{}
+	alone.job = &spreadJob{parts: []*part{alone}}
+	one, two := &part{}, &part{}
+	one.job = &spreadJob{parts: []*part{one, two}}
+	again := &part{again: true, job: alone.job}
+	for name, c := range map[string]struct {
+		p    *part
+		want bool
+	}{"alone": {alone, false}, "one of two": {one, true}, "one that failed": {again, true}} {
+		if got := c.p.hasty(); got != c.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
