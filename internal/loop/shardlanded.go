@@ -38,6 +38,9 @@ func (l *Leader) landedSpread(ctx context.Context, r result) {
 			done++
 		}
 	}
+	if !r.payment {
+		l.oweNext()
+	}
 	l.Log.Info("order carried out in shards", "order", r.order.ID, "shards", len(r.parts), "done", done, "took", r.took.Round(time.Millisecond))
 	l.debt = debt{due: len(l.shards.owing) > 0}
 	l.closeSpread(ctx, r)

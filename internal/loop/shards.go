@@ -33,6 +33,7 @@ type shards struct {
 	// owing are shards whose cells this leader hasn't looked for yet, or whose apply
 	// failed, where nobody but Terraform's refresh knows who is dead.
 	owing []int
+	turn  int // the lowest shard that is looked at next in turn
 	// moveAgain is when a move of cells that failed is tried again, moveTrouble what
 	// was in its way.
 	moveAgain    time.Time
@@ -373,6 +374,21 @@ func (s *shards) oweAll(l *Leader) {
 	s.owing = nil
 	if l.Service.Members == policy.MembersState && l.record.Spread() {
 		s.owing = slices.Compact(slices.Sorted(slices.Values(l.record.Shards)))
+	}
+}
+
+// oweNext has the next shard in turn looked at after each order, whose plans show who
+// is dead in those shards alone that it changes.
+func (l *Leader) oweNext() {
+	if l.Service.Members != policy.MembersState || !l.record.Spread() {
+		return
+	}
+	all := slices.Compact(slices.Sorted(slices.Values(l.record.Shards)))
+	i, _ := slices.BinarySearch(all, l.shards.turn)
+	shard := all[i%len(all)]
+	l.shards.turn = shard + 1
+	if !slices.Contains(l.shards.owing, shard) {
+		l.shards.owing = append(l.shards.owing, shard)
 	}
 }
 

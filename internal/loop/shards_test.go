@@ -528,3 +528,32 @@ func TestHasty(t *testing.T) {
 		}
 	}
 }
+
+// TestShardsInTurn has orders land: all shards are looked at in turn.
+func TestShardsInTurn(t *testing.T) {
+	l := spreadLeader(map[string]int{"pod-1": 0, "pod-2": 2, "pod-3": 5}, 1)
+	l.oweNext()
+	if len(l.shards.owing) > 0 {
+		t.Errorf("looked at, though health is known: %v", l.shards.owing)
+	}
+	l.Service.Members = policy.MembersState
+	for i, want := range [][]int{{0}, {2}, {5}, {0}} {
+		l.shards.owing = nil
+		if l.oweNext(); !slices.Equal(l.shards.owing, want) {
+			t.Errorf("order %d: %v, want %v", i, l.shards.owing, want)
+		}
+	}
+}
+
+// TestPartDone takes over what a shard holds, and leaves the others as they are.
+func TestPartDone(t *testing.T) {
+	l := spreadLeader(map[string]int{"pod-1": 0, "pod-2": 1, "pod-3": 1}, 2)
+	l.shards.stuck[1], l.shards.owing = stuckShard{failures: 2}, []int{0, 1}
+	l.partDone(&part{shard: 1, desired: act.Desired{Names: []string{"pod-3"}, Count: 1}})
+	if diff := cmp.Diff(map[string]heldCell{"pod-1": {}, "pod-3": {Shard: 1}}, l.held); diff != "" {
+		t.Error(diff)
+	}
+	if len(l.shards.stuck) > 0 || !slices.Equal(l.shards.owing, []int{0}) {
+		t.Errorf("stuck %v, owing %v", l.shards.stuck, l.shards.owing)
+	}
+}
