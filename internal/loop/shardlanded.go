@@ -177,15 +177,7 @@ func (l *Leader) closeSpread(ctx context.Context, r result) {
 	if r.order.ID == "" {
 		return
 	}
-	var done fleet.Order
-	for _, p := range r.parts {
-		if !p.stays {
-			o := p.result.order
-			done.Add, done.Remove, done.Replace = append(done.Add, o.Add...), append(done.Remove, o.Remove...), append(done.Replace, o.Replace...)
-		}
-	}
-	stillThere := intersect(done.Remove, slices.Collect(maps.Keys(l.held)))
-	done.Remove = without(done.Remove, stillThere)
+	done := l.doneIn(r.parts)
 	if len(done.Add)+len(done.Remove)+len(done.Replace) == 0 {
 		return
 	}
@@ -213,6 +205,19 @@ func (l *Leader) closeSpread(ctx context.Context, r result) {
 		return
 	}
 	l.saveMemory(ctx, true)
+}
+
+// doneIn is what was done of an order: all of it in shards where nothing of it stays, but
+// for cells that could not be removed.
+func (l *Leader) doneIn(parts []*part) (done fleet.Order) {
+	for _, p := range parts {
+		if !p.stays {
+			o := p.result.order
+			done.Add, done.Remove, done.Replace = append(done.Add, o.Add...), append(done.Remove, o.Remove...), append(done.Replace, o.Replace...)
+		}
+	}
+	done.Remove = without(done.Remove, intersect(done.Remove, slices.Collect(maps.Keys(l.held))))
+	return done
 }
 
 // remaining is what an order still has to do after a part of it was done.

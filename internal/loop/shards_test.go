@@ -87,7 +87,7 @@ func TestPlaced(t *testing.T) {
 
 // TestPartsOfAnOrder draws orders over cells in shards: each change is in the part of
 // its cell's shard, each part keeps and wants the cells of its shard alone, and there
-// is no part without a change.
+// is no part without a change, nor one in a shard that waits.
 func TestPartsOfAnOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		at := map[string]int{}
@@ -108,12 +108,28 @@ func TestPartsOfAnOrder(t *testing.T) {
 				at[name] = shards[i]
 			}
 		}
-		order := l.pending()
+		waiting := map[int]bool{}
+		for _, shard := range rapid.SliceOfN(rapid.IntRange(0, 5), 0, 3).Draw(t, "stuck") {
+			l.shards.stuck[shard], waiting[shard] = stuckShard{failures: 1, retry: time.Now().Add(time.Hour)}, true
+		}
+		order, waits := l.movable(l.pending())
+		left := 0
+		for _, k := range slices.Concat(l.pending().Add, l.pending().Remove) {
+			if waiting[at[string(k)]] {
+				left++
+			}
+		}
+		if l.record.Spread() && (left > 0 != waits || order.Size()+left != l.pending().Size()) {
+			t.Fatalf("%d wait (%t), and %d of %d are done", left, waits, order.Size(), l.pending().Size())
+		}
 		j := l.newSpreadJob(order)
 		var got guard.Order
 		for _, p := range j.parts {
 			if p.order.Size() == 0 {
 				t.Fatalf("shard %d has nothing to do", p.shard)
+			}
+			if l.record.Spread() && waiting[p.shard] {
+				t.Fatalf("shard %d waits", p.shard)
 			}
 			for _, k := range slices.Concat(p.order.Add, p.order.Remove, p.order.Keep) {
 				if at[string(k)] != p.shard {
@@ -555,5 +571,24 @@ func TestPartDone(t *testing.T) {
 	}
 	if len(l.shards.stuck) > 0 || !slices.Equal(l.shards.owing, []int{0}) {
 		t.Errorf("stuck %v, owing %v", l.shards.stuck, l.shards.owing)
+	}
+}
+
+// TestDoneIn adds up an order of which one shard failed, and one could not remove all.
+func TestDoneIn(t *testing.T) {
+	l := spreadLeader(map[string]int{"pod-1": 0, "pod-2": 1, "pod-3": 2}, 2)
+	one := func(shard int, o fleet.Order, stays bool) *part {
+		p := &part{shard: shard, stays: stays}
+		p.result.order = o
+		return p
+	}
+	got := l.doneIn([]*part{
+		one(0, fleet.Order{Add: []fleet.Newborn{{Name: "pod-4"}}, Replace: []string{"pod-1"}}, false),
+		one(1, fleet.Order{Add: []fleet.Newborn{{Name: "pod-5"}}, Remove: []string{"pod-7"}}, true),
+		one(2, fleet.Order{Remove: []string{"pod-3", "pod-6"}}, false),
+	})
+	want := fleet.Order{Add: []fleet.Newborn{{Name: "pod-4"}}, Replace: []string{"pod-1"}, Remove: []string{"pod-6"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
