@@ -3,14 +3,15 @@ package main
 import (
 	"context"
 	"errors"
-	"regexp"
-	"strconv"
+	"fmt"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/act/spread"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 )
 
@@ -56,7 +57,7 @@ func (d *serviceDataSource) Schema(_ context.Context, _ datasource.SchemaRequest
 			},
 			"workspace": schema.StringAttribute{
 				MarkdownDescription: "`terraform.workspace`: where the service is spread over workspaces, `desired_count` and `names` are then those of this one alone. " +
-					"Without it they are the whole service's, which is right only where all cells are in one state.",
+					"Without it they are the whole service's, and one that is spread is an error.",
 				Optional: true,
 			},
 			"id":            schema.StringAttribute{MarkdownDescription: "The service.", Computed: true},
@@ -109,12 +110,48 @@ func (d *serviceDataSource) Read(ctx context.Context, req datasource.ReadRequest
 		})
 		return
 	}
+	move, err := s.fleet.Move(ctx, model.Service.ValueString())
+	if err != nil {
+		addError(&resp.Diagnostics, "Service not read", problem{
+			Object: object, Endpoint: s.endpoint(), Cause: err.Error(), Next: "put that right and try again; nothing was changed",
+		})
+		return
+	}
+	if p := model.unclear(record, move); p != nil {
+		p.Object, p.Endpoint = object, s.endpoint()
+		addError(&resp.Diagnostics, "Cells of the workspace not known", *p)
+		return
+	}
 	model.tell(record)
 	model.Published = newPublished(published)
 	list, diags := types.ListValueFrom(ctx, types.StringType, append([]string{}, local...))
 	resp.Diagnostics.Append(diags...)
 	model.LocalNames = list
 	resp.Diagnostics.Append(resp.State.Set(ctx, &model)...)
+}
+
+// unclear is why it can't be told which cells there are to be in the workspace that
+// asks, or nothing: an apply by a wrong answer would double or destroy cells.
+func (m *serviceModel) unclear(r *fleet.Record, move *fleet.MoveNote) *problem {
+	switch shard := spread.Shard(m.Workspace.ValueString()); {
+	case move != nil:
+		return &problem{
+			Cause: fmt.Sprintf("cells are being moved from shard %d to shard %d since %s", move.From, move.To, move.Since.Format(time.RFC3339)),
+			Next:  "try again when the leader has done it; nothing was changed",
+		}
+	case r == nil && shard > 0:
+		return &problem{
+			Cause: fmt.Sprintf("there is no record, and workspace %s is that of one shard: which of the cells are in it isn't known", m.Workspace.ValueString()),
+			Next:  "let a leader make the record from Terraform's states; nothing was changed",
+		}
+	case r != nil && r.Spread() && m.Workspace.IsNull():
+		return &problem{
+			Cause: "the service is spread over workspaces, and the data source doesn't say which one asks",
+			Next:  "have the module say workspace = terraform.workspace; nothing was changed",
+		}
+	default:
+		return nil
+	}
 }
 
 // tell fills in the record, which is nil where there is none.
@@ -126,8 +163,10 @@ func (m *serviceModel) tell(r *fleet.Record) {
 		return
 	}
 	names := r.Names
-	if r.Spread() && !m.Workspace.IsNull() {
-		names = r.In(shardOf(m.Workspace.ValueString()))
+	if shard := spread.Shard(m.Workspace.ValueString()); shard > 0 || r.Spread() {
+		// A shard's workspace that has been emptied holds none of them, though all are in
+		// one state again.
+		names = r.In(shard)
 		m.DesiredCount = types.Int64Value(int64(len(names)))
 	} else {
 		m.DesiredCount = types.Int64Value(int64(r.Count))
@@ -140,21 +179,4 @@ func (m *serviceModel) tell(r *fleet.Record) {
 	if r.Decision != nil {
 		m.Reason = textOrNull(r.Decision.Reason)
 	}
-}
-
-// shardNames are workspaces of shards from 1 on: "shard-7", or "prod-shard-7" where the
-// policy names a workspace. Any other is that of shard 0.
-var shardNames = regexp.MustCompile(`(?:^|-)shard-([1-9][0-9]*)$`)
-
-// shardOf is the shard that a workspace is of.
-func shardOf(workspace string) int {
-	m := shardNames.FindStringSubmatch(workspace)
-	if m == nil {
-		return 0
-	}
-	n, err := strconv.Atoi(m[1])
-	if err != nil {
-		return 0
-	}
-	return n
 }

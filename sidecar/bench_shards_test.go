@@ -19,15 +19,19 @@ import (
 
 var shardCells = flag.Int("shard-cells", 10_000, "how many cells the larger service of BenchmarkShards has")
 
-// dataCells are cells that are nothing but an entry in a state.
+// dataCells are cells that are nothing but an entry in a state, keyed as our modules
+// key theirs.
 const dataCells = `
 variable "desired_count" { type = number }
 variable "cell_names" {
   type    = list(string)
   default = null
 }
+locals {
+  cells = { for name in var.cell_names : name => name }
+}
 resource "terraform_data" "cell" {
-  for_each = toset(var.cell_names)
+  for_each = local.cells
   input    = each.key
 }
 `

@@ -136,13 +136,40 @@ func TestMovesAreCut(t *testing.T) {
 	h.spreads(12)
 }
 
-// moves wishes the cells moved, kills the leader meanwhile, and waits until they are.
+// moves wishes the cells moved, kills the leader in the middle of moves, and waits
+// until all are moved.
 func (h *house) moves(random *rand.Rand, what string, ids map[string]string) {
 	h.t.Helper()
 	h.must(h.fleet.WishSpread(h.t.Context(), "pod", fleet.SpreadWish{By: "test"}))
-	for range *shardKills {
+	cut := 0
+	for i := range *shardKills {
 		h.alone()
-		h.killLeader(time.Duration(random.Int64N(int64(5 * time.Second))))
+		over := false
+		h.await("a move under way", func(ctx context.Context) error {
+			wish, err := h.fleet.SpreadWished(ctx, "pod")
+			over = err == nil && wish == nil
+			note, err2 := h.fleet.Move(ctx, "pod")
+			if err := errors.Join(err, err2); err != nil || note == nil && !over {
+				return errors.Join(errors.New("there is none"), err)
+			}
+			return nil
+		})
+		after := time.Duration(0) // the first falls into the move that was seen
+		if i > 0 {
+			after = time.Duration(random.Int64N(int64(2 * time.Second)))
+		}
+		h.killLeader(after)
+		note, err := h.fleet.Move(h.t.Context(), "pod")
+		h.must(err)
+		if note != nil {
+			cut++
+		}
+		if over {
+			break
+		}
+	}
+	if h.t.Logf("%s: %d moves were cut", what, cut); cut == 0 {
+		h.t.Errorf("no kill fell into a move")
 	}
 	h.alone()
 	if out := h.succeed("spread", "pod"); !strings.Contains(out, "pod: done") && !strings.Contains(out, "0 cells to move") {

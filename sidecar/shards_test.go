@@ -227,7 +227,8 @@ func TestSpreadPartlyFails(t *testing.T) {
 }
 
 // TestShardIsLocked holds the lock of one shard's state, as a person does who works
-// there. Cells come and go in the others meanwhile, and in that one afterwards.
+// there. Cells come and go in the others meanwhile, and in that one afterwards. What
+// was ordered there is kept until then, also where it is all of an order.
 func TestShardIsLocked(t *testing.T) {
 	h := spreadHouse(t)
 	h.pin(6)
@@ -237,7 +238,18 @@ func TestShardIsLocked(t *testing.T) {
 	h.pin(5) // the youngest goes: it is in shard 1
 	h.hears("Terraform's state is locked")
 	h.reads("shard 1 is tried again at")
-	h.pin(8) // two more, in shard 2
+	h.pin(4) // all of this order lies in shard 1, too
+	h.await("the order for shard 1 stays in the record", func(ctx context.Context) error {
+		record, _, err := h.fleet.Record(ctx, "pod")
+		if err != nil {
+			return err
+		}
+		if record.Count != 4 || len(record.Orders) != 1 || len(record.Orders[0].Remove) != 2 {
+			return fmt.Errorf("%d cells, orders %+v", record.Count, record.Orders)
+		}
+		return nil
+	})
+	h.pin(8) // four more, in shard 2 and in another
 	h.await("shard 2 grows while shard 1 is locked", func(context.Context) error {
 		now, err := h.shardCells()
 		if err != nil {
@@ -248,8 +260,18 @@ func TestShardIsLocked(t *testing.T) {
 		}
 		return nil
 	})
+	record, _, err := h.fleet.Record(t.Context(), "pod")
+	h.must(err)
+	if len(record.Orders) != 1 || len(record.Orders[0].Remove) != 2 {
+		t.Errorf("what is to be done in shard 1 is lost: %+v", record.Orders)
+	}
 	release()
-	h.spreads(8)
+	now := h.spreads(8)
+	for _, name := range []string{"pod-5", "pod-6"} {
+		if _, there := now[name]; there {
+			t.Errorf("%s was to leave: %v", name, now)
+		}
+	}
 }
 
 // TestForeignChangeInAShard has somebody else's resource in one shard's way: the
@@ -279,7 +301,7 @@ func TestSpreadRecordSaysWhere(t *testing.T) {
 	// Consul loses its data: the record is made from the states of all workspaces.
 	ids := h.allIDs()
 	h.must(h.fleet.Pause(t.Context(), "pod", fleet.Pause{By: "test"}))
-	h.reads("paused")
+	h.hears("this service is paused by test") // by the leader, or it would miss a pause this short
 	h.forgetRecord()
 	h.must(h.fleet.Resume(t.Context(), "pod"))
 	h.keep(at, h.spreads(7), ids)
@@ -295,11 +317,12 @@ func (h *house) forgetRecord() {
 }
 
 // lockState holds the lock of a local state, as Terraform itself does. It returns
-// what gives it back.
+// what gives it back. The lock is the open file's: one that is the process's ends as
+// soon as the test, reading the state, closes that file.
 func (h *house) lockState(name string) (release func()) {
 	h.t.Helper()
 	f, err := os.OpenFile(filepath.Join(h.module(), name), os.O_RDWR, 0)
 	h.must(err)
-	h.must(unix.FcntlFlock(f.Fd(), unix.F_SETLKW, &unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}))
+	h.must(unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLKW, &unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}))
 	return func() { h.must(f.Close()) }
 }

@@ -12,7 +12,11 @@ import (
 // spread. The leader would keep all of them in one state, ever more slowly.
 func (f *findings) spread(s *policy.Service, cant string) {
 	size := s.Terraform.ShardSize
-	if cant == "" || size == 0 || s.Max <= size {
+	if size == 0 || s.Max <= size {
+		return
+	}
+	if cant == "" {
+		f.fine("%s: spread over up to %s as it grows, of at most %s each", s.Name, plural((s.Max+size-1)/size, "workspace"), plural(size, "cell"))
 		return
 	}
 	f.fail("%s: max = %s are more than terraform.shard_size = %d, and can't be spread over workspaces: %s. Or write shard_size = 0: then all stay in one state, whose plans take a time that grows with the square of the count",
@@ -30,5 +34,7 @@ func (n *leading) validateSpread(ctx context.Context, f *findings, s *policy.Ser
 		f.fail("%s: %v", s.Name, err)
 		return
 	}
-	f.spread(s, root.Unspreadable(shape, others))
+	if cant := root.Unspreadable(shape, others); cant != "" {
+		f.spread(s, cant)
+	}
 }

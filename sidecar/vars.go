@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
@@ -38,6 +39,13 @@ func (s *settings) vars(ctx context.Context, std stdio, name string, shard int) 
 		}
 		if err != nil {
 			return err
+		}
+		move, err := n.fleet.Move(ctx, service.Name)
+		if err != nil {
+			return err
+		}
+		if move != nil {
+			return fmt.Errorf("cells of %s are being moved from shard %d to shard %d since %s: try again when the leader has done it", service.Name, move.From, move.To, move.Since.Format(time.RFC3339))
 		}
 		root, err := n.open(service)
 		if err != nil {

@@ -190,10 +190,12 @@ func TestSweepBeside(t *testing.T) {
 	}
 	above, dead := t.TempDir(), ended.Process.Pid
 	folders := map[string]bool{ // whether it stays
-		fmt.Sprintf("pod-1/plan-%d-%s-1", dead, hostTag()):        false,
-		fmt.Sprintf("pod-2/plan-%d-%s-1", dead, hostTag()):        false,
-		fmt.Sprintf("pod-1/plan-%d-%s-1", os.Getpid(), hostTag()): true,
-		fmt.Sprintf("pod-1/plan-%d-elsewhere-1", dead):            true,
+		fmt.Sprintf("pod-1/plan-%d-%s-1", dead, hostTag()):         false,
+		fmt.Sprintf("pod-2/plan-%d-%s-1", dead, hostTag()):         false,
+		fmt.Sprintf("pod-1/shard-3/plan-%d-%s-1", dead, hostTag()): false,
+		fmt.Sprintf("pod-1/shard-3/plan-%d-elsewhere-1", dead):     true,
+		fmt.Sprintf("pod-1/plan-%d-%s-1", os.Getpid(), hostTag()):  true,
+		fmt.Sprintf("pod-1/plan-%d-elsewhere-1", dead):             true,
 		"pod-1/providers": true,
 	}
 	for name := range folders {

@@ -24,10 +24,12 @@ import (
 // The cells are written into the second state before they are taken out of the
 // first, so that a cut leaves them in both and never in none; called again it goes on
 // from there. Each state is written under its lock, and only if it is the one that
-// was read: Terraform refuses a state whose serial isn't the next one. What both
-// were before is kept in backup, readable by its owner alone, as a state may hold
-// secrets.
-func MoveCells(ctx context.Context, from, to *Root, s guard.Shape, names []string, backup string) error {
+// was read: that is looked at just before, and Terraform refuses a state whose serial
+// isn't the next one. Only where there was no state at all it takes any, and another's
+// write in the instant between the look and ours is lost. prove is asked before each
+// state is written, whether that may still be done. What both were before is kept in
+// backup, readable by its owner alone, as a state may hold secrets.
+func MoveCells(ctx context.Context, from, to *Root, s guard.Shape, names []string, backup string, prove func(context.Context) error) error {
 	keys := make(map[guard.Key]bool, len(names))
 	for _, n := range names {
 		keys[guard.Key(n)] = true
@@ -47,14 +49,38 @@ func MoveCells(ctx context.Context, from, to *Root, s guard.Shape, names []strin
 		return fmt.Errorf("move cells from %s to %s: %w", from.shardName(), to.shardName(), err)
 	}
 	if added > 0 {
-		if err := to.push(ctx, target); err != nil {
+		if err := to.write(ctx, target, prove); err != nil {
 			return err
 		}
 	}
 	if len(taken) == 0 {
 		return nil
 	}
-	return from.push(ctx, source)
+	return from.write(ctx, source, prove)
+}
+
+// write writes the state if that may still be done and it is the one that was read.
+func (r *Root) write(ctx context.Context, state *stateFile, prove func(context.Context) error) error {
+	if err := prove(ctx); err != nil {
+		return fmt.Errorf("write the state of %s: %w", r.shardName(), err)
+	}
+	now, err := r.readText(ctx)
+	if err != nil {
+		return err
+	}
+	if strings.TrimSpace(now) != strings.TrimSpace(state.read) {
+		return fmt.Errorf("the state of %s was written by another while cells were moved, and is left as it is: %w", r.shardName(), ErrBackend)
+	}
+	return r.push(ctx, state)
+}
+
+// readText reads the state as Terraform gives it; nothing where there is none.
+func (r *Root) readText(ctx context.Context) (text string, err error) {
+	err = r.run(ctx, "state pull", func(ctx context.Context, tf *tfexec.Terraform) (err error) {
+		text, err = tf.StatePull(ctx)
+		return err
+	})
+	return text, err
 }
 
 func (r *Root) shardName() string {
@@ -67,6 +93,7 @@ func (r *Root) shardName() string {
 // stateFile is a state in Terraform's own format, version 4, of which only the
 // resources are looked into.
 type stateFile struct {
+	read      string // as it was read
 	fields    map[string]json.RawMessage
 	resources []stateResource
 }
@@ -84,11 +111,7 @@ type instance struct {
 
 // pull reads the state, and keeps a copy of it in a folder.
 func (r *Root) pull(ctx context.Context, backup string) (*stateFile, error) {
-	var text string
-	err := r.run(ctx, "state pull", func(ctx context.Context, tf *tfexec.Terraform) (err error) {
-		text, err = tf.StatePull(ctx)
-		return err
-	})
+	text, err := r.readText(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +158,7 @@ func (r *Root) push(ctx context.Context, state *stateFile) error {
 
 // readState takes a state apart; nothing at all is a state that isn't there yet.
 func readState(text []byte) (*stateFile, error) {
-	s := &stateFile{fields: map[string]json.RawMessage{}}
+	s := &stateFile{read: string(text), fields: map[string]json.RawMessage{}}
 	if len(bytes.TrimSpace(text)) == 0 {
 		return s, nil
 	}

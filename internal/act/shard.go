@@ -15,6 +15,7 @@ import (
 	"github.com/google/renameio/v2"
 	"github.com/hashicorp/terraform-exec/tfexec"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/act/spread"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
 )
 
@@ -37,6 +38,8 @@ func (r *Root) Unspreadable(s guard.Shape, others []string) string {
 		return fmt.Sprintf("the state's backend %q has no workspaces", r.module.Backend)
 	case !r.module.Named:
 		return fmt.Sprintf("the root module takes a bare count, by which no two workspaces could tell their cells apart: have it declare %s", NamesVariable)
+	case r.module.Variables[NamesVariable].NeverNull && r.module.Variables[NamesVariable].HasDefault:
+		return fmt.Sprintf("%s isn't nullable and has a default: the variable file of a service that is spread says null, and an apply by hand would take the default for the cells there are to be", NamesVariable)
 	case len(s.Dependents) > 0:
 		return fmt.Sprintf("%s changes with the cells and isn't one: each workspace would have one of its own. Move it to a root module of its own", s.Dependents[0].Address)
 	case len(others) > 0:
@@ -49,14 +52,10 @@ func (r *Root) Unspreadable(s guard.Shape, others []string) string {
 // shardWorkspace is the name of a shard's workspace; that of shard 0 is the
 // policy's own.
 func (c Config) shardWorkspace(n int) string {
-	name := shardPrefix + strconv.Itoa(n)
-	if c.Workspace != "" && c.Workspace != "default" {
-		return c.Workspace + "-" + name
-	}
-	return name
+	return spread.Workspace(c.Workspace, n)
 }
 
-const shardPrefix = "shard-"
+const shardPrefix = spread.Prefix
 
 // ShardOf returns the shard whose workspace has this name. Shard 0 is the one that
 // the policy names.
@@ -64,12 +63,8 @@ func (r *Root) ShardOf(workspace string) (int, bool) {
 	if workspace == r.cfg.Workspace || workspace == "default" && r.cfg.Workspace == "" {
 		return 0, true
 	}
-	at := strings.LastIndex(workspace, shardPrefix)
-	if at < 0 {
-		return 0, false
-	}
-	n, err := strconv.Atoi(workspace[at+len(shardPrefix):])
-	return n, err == nil && n > 0 && r.cfg.shardWorkspace(n) == workspace
+	n := spread.Shard(workspace)
+	return n, n > 0 && r.cfg.shardWorkspace(n) == workspace
 }
 
 // Workspace is the name of the workspace; empty for the default one.
@@ -110,6 +105,13 @@ func (r *Root) Shard(ctx context.Context, n int, there bool, share int) (*Root, 
 		return nil, fmt.Errorf("open workspace %s of root module %s: %w", name, r.cfg.Dir, err)
 	}
 	return s, nil
+}
+
+// Hasty is the same root module, in which Terraform doesn't wait for the state's lock.
+func (r *Root) Hasty() *Root {
+	hasty := *r
+	hasty.cfg.LockTimeout = 0
+	return &hasty
 }
 
 // settle makes the data directory of a shard, and its workspace where it isn't there.

@@ -1,6 +1,7 @@
 package act
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -124,6 +125,8 @@ func TestUnspreadable(t *testing.T) {
 		"a bare count":        {module: Module{Backend: "local"}, want: "cell_names"},
 		"no workspaces":       {module: Module{Named: true, Backend: "http"}, want: "no workspaces"},
 		"with a dependent":    {module: Module{Named: true, Backend: "pg"}, shape: guard.Shape{Dependents: []guard.Dependent{{Address: "aws_lb.front"}}}, want: "aws_lb.front"},
+		"null is its default": {module: Module{Named: true, Backend: "s3", Variables: map[string]Variable{NamesVariable: {HasDefault: true, NeverNull: true}}}, want: "nullable"},
+		"null is refused":     {module: Module{Named: true, Backend: "s3", Variables: map[string]Variable{NamesVariable: {NeverNull: true}}}},
 		"with something else": {module: Module{Named: true, Backend: "local"}, others: []string{"aws_vpc.net"}, want: "aws_vpc.net"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -153,7 +156,7 @@ func TestMoveCells(t *testing.T) {
 	one, two := shard(t, r, 1, false), shard(t, r, 2, false)
 	move := func(from, to *Root, list ...string) {
 		t.Helper()
-		if err := MoveCells(t.Context(), from, to, shape, list, backup); err != nil {
+		if err := MoveCells(t.Context(), from, to, shape, list, backup, unhindered); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -258,20 +261,80 @@ func TestMoveCutBetween(t *testing.T) {
 		}
 	}
 	half("pod-2")
-	if err := MoveCells(t.Context(), r, one, shape, []string{"pod-2"}, backup); err != nil {
+	if err := MoveCells(t.Context(), r, one, shape, []string{"pod-2"}, backup, unhindered); err != nil {
 		t.Fatal(err)
 	}
 	if a, b := held(t, r, shape), held(t, one, shape); !slices.Equal(a, keys("pod-1")) || !slices.Equal(b, keys("pod-2")) {
 		t.Errorf("%v and %v", a, b)
 	}
 
-	if err := MoveCells(t.Context(), one, r, shape, []string{"pod-2"}, backup); err != nil {
+	if err := MoveCells(t.Context(), one, r, shape, []string{"pod-2"}, backup, unhindered); err != nil {
 		t.Fatal(err)
 	}
 	half("another")
-	err := MoveCells(t.Context(), r, one, shape, []string{"pod-2"}, backup)
+	err := MoveCells(t.Context(), r, one, shape, []string{"pod-2"}, backup, unhindered)
 	if !errors.Is(err, ErrBackend) || !strings.Contains(fmt.Sprint(err), "is in both states and differs") {
 		t.Errorf("MoveCells: %v", err)
+	}
+}
+
+// unhindered lets a move go on.
+func unhindered(context.Context) error { return nil }
+
+// TestMoveHeedsProof has a move found not to be allowed any more: before anything was
+// written, and between the states. It is gone on with from there.
+func TestMoveHeedsProof(t *testing.T) {
+	m := spreadModule(t, "")
+	r := m.open()
+	if _, _, err := r.WriteVariables(names("pod-1", "pod-2")); err != nil {
+		t.Fatal(err)
+	}
+	m.stand()
+	shape := learn(t, r, names("pod-1", "pod-2"))
+	one, backup, paused := shard(t, r, 1, false), t.TempDir(), errors.New("paused")
+	for asked, want := range [][]guard.Key{nil, keys("pod-2")} {
+		times := 0
+		err := MoveCells(t.Context(), r, one, shape, []string{"pod-2"}, backup, func(context.Context) error {
+			if times++; times > asked {
+				return paused
+			}
+			return nil
+		})
+		if !errors.Is(err, paused) {
+			t.Errorf("MoveCells: %v", err)
+		}
+		if a, b := held(t, r, shape), held(t, one, shape); !slices.Equal(a, keys("pod-1", "pod-2")) || !slices.Equal(b, want) {
+			t.Errorf("after %d writes: %v and %v", asked, a, b)
+		}
+	}
+	if err := MoveCells(t.Context(), r, one, shape, []string{"pod-2"}, backup, unhindered); err != nil {
+		t.Fatal(err)
+	}
+	if a, b := held(t, r, shape), held(t, one, shape); !slices.Equal(a, keys("pod-1")) || !slices.Equal(b, keys("pod-2")) {
+		t.Errorf("%v and %v", a, b)
+	}
+}
+
+// TestMoveIntoAStateThatWasEmpty has somebody make cells in the second state, in which
+// there were none when it was read: Terraform would write over them.
+func TestMoveIntoAStateThatWasEmpty(t *testing.T) {
+	m := spreadModule(t, "")
+	r := m.open()
+	if _, _, err := r.WriteVariables(names("pod-1")); err != nil {
+		t.Fatal(err)
+	}
+	m.stand()
+	shape := learn(t, r, names("pod-1"))
+	one := shard(t, r, 1, false)
+	err := MoveCells(t.Context(), r, one, shape, []string{"pod-1"}, t.TempDir(), func(context.Context) error {
+		carryOut(t, one, names("pod-9"), guard.Order{Add: keys("pod-9")}, shape)
+		return nil
+	})
+	if !errors.Is(err, ErrBackend) || !strings.Contains(fmt.Sprint(err), "written by another") {
+		t.Errorf("MoveCells: %v", err)
+	}
+	if a, b := held(t, r, shape), held(t, one, shape); !slices.Equal(a, keys("pod-1")) || !slices.Equal(b, keys("pod-9")) {
+		t.Errorf("%v and %v", a, b)
 	}
 }
 

@@ -28,8 +28,18 @@ func SweepBeside(dataDir string) error {
 	var errs []error
 	for _, e := range entries {
 		if e.IsDir() {
-			errs = append(errs, sweep(filepath.Join(above, e.Name()), hostTag()))
+			errs = append(errs, sweepWithShards(filepath.Join(above, e.Name())))
 		}
+	}
+	return errors.Join(errs...)
+}
+
+// sweepWithShards sweeps a data directory and those of its shards.
+func sweepWithShards(dataDir string) error {
+	shards, err := filepath.Glob(filepath.Join(dataDir, shardPrefix+"*"))
+	errs := []error{err, sweep(dataDir, hostTag())}
+	for _, dir := range shards {
+		errs = append(errs, sweep(dir, hostTag()))
 	}
 	return errors.Join(errs...)
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -64,6 +63,9 @@ func (l *Leader) atRest(ctx context.Context) (code, why string) {
 	if pauseFile(l.PauseFile) {
 		l.forget()
 		return "paused", "paused by the file " + l.PauseFile
+	}
+	if l.rereads() {
+		l.prepared = false
 	}
 	if !l.prepared {
 		// What isn't known yet is not zero: nothing is decided on it.
@@ -227,17 +229,19 @@ func (l *Leader) idle(ctx context.Context, v view) string {
 	l.failures = 0
 	l.sweep(ctx, v)
 	l.saveMemory(ctx, false)
-	if trouble, begun := l.respread(ctx); begun || trouble != "" {
+	trouble, begun := l.respread(ctx)
+	if begun {
 		return trouble
 	}
+	// What is in the way of a move holds up nothing else.
 	path, changed, err := l.writeVariables()
 	if err != nil {
-		return err.Error()
+		return joined(trouble, err.Error())
 	}
 	if changed {
 		l.Log.Warn("the variable file didn't say what the record says: put right", "file", path, "count", l.record.Count)
 	}
-	return l.pay(ctx)
+	return joined(trouble, l.pay(ctx))
 }
 
 // keepRecord makes sure that Consul holds the record: it may have been made
@@ -346,7 +350,7 @@ func (l *Leader) judge(ctx context.Context, v view) verdict {
 // missed is the verdict where health can't be known: dead are the cells that
 // Terraform's refresh has just not found.
 func (l *Leader) missed() verdict {
-	gone := intersect(slices.Sorted(maps.Keys(l.held)), l.gone)
+	gone := slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(l.gone))), func(name string) bool { return !l.isHeld(name) })
 	v := verdict{Dead: gone[:min(len(gone), replacePace(len(l.held)))], Why: map[string]string{}}
 	for _, name := range v.Dead {
 		v.Why[name] = "Terraform's refresh doesn't find it"

@@ -42,7 +42,7 @@ type result struct {
 	// obstructed: the plan would change cells that the order keeps.
 	obstructed bool
 
-	// parts are what became of it in each shard; nil where the service isn't spread.
+	// parts are what became of it in each shard; none where the service isn't spread.
 	parts []*part
 	// moved is the move of cells between shards that was made instead of an order.
 	moved *spread.Move
@@ -63,6 +63,7 @@ type carry struct {
 	record  fleet.Order
 	strange map[strangeChange]bool // what lessons before have not explained
 	ahead   *ahead                 // the order's plan, made ahead; nil if none was
+	shared  bool                   // there are workspaces of shards, which read the variable file, too
 }
 
 // run carries the order out. Each run of Terraform has the policy's time limit,
@@ -105,7 +106,7 @@ func (c *carry) apply(ctx context.Context, s *stateLock, r *result) error {
 	if err := c.readShape(ctx, r); err != nil {
 		return err
 	}
-	if _, _, err := c.leader.Root.WriteVariables(c.desired); err != nil {
+	if err := c.writeVariables(); err != nil {
 		return err
 	}
 	if plan := c.claim(r); plan != nil {
@@ -119,6 +120,17 @@ func (c *carry) apply(ctx context.Context, s *stateLock, r *result) error {
 		return err
 	}
 	return c.applyPlan(ctx, s, r, plan)
+}
+
+// writeVariables has the variable file say what the order makes right; the plan is
+// given a file of its own.
+func (c *carry) writeVariables() (err error) {
+	if c.shared {
+		_, _, err = c.leader.Root.ReleaseVariables()
+		return err
+	}
+	_, _, err = c.leader.Root.WriteVariables(c.desired)
+	return err
 }
 
 // claim takes the plan that was made ahead, if it still holds.
@@ -165,11 +177,7 @@ func (c *carry) applyPlan(ctx context.Context, s *stateLock, r *result, plan *ac
 // unpaused looks again whether somebody has paused the service: the plan may
 // have waited behind that person's own destroy.
 func (c *carry) unpaused(ctx context.Context) error {
-	l := c.leader
-	if pauseFile(l.PauseFile) {
-		return fmt.Errorf("order %s was planned and not applied: the file %s is there", c.record.ID, l.PauseFile)
-	}
-	why, err := pausedBy(ctx, l.Fleet, l.Service.Name)
+	why, err := c.leader.pausedNow(ctx)
 	if err != nil {
 		return fmt.Errorf("look for a pause before the apply: %w", err)
 	}
@@ -177,6 +185,14 @@ func (c *carry) unpaused(ctx context.Context) error {
 		return fmt.Errorf("order %s was planned and not applied: %s", c.record.ID, why)
 	}
 	return nil
+}
+
+// pausedNow returns who has paused the service, or nothing.
+func (l *Leader) pausedNow(ctx context.Context) (string, error) {
+	if pauseFile(l.PauseFile) {
+		return fmt.Sprintf("the file %s is there", l.PauseFile), nil
+	}
+	return pausedBy(ctx, l.Fleet, l.Service.Name)
 }
 
 // errModuleChanged says that the root module is another than the one that the

@@ -39,6 +39,7 @@ type Sources struct {
 type view struct {
 	at         time.Time
 	members    []fleet.Member
+	index      map[string]int // where each is in members; nil for a view that has none
 	membersErr error
 	vitals     sense.ServiceVitals
 	byCell     map[string]sense.Vitals
@@ -78,6 +79,7 @@ func (l *Leader) look(ctx context.Context) view {
 	var g errgroup.Group
 	g.Go(func() error {
 		v.members, v.membersErr = l.Fleet.Members(ctx, s.Name)
+		v.index = indexOf(v.members)
 		if v.membersErr == nil {
 			v.ask(ctx, l.Sources, quantile, func(r []sense.Result) { l.standIns.Fill(r, l.Now(), 3*s.Beat) })
 		}
@@ -244,10 +246,24 @@ func pauseFile(path string) bool {
 	return !errors.Is(err, os.ErrNotExist)
 }
 
+// indexOf says where each member is. A cell is looked for many times a beat, and of
+// thousands a search through all each time would be most of the beat's work.
+func indexOf(members []fleet.Member) map[string]int {
+	index := make(map[string]int, len(members))
+	for i, m := range members {
+		index[m.Name] = i
+	}
+	return index
+}
+
 // member returns the member of a name.
 func (v *view) member(name string) (fleet.Member, bool) {
-	i := slices.IndexFunc(v.members, func(m fleet.Member) bool { return m.Name == name })
-	if i < 0 {
+	i, known := v.index[name]
+	if v.index == nil {
+		i = slices.IndexFunc(v.members, func(m fleet.Member) bool { return m.Name == name })
+		known = i >= 0
+	}
+	if !known {
 		return fleet.Member{}, false
 	}
 	return v.members[i], true

@@ -93,7 +93,7 @@ func (l *Leader) Apply(ctx context.Context) (Outcome, error) {
 	}
 	left := l.pending()
 	found := len(l.record.Orders) > 0 || left.Size() > 0
-	if left.Size() == 0 && found {
+	if left.Size() == 0 && found && !l.unread() {
 		l.close(ctx, result{order: l.record.Orders[0]}) // carried out, and not written down
 	}
 	if left.Size() > 0 {
@@ -133,12 +133,19 @@ func (l *Leader) Apply(ctx context.Context) (Outcome, error) {
 	if err := l.place(ctx, s, o.Reason); err != nil {
 		return o, err
 	}
+	if l.busy == "" {
+		o.Held = l.shardTrouble() // all of it lies in shards that wait
+		return o, nil
+	}
 	return o.with(l.await(ctx))
 }
 
 // await takes the worker's result. Where the worker had to learn first, the
 // record says so and the order is begun again.
 func (l *Leader) await(ctx context.Context) result {
+	if l.busy == "" {
+		return result{} // all that was to be done is in shards that wait for another try
+	}
 	r := <-l.results
 	l.landed(ctx, r)
 	if !errors.Is(r.err, errLearned) {
@@ -198,7 +205,7 @@ func (l *Leader) lookLimit() time.Duration {
 	return max(l.Service.Beat, time.Second) * 4 / 5
 }
 
-const patientLook = 5 * time.Second
+const patientLook = 10 * time.Second
 
 // once decides and turns the decision into a step, without taking it.
 func (l *Leader) once(ctx context.Context, v view) (step, Outcome) {

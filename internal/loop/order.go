@@ -188,6 +188,7 @@ func (l *Leader) carryOut(ctx context.Context) {
 		shape:   l.shape,
 		roster:  l.roster(),
 		strange: maps.Clone(l.strange),
+		shared:  l.shards.roots.any(),
 	}
 	if len(l.record.Orders) > 0 {
 		job.record = l.record.Orders[0]

@@ -29,7 +29,8 @@ type preparation struct {
 	held   map[string]heldCell
 	memory memory
 	shards *shardRoots
-	cant   string // why the service can't be spread, or nothing
+	cant   string        // why the service can't be spread, or nothing
+	unread map[int]error // shards whose states can't be read
 }
 
 // prepare lets the worker get ready: terraform init, the shape of an order,
@@ -169,8 +170,12 @@ func (l *Leader) readCells(ctx context.Context, p *preparation) error {
 		p.held[r.name(c.Key)] = heldCell{Tainted: !c.Whole()}
 	}
 	p.cant = p.root.Unspreadable(p.shape, others)
-	if p.found && !p.record.Spread() || p.root.Unspreadable(guard.Shape{}, nil) != "" {
+	if p.root.Unspreadable(guard.Shape{}, nil) != "" {
 		return nil // there are no other states
+	}
+	if p.found && !p.record.Spread() {
+		l.findShards(ctx, p)
+		return nil
 	}
 	return l.readShards(ctx, p)
 }
@@ -209,7 +214,7 @@ func (l *Leader) takeOver(r result) {
 	// A name is never used twice, not even when Consul has forgotten it.
 	p.record.Next = max(p.record.Next, l.record.Next)
 	l.Root, l.record, l.index, l.held = p.root, p.record, p.index, p.held
-	l.shards.ready(p)
+	l.shards.ready(p, l.Now())
 	l.takeShape(p.shape.With(l.shape))
 	if p.root.Module().Named {
 		l.failed = l.halfBorn()

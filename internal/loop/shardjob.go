@@ -42,6 +42,7 @@ type part struct {
 	desired act.Desired // the cells of this shard, as the record wants it
 	base    act.Desired // as its state is
 	order   guard.Order
+	again   bool // it failed the last time
 	came    bool // it was judged, or failed before
 	stays   bool // it failed, and what it was to do stays in the record
 }
@@ -69,10 +70,14 @@ func (a *assembly) arrive(destroys int) {
 }
 
 // carryOutSpread hands the record's order to the worker, without what is to be done
-// in shards that wait.
+// in shards that wait. Where that is all of it, nothing is begun: the order stays in
+// the record, and is taken up when their time has come.
 func (l *Leader) carryOutSpread(ctx context.Context) {
 	order, _ := l.movable(l.pending())
 	job := l.newSpreadJob(order)
+	if len(job.parts) == 0 {
+		return
+	}
 	l.start(ctx, "order "+job.record.ID, job.run)
 }
 
@@ -98,7 +103,7 @@ func (l *Leader) newSpreadJob(order guard.Order) *spreadJob {
 	}
 	for _, shard := range slices.Sorted(maps.Keys(parts)) {
 		p := parts[shard]
-		p.job, p.shard, p.born = j, shard, nil
+		p.job, p.shard, p.born, p.again = j, shard, nil, l.shards.stuck[shard].failures > 0
 		p.desired.Names, p.base.Names = []string{}, []string{}
 		p.result.order = j.record
 		p.result.order.Add, p.result.order.Remove, p.result.order.Replace = nil, nil, nil
@@ -132,11 +137,14 @@ func (j *spreadJob) deal(at map[string]int, parts map[int]*part) {
 			p.desired.Count++
 		}
 	}
-	for _, name := range slices.SortedFunc(maps.Keys(l.held), func(a, b string) int { return guard.CompareKeys(guard.Key(a), guard.Key(b)) }) {
+	for name := range l.held {
 		if p := parts[at[name]]; p != nil {
 			p.base.Names = append(p.base.Names, name)
 			p.base.Count++
 		}
+	}
+	for _, p := range j.parts {
+		slices.Sort(p.base.Names)
 	}
 	give := func(keys []guard.Key, list func(*part) *[]guard.Key) {
 		for _, k := range keys {
@@ -157,7 +165,11 @@ func (j *spreadJob) deal(at map[string]int, parts map[int]*part) {
 	}
 	share := func(names []string, list func(*fleet.Order) *[]string) {
 		for _, name := range names {
-			if p := parts[at[name]]; p != nil {
+			shard, known := at[name]
+			if !known && l.unread() {
+				continue // it may be in a state that can't be read, and stays in the order
+			}
+			if p := parts[shard]; p != nil {
 				*list(&p.result.order) = append(*list(&p.result.order), name)
 			}
 		}
@@ -228,28 +240,49 @@ func (j *spreadJob) knowShape(ctx context.Context, r *result) error {
 const mostTeachers = 3
 
 // learn learns the shape of an order where there are cells. It returns errLearned
-// where it could, and nothing where there are none. What is in the way in one shard,
-// such as a lock, isn't in all.
-func (j *spreadJob) learn(ctx context.Context, r *result) (err error) {
-	for _, shard := range slices.Sorted(maps.Keys(j.teachers))[:min(len(j.teachers), mostTeachers)] {
-		var root *act.Root
-		if root, err = j.roots.open(ctx, shard); err != nil {
-			continue
+// where it could, and nothing where there are none, or none from which more is to be
+// learned than was. What is in the way in one shard, such as a lock, isn't in all.
+func (j *spreadJob) learn(ctx context.Context, r *result) error {
+	shape, err := j.lessons(func(shard int) (shape guard.Shape, err error) {
+		root, err := j.roots.open(ctx, shard)
+		if err != nil {
+			return shape, err
 		}
 		err = j.leader.withShardLock(ctx, root, shard, j.record.ID, func(*stateLock) error {
-			shape, err := root.Learn(ctx, j.teachers[shard])
-			if err != nil {
-				return err
-			}
-			shape = shape.With(j.shape)
-			r.shape = &shape
-			return errLearned
-		})
-		if errors.Is(err, errLearned) {
+			shape, err = root.Learn(ctx, j.teachers[shard])
 			return err
+		})
+		return shape, err
+	})
+	if shape == nil {
+		return err
+	}
+	r.shape = shape
+	return errLearned
+}
+
+// lessons asks one teacher after the other until one knows how cells go, and returns
+// what was learned, nil for nothing. None is asked at a number of cells at which it was
+// learned before: that would be done over again for ever.
+func (j *spreadJob) lessons(teach func(shard int) (guard.Shape, error)) (learned *guard.Shape, err error) {
+	for _, d := range j.teachers {
+		if d.Count == j.shape.Count {
+			return nil, nil
 		}
 	}
-	return err
+	known := j.shape
+	for _, shard := range slices.Sorted(maps.Keys(j.teachers))[:min(len(j.teachers), mostTeachers)] {
+		shape, failed := teach(shard)
+		if failed != nil {
+			err = failed
+			continue
+		}
+		known = shape.With(known)
+		if learned = &known; known.Removals {
+			break
+		}
+	}
+	return learned, err
 }
 
 // run carries out what the order does in one shard.
@@ -259,6 +292,9 @@ func (p *part) run(ctx context.Context) {
 	began := l.Now()
 	defer p.arrive(0)
 	root, err := p.job.roots.open(ctx, p.shard)
+	if err == nil && p.hasty() {
+		root = root.Hasty()
+	}
 	if err == nil {
 		err = l.withShardLock(ctx, root, p.shard, p.result.order.ID, func(s *stateLock) error { return p.apply(ctx, s, root) })
 	}
@@ -269,6 +305,10 @@ func (p *part) run(ctx context.Context) {
 	}
 	p.failed(ctx, root)
 }
+
+// hasty reports whether Terraform shall not wait for the lock of the shard's state. The
+// other shards wait until this one is judged, and it is tried again by itself.
+func (p *part) hasty() bool { return p.again || len(p.job.parts) > 1 }
 
 // failed notes what a shard is like after it failed.
 func (p *part) failed(ctx context.Context, root *act.Root) {
@@ -287,7 +327,9 @@ func (p *part) failed(ctx context.Context, root *act.Root) {
 		l.Log.Error("the state of a shard can't be mended", "shard", p.shard, "error", err)
 		return
 	}
+	free := p.slot()
 	cells, err := root.Cells(ctx, p.job.shape)
+	free()
 	if err != nil {
 		l.Log.Warn("could not read which cells the state of a shard holds", "shard", p.shard, "error", err)
 		return

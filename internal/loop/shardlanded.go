@@ -3,6 +3,7 @@ package loop
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -37,6 +38,9 @@ func (l *Leader) landedSpread(ctx context.Context, r result) {
 			done++
 		}
 	}
+	if !r.payment {
+		l.oweNext()
+	}
 	l.Log.Info("order carried out in shards", "order", r.order.ID, "shards", len(r.parts), "done", done, "took", r.took.Round(time.Millisecond))
 	l.debt = debt{due: len(l.shards.owing) > 0}
 	l.closeSpread(ctx, r)
@@ -45,17 +49,22 @@ func (l *Leader) landedSpread(ctx context.Context, r result) {
 // noteMissed adds to the cells that refreshes have missed what those of these shards
 // have, in the place of what they had before.
 func (l *Leader) noteMissed(r result) {
-	at, looked := l.at(), map[int]bool{}
+	at, seen := l.at(), map[int]bool{}
 	var gone, broken []string
 	for _, p := range r.parts {
-		looked[p.shard] = p.looked
+		seen[p.shard] = p.looked
 		gone, broken = append(gone, p.gone...), append(broken, p.broken...)
 	}
 	other := func(list []string) []string {
-		return slices.DeleteFunc(slices.Clone(list), func(name string) bool { return looked[at[name]] })
+		return slices.DeleteFunc(slices.Clone(list), func(name string) bool { return seen[at[name]] })
 	}
 	if l.Service.Members != policy.MembersState || len(gone)+len(broken)+len(l.unlisted.gone)+len(l.unlisted.broken) > 0 {
-		l.unlisted.note(l.Now(), append(other(l.unlisted.gone), gone...), append(other(l.unlisted.broken), broken...))
+		looked := l.Now()
+		restGone, restBroken := other(l.unlisted.gone), other(l.unlisted.broken)
+		if len(restGone)+len(restBroken) > 0 {
+			looked = l.unlisted.looked // those were not looked for again
+		}
+		l.unlisted.note(looked, append(restGone, gone...), append(restBroken, broken...))
 	}
 }
 
@@ -86,7 +95,7 @@ func (l *Leader) partFailed(p *part) {
 	l.trouble = ""
 	s := l.shards.stuck[p.shard]
 	s.failures++
-	s.retry, s.why = l.Now().Add(retryAfter(s.failures)), p.err.Error()
+	s.retry, s.why = l.Now().Add(retryAfter(s.failures)), whyStuck(p.err)
 	killed := errors.Is(p.err, act.ErrKilled)
 	switch {
 	case p.heldKnown:
@@ -110,12 +119,29 @@ func (l *Leader) partFailed(p *part) {
 		// Its part of the order stays in the record and is taken up again, births by
 		// their incarnation. Those half-born lose their names.
 		p.stays = true
-		if killed && p.heldKnown {
+		if (killed || errors.Is(p.err, act.ErrProvider)) && p.heldKnown {
 			l.failed = append(l.failed, without(l.halfBornIn(p), l.failed)...)
 		}
 		return
 	}
 	l.unbornIn(p)
+}
+
+// whyStuckLimit is how many bytes of each shard's trouble are told: several stand in one line.
+const whyStuckLimit = 300
+
+// whyStuck is what is in the way of a shard, in a line; the log has all of it.
+func whyStuck(err error) string {
+	var locked *act.LockedError
+	switch {
+	case !errors.As(err, &locked):
+		text := err.Error()
+		return strings.ToValidUTF8(text[:min(len(text), whyStuckLimit)], "")
+	case locked.Who == "":
+		return "its state is locked, by somebody else"
+	default:
+		return fmt.Sprintf("its state is locked by %s since %s", locked.Who, locked.Created.Format(time.RFC3339))
+	}
 }
 
 // halfBornIn are the cells of the record that a shard's state holds half made.
@@ -151,15 +177,7 @@ func (l *Leader) closeSpread(ctx context.Context, r result) {
 	if r.order.ID == "" {
 		return
 	}
-	var done fleet.Order
-	for _, p := range r.parts {
-		if !p.stays {
-			o := p.result.order
-			done.Add, done.Remove, done.Replace = append(done.Add, o.Add...), append(done.Remove, o.Remove...), append(done.Replace, o.Replace...)
-		}
-	}
-	stillThere := intersect(done.Remove, slices.Collect(maps.Keys(l.held)))
-	done.Remove = without(done.Remove, stillThere)
+	done := l.doneIn(r.parts)
 	if len(done.Add)+len(done.Remove)+len(done.Replace) == 0 {
 		return
 	}
@@ -187,6 +205,19 @@ func (l *Leader) closeSpread(ctx context.Context, r result) {
 		return
 	}
 	l.saveMemory(ctx, true)
+}
+
+// doneIn is what was done of an order: all of it in shards where nothing of it stays, but
+// for cells that could not be removed.
+func (l *Leader) doneIn(parts []*part) (done fleet.Order) {
+	for _, p := range parts {
+		if !p.stays {
+			o := p.result.order
+			done.Add, done.Remove, done.Replace = append(done.Add, o.Add...), append(done.Remove, o.Remove...), append(done.Replace, o.Replace...)
+		}
+	}
+	done.Remove = without(done.Remove, intersect(done.Remove, slices.Collect(maps.Keys(l.held))))
+	return done
 }
 
 // remaining is what an order still has to do after a part of it was done.

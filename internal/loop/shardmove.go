@@ -1,8 +1,10 @@
 package loop
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -40,19 +42,15 @@ func (l *Leader) respread(ctx context.Context) (trouble string, begun bool) {
 	if l.Now().Before(l.shards.moveAgain) {
 		return l.shards.moveTrouble, false
 	}
-	size := l.Service.Terraform.ShardSize
-	if l.shards.cant != "" {
-		size = 0 // all go back to one state
-	}
-	var moves []spread.Move
-	if l.Root.Module().Named {
-		moves = spread.Moves(l.record.Names, l.shardList(), size, moveBatch)
+	moves, later := l.nextMoves()
+	if later {
+		return "", false
 	}
 	if len(moves) == 0 {
 		if err := l.lease.EndSpread(ctx); err != nil {
-			return fmt.Sprintf("all cells are in the shards they should be in, and the wish can't be taken away: %v", err), false
+			return fmt.Sprintf("no cell is to be moved, and the wish for it can't be taken away: %v", err), false
 		}
-		l.Log.Info("all cells are in the shards they should be in", "by", wish.By, "why", l.shards.cant)
+		l.Log.Info("no more cells are to be moved between shards", "by", wish.By, "why", cmp.Or(l.shards.cant, "all are where they should be"))
 		return "", false
 	}
 	l.start(ctx, moving, func(ctx context.Context) result {
@@ -63,12 +61,29 @@ func (l *Leader) respread(ctx context.Context) (trouble string, begun bool) {
 	return "", true
 }
 
+// nextMoves are the moves that bring cells where they should be. They have to come
+// later while there is anything to do of an order, as in a shard that waits: a cell that
+// isn't there yet can't be moved. One that can't be spread is left as it is, unless
+// the policy has it gathered in one state.
+func (l *Leader) nextMoves() (moves []spread.Move, later bool) {
+	size := l.Service.Terraform.ShardSize
+	switch {
+	case len(l.record.Orders) > 0 || l.pending().Size() > 0 || l.unread():
+		return nil, true
+	case !l.roster().Named || l.shards.cant != "" && size > 0:
+		return nil, false
+	default:
+		return spread.Moves(l.record.Names, l.shardList(), size, moveBatch), false
+	}
+}
+
 // shardList is the shard of each name of the record.
 func (l *Leader) shardList() []int {
-	if l.record.Spread() {
-		return l.record.Shards
+	at, list := l.at(), make([]int, len(l.record.Names))
+	for i, name := range l.record.Names {
+		list[i] = at[name]
 	}
-	return make([]int, len(l.record.Names))
+	return list
 }
 
 // move notes one move and carries it out. It runs in the worker.
@@ -97,9 +112,22 @@ func (l *Leader) moveStates(ctx context.Context, roots *shardRoots, shape guard.
 	backup := filepath.Join(from.Module().Dir, ".terraform", "homeostat", "moved")
 	return l.withShardLock(ctx, to, m.To, moving, func(*stateLock) error {
 		return l.withShardLock(ctx, from, m.From, moving, func(*stateLock) error {
-			return act.MoveCells(ctx, from, to, shape, m.Names, backup)
+			return act.MoveCells(ctx, from, to, shape, m.Names, backup, l.mayMove)
 		})
 	})
+}
+
+// mayMove reports whether states may still be written: the lock is held, and nobody has
+// paused the service meanwhile.
+func (l *Leader) mayMove(ctx context.Context) error {
+	if err := l.lease.Check(ctx); err != nil {
+		return err
+	}
+	why, err := l.pausedNow(ctx)
+	if err == nil && why != "" {
+		err = errors.New(why)
+	}
+	return err
 }
 
 // landedMove has the record say where the cells are now.
@@ -113,14 +141,7 @@ func (l *Leader) landedMove(ctx context.Context, r result) {
 		return
 	}
 	l.shards.moveFailures = 0
-	next := l.record
-	next.Shards = movedShards(l.record, *r.moved)
-	for _, name := range r.moved.Names {
-		c := l.held[name]
-		c.Shard = r.moved.To
-		l.held[name] = c
-	}
-	err := l.putRecord(ctx, next)
+	err := l.putRecord(ctx, l.afterMove(*r.moved))
 	if err == nil {
 		err = l.lease.ClearMove(ctx)
 	}
@@ -130,6 +151,21 @@ func (l *Leader) landedMove(ctx context.Context, r result) {
 		return
 	}
 	l.Log.Info("cells moved to another state; none was touched", "from", r.moved.From, "to", r.moved.To, "cells", len(r.moved.Names))
+}
+
+// afterMove notes which of the cells that the states hold were moved, and returns the
+// record that says it.
+func (l *Leader) afterMove(m spread.Move) fleet.Record {
+	for _, name := range m.Names {
+		if c, held := l.held[name]; held {
+			c.Shard = m.To
+			l.held[name] = c
+		}
+	}
+	next := l.record
+	next.Shards = l.shardList()
+	next.Shards = movedShards(next, m)
+	return next
 }
 
 // movedShards are the shards of a record's names after a move; nil where all are in

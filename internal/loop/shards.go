@@ -3,6 +3,7 @@ package loop
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -32,6 +33,7 @@ type shards struct {
 	// owing are shards whose cells this leader hasn't looked for yet, or whose apply
 	// failed, where nobody but Terraform's refresh knows who is dead.
 	owing []int
+	turn  int // the lowest shard that is looked at next in turn
 	// moveAgain is when a move of cells that failed is tried again, moveTrouble what
 	// was in its way.
 	moveAgain    time.Time
@@ -44,6 +46,7 @@ type stuckShard struct {
 	failures int // in a row
 	retry    time.Time
 	why      string
+	unread   bool // what its state holds could not be read, and is taken from the record
 }
 
 // shardRoots are the root module in each of the workspaces.
@@ -113,11 +116,28 @@ func (s *shardRoots) all(ctx context.Context) ([]int, error) {
 	return slices.Sorted(maps.Keys(s.there)), nil
 }
 
+// any reports whether there are workspaces besides the service's own.
+func (s *shardRoots) any() bool {
+	if s == nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.there) > 0
+}
+
 // ready takes over what a preparation found.
-func (s *shards) ready(p *preparation) {
+func (s *shards) ready(p *preparation, now time.Time) {
 	s.roots, s.cant = p.shards, p.cant
 	if s.stuck == nil {
 		s.stuck = map[int]stuckShard{}
+	}
+	maps.DeleteFunc(s.stuck, func(n int, stuck stuckShard) bool { return stuck.unread && p.unread[n] == nil })
+	for n, err := range p.unread {
+		stuck := s.stuck[n]
+		stuck.failures++
+		stuck.retry, stuck.why, stuck.unread = now.Add(retryAfter(stuck.failures)), whyStuck(err), true
+		s.stuck[n] = stuck
 	}
 }
 
@@ -152,30 +172,84 @@ func (l *Leader) readShards(ctx context.Context, p *preparation) error {
 	if p.cant != "" && len(all) > 0 && p.record.Spread() {
 		l.Log.Warn("the service is spread, but can't be by what its root module is now", "why", p.cant)
 	}
-	roots := make([]*act.Root, len(all))
-	for i, shard := range all {
-		if roots[i], err = p.shards.open(ctx, shard); err != nil {
-			return err
-		}
-		if err := l.mendState(roots[i]); err != nil {
-			return err
-		}
-	}
 	var mu sync.Mutex
 	var g errgroup.Group
 	g.SetLimit(max(1, l.Service.Terraform.ShardsAtOnce))
-	for i, shard := range all {
+	for _, shard := range all {
 		g.Go(func() error {
-			cells, err := roots[i].Cells(ctx, p.shape)
-			if err != nil {
-				return fmt.Errorf("read which cells the state of shard %d holds: %w", shard, err)
-			}
+			cells, err := l.readShard(ctx, p, shard)
 			mu.Lock()
 			defer mu.Unlock()
+			if err != nil {
+				l.Log.Error("the state of a shard can't be read: its cells are taken from the record and left alone", "shard", shard, "error", err)
+				p.miss(shard, err)
+				return nil
+			}
 			return p.hold(shard, cells)
 		})
 	}
-	return g.Wait()
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	if len(p.unread) > 0 && !p.found {
+		return fmt.Errorf("make the record that is missing from the states: %w", errors.Join(slices.Collect(maps.Values(p.unread))...))
+	}
+	return p.believe()
+}
+
+// readShard reads which cells the state of a shard holds.
+func (l *Leader) readShard(ctx context.Context, p *preparation, shard int) ([]act.Cell, error) {
+	root, err := p.shards.open(ctx, shard)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.mendState(root); err != nil {
+		return nil, err
+	}
+	cells, err := root.Cells(ctx, p.shape)
+	if err != nil {
+		return nil, fmt.Errorf("read which cells the state of shard %d holds: %w", shard, err)
+	}
+	return cells, nil
+}
+
+// findShards finds out whether there are workspaces of shards, though all cells are in
+// one state. Where that can't be told the service is led as if there were none.
+func (l *Leader) findShards(ctx context.Context, p *preparation) {
+	if _, err := p.shards.all(ctx); err != nil {
+		l.Log.Warn("can't tell whether there are workspaces of shards", "error", err)
+	}
+}
+
+// miss notes a shard whose state can't be read.
+func (p *preparation) miss(shard int, err error) {
+	if p.unread == nil {
+		p.unread = map[int]error{}
+	}
+	p.unread[shard] = err
+}
+
+// believe takes from the record which cells the shards hold that can't be read. Whether
+// those are there that an order makes isn't known: they are still to be made. All
+// others are whole, as far as is known.
+func (p *preparation) believe() error {
+	if len(p.unread) == 0 {
+		return nil
+	}
+	unborn := map[string]bool{}
+	for _, o := range p.record.Orders {
+		maps.Copy(unborn, setOf(newbornNames(o.Add)))
+	}
+	for i, shard := range p.record.Shards {
+		name := p.record.Names[i]
+		if p.unread[shard] == nil || unborn[name] {
+			continue
+		}
+		if err := p.hold(shard, []act.Cell{{Key: guard.Key(name)}}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // hold notes the cells of a shard. A cell can't be in two states.
@@ -229,9 +303,31 @@ func (l *Leader) placed(names []string) []int {
 	return out
 }
 
-// isStuck reports whether a shard waits for another try.
+// isStuck reports whether a shard waits for another try, or to be read.
 func (l *Leader) isStuck(shard int) bool {
-	return l.Now().Before(l.shards.stuck[shard].retry)
+	stuck := l.shards.stuck[shard]
+	return stuck.unread || l.Now().Before(stuck.retry)
+}
+
+// unread reports whether there is a shard of which it isn't known what its state holds.
+func (l *Leader) unread() bool {
+	for _, stuck := range l.shards.stuck {
+		if stuck.unread {
+			return true
+		}
+	}
+	return false
+}
+
+// rereads reports whether it is time to read such a shard once more: all are, as in
+// any preparation.
+func (l *Leader) rereads() bool {
+	for _, stuck := range l.shards.stuck {
+		if stuck.unread && l.busy == "" && !l.Now().Before(stuck.retry) {
+			return true
+		}
+	}
+	return false
 }
 
 // tellSpread warns of an order that makes one state larger than it should be.
@@ -244,10 +340,11 @@ func (l *Leader) tellSpread(now fleet.Record) {
 // movable leaves out of an order what is to be done in shards that wait for another
 // try, and reports whether there is any.
 func (l *Leader) movable(o guard.Order) (guard.Order, bool) {
-	waits := false
 	if !l.record.Spread() || !slices.ContainsFunc(slices.Collect(maps.Keys(l.shards.stuck)), l.isStuck) {
 		return o, false
 	}
+	// What is to go from a shard that can't be read is known to the record's order alone.
+	waits := l.unread()
 	at := l.at()
 	free := func(keys []guard.Key) []guard.Key {
 		return slices.DeleteFunc(slices.Clone(keys), func(k guard.Key) bool {
@@ -280,6 +377,34 @@ func (s *shards) oweAll(l *Leader) {
 	}
 }
 
+// oweNext has the next shard in turn looked at after each order, whose plans show who
+// is dead in those shards alone that it changes.
+func (l *Leader) oweNext() {
+	if l.Service.Members != policy.MembersState || !l.record.Spread() {
+		return
+	}
+	all := slices.Compact(slices.Sorted(slices.Values(l.record.Shards)))
+	i, _ := slices.BinarySearch(all, l.shards.turn)
+	shard := all[i%len(all)]
+	l.shards.turn = shard + 1
+	if !slices.Contains(l.shards.owing, shard) {
+		l.shards.owing = append(l.shards.owing, shard)
+	}
+}
+
+// oweShardsOf has the shards of some cells looked at.
+func (l *Leader) oweShardsOf(names []string) {
+	if !l.record.Spread() {
+		return
+	}
+	at := l.at()
+	for _, name := range names {
+		if shard := at[name]; !slices.Contains(l.shards.owing, shard) {
+			l.shards.owing = append(l.shards.owing, shard)
+		}
+	}
+}
+
 // shardTrouble says what is in the way of which shards, in one line.
 func (l *Leader) shardTrouble() string {
 	var all []string
@@ -295,9 +420,9 @@ func (l *Leader) shardTrouble() string {
 }
 
 // writeVariables puts the variable file right: once a service is spread it can't say
-// what is right in each workspace.
+// what is right in each workspace, and those that were emptied read it still.
 func (l *Leader) writeVariables() (path string, changed bool, err error) {
-	if l.record.Spread() {
+	if l.record.Spread() || l.shards.roots.any() {
 		return l.Root.ReleaseVariables()
 	}
 	return l.Root.WriteVariables(l.desired())

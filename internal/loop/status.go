@@ -89,7 +89,7 @@ func ReadStatus(ctx context.Context, c *fleet.Client, service string) Status {
 		s.Last = &word
 	}
 	s.missing("the last decision", err, fleet.ErrNotFound)
-	v := view{members: s.Members, leaving: map[string]fleet.Leaving{}}
+	v := view{members: s.Members, index: indexOf(s.Members), leaving: map[string]fleet.Leaving{}}
 	for _, l := range s.Leaving {
 		v.leaving[l.Cell] = l
 	}

@@ -14,14 +14,48 @@ package spread
 import (
 	"cmp"
 	"maps"
+	"regexp"
 	"slices"
+	"strconv"
 )
 
-// Place returns the shard of each name. One that has a shard in at keeps it;
-// the others fill up the lowest shards that hold fewer than size and that
-// avoid doesn't name. also counts, by shard, what else there is in it: cells
-// that are being taken away. With a size of 0 or less all new names are placed
-// in shard 0.
+// Prefix begins the name of a shard's workspace, and of all that belongs to it alone.
+const Prefix = "shard-"
+
+// numbered are workspaces of shards from 1 on.
+var numbered = regexp.MustCompile(`^(?:.+-)?` + Prefix + `([1-9][0-9]*)$`)
+
+// Workspace is the name of the workspace of a shard from 1 on; own is that of shard 0.
+func Workspace(own string, shard int) string {
+	name := Prefix + strconv.Itoa(shard)
+	if own != "" && own != "default" {
+		return own + "-" + name
+	}
+	return name
+}
+
+// Shard returns the shard, from 1 on, that a workspace of this name is of: "shard-7", or
+// "prod-shard-7" where the policy names the workspace prod. Any other is 0: no policy
+// may name one that looks like a shard's.
+func Shard(workspace string) int {
+	m := numbered.FindStringSubmatch(workspace)
+	if m == nil {
+		return 0
+	}
+	n, err := strconv.Atoi(m[1])
+	if err != nil {
+		return 0 // of more digits than a number may have
+	}
+	return n
+}
+
+// Place returns the shard of each name. One that has a shard in at keeps it. The
+// others go where there is most room: they fill up the emptiest of the shards in
+// use, then the next emptiest, and only then begin the lowest that holds none. So
+// an order changes few shards, and those that are cheapest to plan. None goes
+// where there are size cells, nor where avoid says. also counts, by shard, what
+// else there is in it: cells that are being taken away. With a size of 0 or less
+// all new names are placed in shard 0.
 func Place(names []string, at map[string]int, also map[int]int, size int, avoid func(shard int) bool) []int {
 	out := make([]int, len(names))
 	held := maps.Clone(also)
@@ -33,7 +67,10 @@ func Place(names []string, at map[string]int, also map[int]int, size int, avoid 
 			held[shard]++
 		}
 	}
-	free := 0
+	full := func(shard int) bool { return held[shard] >= size || avoid != nil && avoid(shard) }
+	used := slices.DeleteFunc(slices.Sorted(maps.Keys(held)), full)
+	slices.SortStableFunc(used, func(a, b int) int { return cmp.Compare(held[a], held[b]) })
+	fresh := 0
 	for i, name := range names {
 		if shard, known := at[name]; known {
 			out[i] = shard
@@ -42,11 +79,17 @@ func Place(names []string, at map[string]int, also map[int]int, size int, avoid 
 		if size <= 0 {
 			continue
 		}
-		for held[free] >= size || avoid != nil && avoid(free) {
-			free++
+		for len(used) > 0 && full(used[0]) {
+			used = used[1:]
 		}
-		out[i] = free
-		held[free]++
+		if len(used) == 0 {
+			for full(fresh) {
+				fresh++
+			}
+			used = []int{fresh}
+		}
+		out[i] = used[0]
+		held[used[0]]++
 	}
 	return out
 }

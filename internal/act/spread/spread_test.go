@@ -26,16 +26,19 @@ func TestPlace(t *testing.T) {
 		avoid []int
 		want  []int
 	}{
-		"none":                  {nil, nil, nil, 2, nil, []int{}},
-		"the first fill one":    {names(2), nil, nil, 2, nil, []int{0, 0}},
-		"then the next":         {names(5), nil, nil, 2, nil, []int{0, 0, 1, 1, 2}},
-		"who has one keeps it":  {names(3), map[string]int{"pod-1": 7, "pod-2": 0}, nil, 2, nil, []int{7, 0, 0}},
-		"an overfull one stays": {names(4), map[string]int{"pod-1": 0, "pod-2": 0, "pod-3": 0}, nil, 2, nil, []int{0, 0, 0, 1}},
-		"gaps are filled":       {names(4), map[string]int{"pod-1": 1, "pod-2": 1, "pod-3": 0}, nil, 2, nil, []int{1, 1, 0, 0}},
-		"leaving ones count":    {names(2), map[string]int{"pod-1": 0}, map[int]int{0: 1}, 2, nil, []int{0, 1}},
-		"one that fails isn't":  {names(3), nil, nil, 2, []int{0}, []int{1, 1, 2}},
-		"not spread":            {names(3), nil, nil, 0, nil, []int{0, 0, 0}},
-		"no longer spread":      {names(3), map[string]int{"pod-1": 4}, nil, 0, nil, []int{4, 0, 0}},
+		"none":                    {nil, nil, nil, 2, nil, []int{}},
+		"the first fill one":      {names(2), nil, nil, 2, nil, []int{0, 0}},
+		"then the next":           {names(5), nil, nil, 2, nil, []int{0, 0, 1, 1, 2}},
+		"who has one keeps it":    {names(3), map[string]int{"pod-1": 7, "pod-2": 0}, nil, 2, nil, []int{7, 0, 0}},
+		"an overfull one stays":   {names(4), map[string]int{"pod-1": 0, "pod-2": 0, "pod-3": 0}, nil, 2, nil, []int{0, 0, 0, 1}},
+		"the emptiest fills up":   {names(8), map[string]int{"pod-1": 0, "pod-2": 0, "pod-3": 1, "pod-4": 2, "pod-5": 2}, nil, 3, nil, []int{0, 0, 1, 2, 2, 1, 1, 0}},
+		"and then the next":       {names(6), map[string]int{"pod-1": 0, "pod-2": 1, "pod-3": 1}, nil, 2, nil, []int{0, 1, 1, 0, 2, 2}},
+		"an empty one comes last": {names(3), map[string]int{"pod-1": 3, "pod-2": 3}, nil, 3, nil, []int{3, 3, 3}},
+		"gaps are filled":         {names(4), map[string]int{"pod-1": 1, "pod-2": 1, "pod-3": 0}, nil, 2, nil, []int{1, 1, 0, 0}},
+		"leaving ones count":      {names(2), map[string]int{"pod-1": 0}, map[int]int{0: 1}, 2, nil, []int{0, 1}},
+		"one that fails isn't":    {names(3), nil, nil, 2, []int{0}, []int{1, 1, 2}},
+		"not spread":              {names(3), nil, nil, 0, nil, []int{0, 0, 0}},
+		"no longer spread":        {names(3), map[string]int{"pod-1": 4}, nil, 0, nil, []int{4, 0, 0}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := Place(c.names, c.at, c.also, c.size, func(n int) bool { return slices.Contains(c.avoid, n) })
