@@ -11,8 +11,8 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
-	"github.com/homeostat-io/terraform-provider-homeostat/internal/act/spread"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 )
 
 // serviceDataSource is homeostat_service: the record, and what is published.
@@ -133,7 +133,7 @@ func (d *serviceDataSource) Read(ctx context.Context, req datasource.ReadRequest
 // unclear is why it can't be told which cells there are to be in the workspace that
 // asks, or nothing: an apply by a wrong answer would double or destroy cells.
 func (m *serviceModel) unclear(r *fleet.Record, move *fleet.MoveNote) *problem {
-	switch shard := spread.Shard(m.Workspace.ValueString()); {
+	switch shard := policy.ShardOf(m.Workspace.ValueString()); {
 	case move != nil:
 		return &problem{
 			Cause: fmt.Sprintf("cells are being moved from shard %d to shard %d since %s", move.From, move.To, move.Since.Format(time.RFC3339)),
@@ -163,7 +163,7 @@ func (m *serviceModel) tell(r *fleet.Record) {
 		return
 	}
 	names := r.Names
-	if shard := spread.Shard(m.Workspace.ValueString()); shard > 0 || r.Spread() {
+	if shard := policy.ShardOf(m.Workspace.ValueString()); shard > 0 || r.Spread() {
 		// A shard's workspace that has been emptied holds none of them, though all are in
 		// one state again.
 		names = r.In(shard)

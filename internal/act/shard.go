@@ -15,8 +15,8 @@ import (
 	"github.com/google/renameio/v2"
 	"github.com/hashicorp/terraform-exec/tfexec"
 
-	"github.com/homeostat-io/terraform-provider-homeostat/internal/act/spread"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 )
 
 // A shard is the same root module in a workspace of its own. Each has its own
@@ -52,10 +52,10 @@ func (r *Root) Unspreadable(s guard.Shape, others []string) string {
 // shardWorkspace is the name of a shard's workspace; that of shard 0 is the
 // policy's own.
 func (c Config) shardWorkspace(n int) string {
-	return spread.Workspace(c.Workspace, n)
+	return policy.ShardWorkspace(c.Workspace, n)
 }
 
-const shardPrefix = spread.Prefix
+const shardPrefix = policy.ShardPrefix
 
 // ShardOf returns the shard whose workspace has this name. Shard 0 is the one that
 // the policy names.
@@ -63,7 +63,7 @@ func (r *Root) ShardOf(workspace string) (int, bool) {
 	if workspace == r.cfg.Workspace || workspace == "default" && r.cfg.Workspace == "" {
 		return 0, true
 	}
-	n := spread.Shard(workspace)
+	n := policy.ShardOf(workspace)
 	return n, n > 0 && r.cfg.shardWorkspace(n) == workspace
 }
 

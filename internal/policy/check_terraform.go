@@ -4,8 +4,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	"github.com/homeostat-io/terraform-provider-homeostat/internal/act/spread"
 )
 
 // reserved are the environment variables of Terraform that Homeostat sets or
@@ -16,8 +14,8 @@ var reserved = []string{"TF_VAR_*", "TF_CLI_ARGS*", "TF_LOG*", "TF_WORKSPACE", "
 func (d *decoder) terraform(t *Terraform) {
 	d.match(&t.Variable, identifier)
 	d.match(&t.Workspace, workspaceName)
-	if spread.Shard(t.Workspace) > 0 {
-		d.refuse("Not a name", &t.Workspace, "looks like that of a shard of a service that is spread. Choose one that doesn't end in %q and a number.", spread.Prefix)
+	if ShardOf(t.Workspace) > 0 {
+		d.refuse("Not a name", &t.Workspace, "looks like that of a shard of a service that is spread. Choose one that doesn't end in %q and a number.", ShardPrefix)
 	}
 	d.notEmpty(&t.Variable)
 	d.notEmpty(&t.Binary)

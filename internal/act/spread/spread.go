@@ -14,40 +14,8 @@ package spread
 import (
 	"cmp"
 	"maps"
-	"regexp"
 	"slices"
-	"strconv"
 )
-
-// Prefix begins the name of a shard's workspace, and of all that belongs to it alone.
-const Prefix = "shard-"
-
-// numbered are workspaces of shards from 1 on.
-var numbered = regexp.MustCompile(`^(?:.+-)?` + Prefix + `([1-9][0-9]*)$`)
-
-// Workspace is the name of the workspace of a shard from 1 on; own is that of shard 0.
-func Workspace(own string, shard int) string {
-	name := Prefix + strconv.Itoa(shard)
-	if own != "" && own != "default" {
-		return own + "-" + name
-	}
-	return name
-}
-
-// Shard returns the shard, from 1 on, that a workspace of this name is of: "shard-7", or
-// "prod-shard-7" where the policy names the workspace prod. Any other is 0: no policy
-// may name one that looks like a shard's.
-func Shard(workspace string) int {
-	m := numbered.FindStringSubmatch(workspace)
-	if m == nil {
-		return 0
-	}
-	n, err := strconv.Atoi(m[1])
-	if err != nil {
-		return 0 // of more digits than a number may have
-	}
-	return n
-}
 
 // Place returns the shard of each name. One that has a shard in at keeps it. The
 // others go where there is most room: they fill up the emptiest of the shards in
