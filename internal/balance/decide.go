@@ -2,7 +2,6 @@ package balance
 
 import (
 	"fmt"
-	"math"
 )
 
 // Decide takes one beat: it returns the state to keep and what to do. It is
@@ -108,11 +107,7 @@ func (v *verdict) smallRise() bool {
 	if v.requested != nil || v.fallback != "" || !v.sum.rateKnown || o.Ordered < c.Min || v.growCode() != CodeGrow {
 		return false
 	}
-	there := v.sum.floor / v.sum.trust
-	if c.Requests {
-		there = max(there, v.sum.floor+c.Law.Staffing*math.Sqrt(v.sum.floor))
-	}
-	return v.wanted-o.Ordered < c.Law.leastRise(o.Ordered) && roundUp(c, there+v.sum.spares) <= o.Ordered
+	return v.wanted-o.Ordered < c.Law.leastRise(o.Ordered) && roundUp(c, v.sum.there+v.sum.spares) <= o.Ordered
 }
 
 // bound makes v.wanted from what the sum says: never lower on a missing

@@ -14,19 +14,17 @@ import (
 // The rule is a straight line. The sum that the law adds up, less what it rounds
 // off (Law.RoundingShare, Law.RoundingMax), is an order once it is above the count
 // that is ordered by all but one of the cells that make a rise worth an order
-// (Law.GrowShare). The line of least squares through the sums of the last
-// foreseeWindow beats is drawn on for foreseeAhead; where that, or the last sum with
-// foreseeNear of a cell on top, is above, the order is likely. What it asks for is
-// the least that is worth an order, or the next whole number above the sum as far as
-// the line goes in the time that a plan takes.
-//
-// Load that is there already is worth an order of fewer cells; that one comes is
-// not foreseen.
+// (Law.GrowShare); what load and backlog ask for as they are now is one as soon as it
+// is above that count. The lines of least squares through both, of the last
+// foreseeWindow beats, are drawn on for foreseeAhead, and rise by foreseeNear of a
+// cell in that time at least; where one is above, an order is likely. What it asks
+// for is the sum at that time, as far as the line goes, and where the sum comes there
+// first, no less than is worth an order.
 //
 // The zero Foresight has seen nothing. It is not safe for concurrent use.
 type Foresight struct {
-	sums []float64 // of the last beats, the newest last
-	at   time.Time // of the newest
+	sum, now ramp
+	at       time.Time // of the newest beat
 }
 
 // The constants of the rule, found on recorded loads: `make bench-foresight`.
@@ -53,8 +51,9 @@ func (f Foreseen) String() string {
 // Outlook is what a decision says of the orders to come.
 type Outlook struct {
 	At time.Time
-	// Exact is the sum before it is rounded, in cells.
-	Exact float64
+	// Exact is the sum before it is rounded, in cells, with those kept warm, and Now
+	// what load and backlog ask for as they are, the same way.
+	Exact, Now float64
 	// Ordered and Desired are the decision's, Most is its largest count that makes
 	// sense.
 	Ordered, Desired, Most int
@@ -65,10 +64,12 @@ type Outlook struct {
 
 // Outlook reads what the decision says of the orders to come.
 func (d *Decision) Outlook() Outlook {
-	exact, known := d.term("exact count")
+	exact, known := d.term(termExact)
+	there, _ := d.term(termThere)
+	spares, _ := d.term(termSpares)
 	most, _ := d.term("most")
 	return Outlook{
-		At: d.At, Exact: exact, Ordered: d.Ordered, Desired: d.Desired, Most: int(most),
+		At: d.At, Exact: exact + spares, Now: there + spares, Ordered: d.Ordered, Desired: d.Desired, Most: int(most),
 		Foretells: known && foretells(d.Code),
 	}
 }
@@ -77,7 +78,7 @@ func (d *Decision) Outlook() Outlook {
 func (r *Runner) Outlook() Outlook {
 	most, _ := r.mem.most(&r.now)
 	return Outlook{
-		At: r.obs.At, Exact: r.sum.exact, Ordered: r.obs.Ordered, Desired: r.v.desired, Most: most,
+		At: r.obs.At, Exact: r.sum.exact + r.sum.spares, Now: r.sum.there + r.sum.spares, Ordered: r.obs.Ordered, Desired: r.v.desired, Most: most,
 		Foretells: r.sum.known && r.sum.rateKnown && foretells(r.v.code),
 	}
 }
@@ -88,17 +89,23 @@ func (f *Foresight) See(cfg Config, o Outlook) Foreseen {
 	if !o.Foretells {
 		return Foreseen{}
 	}
-	f.keep(&c, o.At, o.Exact-c.Law.slack(o.Exact))
-	slope := f.slope()
-	last := f.sums[len(f.sums)-1]
-	later := max(last+foreseeNear, last+slope*float64(foreseeAhead/c.Beat))
+	f.keep(&c, o)
 	least := o.Ordered + c.Law.leastRise(o.Ordered)
-	next := min(max(least, roundUp(&c, o.Exact+slope*float64(foreseePlan/c.Beat))), o.Most)
-	if o.Desired != o.Ordered || later <= float64(least-1) || next <= o.Ordered {
+	bySum, byNow := f.sum.reaches(&c, float64(least-1)), f.now.reaches(&c, float64(o.Ordered))
+	slope := f.sum.slope()
+	next := o.Exact + slope*max(beatsOf(&c, foreseePlan), min(bySum, byNow))
+	count := roundUp(&c, next)
+	if bySum <= byNow {
+		count = max(count, least)
+	}
+	count = min(max(count, o.Ordered+1), o.Most)
+	if o.Desired != o.Ordered || min(bySum, byNow) >= beatsOf(&c, foreseeAhead) || count <= o.Ordered {
 		return Foreseen{}
 	}
-	return Foreseen{Count: next, Exact: o.Exact, PerMinute: slope * float64(time.Minute/c.Beat)}
+	return Foreseen{Count: count, Exact: o.Exact, PerMinute: slope * beatsOf(&c, time.Minute)}
 }
+
+func beatsOf(c *Config, d time.Duration) float64 { return float64(d / c.Beat) }
 
 // leastRise is how many cells make a rise over an ordered count worth an order where
 // only the forecast asks for it.
@@ -106,28 +113,41 @@ func (l *Law) leastRise(ordered int) int {
 	return max(1, int(math.Ceil(l.GrowShare*float64(ordered))))
 }
 
-// keep notes a sum; after a gap, and after a clock that was set back, the line
-// begins anew.
-func (f *Foresight) keep(c *Config, at time.Time, sum float64) {
-	if gap := at.Sub(f.at); gap > foreseeWindow*c.Beat || gap < 0 {
-		f.sums = f.sums[:0]
+// keep notes the sums of a beat, less what is rounded off; after a gap, and after a
+// clock that was set back, the lines begin anew.
+func (f *Foresight) keep(c *Config, o Outlook) {
+	if gap := o.At.Sub(f.at); gap > foreseeWindow*c.Beat || gap < 0 {
+		f.sum, f.now = f.sum[:0], f.now[:0]
 	}
-	f.at = at
-	if len(f.sums) == foreseeWindow {
-		f.sums = f.sums[:copy(f.sums, f.sums[1:])]
+	f.at = o.At
+	f.sum.add(o.Exact - c.Law.slack(o.Exact))
+	f.now.add(o.Now - c.Law.slack(o.Now))
+}
+
+// ramp is a value of the last beats, the newest last.
+type ramp []float64
+
+func (r *ramp) add(value float64) {
+	if len(*r) == foreseeWindow {
+		*r = (*r)[:copy(*r, (*r)[1:])]
 	}
-	f.sums = append(f.sums, sum)
+	*r = append(*r, value)
+}
+
+// reaches is in how many beats the line is at a level; 0 for one that is above it.
+func (r ramp) reaches(c *Config, level float64) float64 {
+	return max(0, level-r[len(r)-1]) / max(r.slope(), foreseeNear/beatsOf(c, foreseeAhead))
 }
 
 // slope is that of the line of least squares, in cells a beat; 0 before a quarter of
 // the window is there.
-func (f *Foresight) slope() float64 {
-	n := float64(len(f.sums))
+func (r ramp) slope() float64 {
+	n := float64(len(r))
 	if n < foreseeWindow/4 {
 		return 0
 	}
 	var sum, weighted float64
-	for i, y := range f.sums {
+	for i, y := range r {
 		sum += y
 		weighted += float64(i) * y
 	}

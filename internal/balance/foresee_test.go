@@ -55,6 +55,35 @@ func TestForesight(t *testing.T) {
 	}
 }
 
+// A rise of the forecast that is too small for an order waits until the load itself
+// needs it: then the order is for all that the sum says by that time.
+func TestForesightOfTheLoadItself(t *testing.T) {
+	tests := []struct {
+		name     string
+		sum, now []float64
+		want     int
+	}{
+		{"far below", line(24, 20.5, 20.5), line(24, 17, 17), 0},
+		{"near the edge", line(24, 20.5, 20.5), line(24, 19.9, 19.9), 21},
+		{"rising towards it", line(24, 20.8, 21.5), line(24, 18.6, 19.8), 22},
+		{"the sum comes there first", line(24, 21.5, 22.5), line(24, 17, 17), 23},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var f Foresight
+			var next Foreseen
+			at := time.Unix(1_000_000_000, 0)
+			for i, sum := range tt.sum {
+				at = at.Add(5 * time.Second)
+				next = f.See(Config{}, Outlook{At: at, Exact: sum, Now: tt.now[i], Ordered: 20, Desired: 20, Most: 40, Foretells: true})
+			}
+			if next.Count != tt.want {
+				t.Errorf("foreseen %d (%s), want %d", next.Count, next, tt.want)
+			}
+		})
+	}
+}
+
 // What a decision doesn't found on the sum foretells nothing, and a gap begins the
 // line anew.
 func TestForesightForgets(t *testing.T) {
@@ -64,12 +93,12 @@ func TestForesightForgets(t *testing.T) {
 	}
 	at := f.at.Add(5 * time.Second)
 	blind := Outlook{At: at, Exact: 2.9, Ordered: 3, Desired: 3, Most: 20}
-	if next := f.See(Config{}, blind); next.Count != 0 || len(f.sums) != 24 {
-		t.Errorf("foreseen %+v from a decision that foretells nothing; kept %v", next, f.sums)
+	if next := f.See(Config{}, blind); next.Count != 0 || len(f.sum) != 24 {
+		t.Errorf("foreseen %+v from a decision that foretells nothing; kept %v", next, f.sum)
 	}
 	late := Outlook{At: f.at.Add(time.Hour), Exact: 2.4, Ordered: 3, Desired: 3, Most: 20, Foretells: true}
-	if next := f.See(Config{}, late); next.Count != 0 || len(f.sums) != 1 {
-		t.Errorf("foreseen %+v after an hour's gap; kept %v", next, f.sums)
+	if next := f.See(Config{}, late); next.Count != 0 || len(f.sum) != 1 {
+		t.Errorf("foreseen %+v after an hour's gap; kept %v", next, f.sum)
 	}
 	placed := Outlook{At: f.at.Add(5 * time.Second), Exact: 3.4, Ordered: 3, Desired: 4, Most: 20, Foretells: true}
 	if next := f.See(Config{}, placed); next.Count != 0 {
@@ -101,7 +130,7 @@ func TestForesightStaysWithinBounds(t *testing.T) {
 		for range rapid.IntRange(1, 60).Draw(t, "beats") {
 			at = at.Add(time.Duration(rapid.IntRange(-10, 300).Draw(t, "later")) * time.Second)
 			o := Outlook{
-				At: at, Exact: rapid.Float64Range(0, 60).Draw(t, "sum"), Ordered: rapid.IntRange(0, 60).Draw(t, "ordered"),
+				At: at, Exact: rapid.Float64Range(0, 60).Draw(t, "sum"), Now: rapid.Float64Range(0, 60).Draw(t, "now"), Ordered: rapid.IntRange(0, 60).Draw(t, "ordered"),
 				Most: rapid.IntRange(0, 60).Draw(t, "most"), Foretells: rapid.IntRange(0, 9).Draw(t, "blind") > 0,
 			}
 			o.Desired = o.Ordered

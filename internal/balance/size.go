@@ -20,6 +20,7 @@ type sum struct {
 	moved      float64 // messages that arrive while partitions move, once
 	floor      float64 // n0, cells wholly busy
 	exact      float64 // x, cells
+	there      float64 // cells that load and backlog ask for as they are now
 	spares     float64 // cells kept warm
 	wanted     int     // n*, before bounds
 }
@@ -69,11 +70,12 @@ func (s *sum) spreadBacklog(c *Config) {
 // addCells makes cells of the rates.
 func (s *sum) addCells(c *Config) {
 	s.floor = (s.need + s.drain) / s.rate
-	s.exact = max(s.floor, s.forecast/s.rate) / s.trust
+	s.there = s.floor / s.trust
 	if c.Requests {
 		// Requests must not queue: Halfin and Whitt's square-root staffing.
-		s.exact = max(s.exact, s.floor+c.Law.Staffing*math.Sqrt(s.floor))
+		s.there = max(s.there, s.floor+c.Law.Staffing*math.Sqrt(s.floor))
 	}
+	s.exact = max(s.there, s.forecast/s.rate/s.trust)
 	s.spares = 0
 	if s.birth > c.Law.Patience.Seconds() {
 		// Nobody can wait for a birth: what a surge takes is there before it.

@@ -79,8 +79,9 @@ func (v *verdict) backlogTerms(add func(name string, value float64, unit, note s
 	add("drain", s.drain, "/s", "to work the backlog off in "+span(s.drainTime(c)))
 	add("busy cells", s.floor, "cells", "need and drain over the rate of a cell")
 	add(termExact, s.exact, "cells", "the larger of busy cells and forecast, over the planned busy share")
+	add(termThere, s.there, "cells", fmt.Sprintf("of these for load and backlog as they are; a forecast of less than %.0f %% more waits for it", 100*c.Law.GrowShare))
 	if s.spares > 0 {
-		add("spares", s.spares, "cells", fmt.Sprintf("kept, since a birth takes longer than %s", span(c.Law.Patience.Seconds())))
+		add(termSpares, s.spares, "cells", fmt.Sprintf("kept, since a birth takes longer than %s", span(c.Law.Patience.Seconds())))
 	}
 }
 

@@ -270,5 +270,10 @@ func (d *Decision) Tells(at time.Time) (need, load reading.Reading) {
 	return need, load
 }
 
-// The terms that Tells reads.
-const termExact, termOffered = "exact count", "offered rate"
+// The terms that are read again.
+const (
+	termOffered = "offered rate"
+	termExact   = "exact count"
+	termThere   = "needed now"
+	termSpares  = "spares"
+)
