@@ -75,7 +75,8 @@ func (c *Config) part(o *Observation, partitions float64, u *uneven) (moving []P
 	return moving
 }
 
-// stillCommits is after how many intervals without a commit a reader may be stuck.
+// stillCommits is after how many intervals without a commit a reader may be stuck: one
+// may fall between two samples, and one may be late.
 const stillCommits = 3
 
 // isHot says that a partition's lag is many times that of the others, and more than

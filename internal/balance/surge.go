@@ -45,7 +45,8 @@ func (v *verdict) climb(t timing, fresh bool) {
 	v.climbing = waits && m.Climbed < c.surge(t)
 }
 
-// climbing is by how much more than at the beat before is wanted while it climbs.
+// climbing is how many times what the beat before wanted is wanted while it climbs. At a
+// beat of 5 s that is two fifths more in a minute; slower rises are left to the trend.
 const climbing = 1.03
 
 // felt is the largest need of the last beats, believed or not.

@@ -53,12 +53,17 @@ type ceiling struct {
 
 // The steps of a ceiling: down by a fifth where this service can't grow, up by a
 // tenth once there are enough cells. Slow up and faster down settles (Chiu and
-// Jain, 1989), and what was too much is tried ever more seldom.
+// Jain, 1989), and what was too much is tried ever more seldom, but no more seldom than
+// what did not help is (Law.EffectRetry).
 const (
-	ceilingDown  = 0.8
-	ceilingUp    = 0.1
-	mostPatience = 32
+	ceilingDown  = 0.8 // of the ceiling
+	ceilingUp    = 0.1 // of the ceiling
+	mostPatience = 32  // times Law.EffectTime
 )
+
+// matchSlack is the part of a cell behind that isn't worth one: about as far as the
+// rates that a need there is made from are noise, at one cell.
+const matchSlack = 0.05
 
 // underCeiling puts the lowest ceiling that others ask for in the place of Max. A
 // person's pin is not under it, and neither is Min.
@@ -94,7 +99,7 @@ func (b *Behind) share(o *Observation) float64 {
 
 // matches is that in whole cells, as many as there may be.
 func (b *Behind) matches(n int, o *Observation) int {
-	will := math.Ceil(b.will(n, o) - 0.05)
+	will := math.Ceil(b.will(n, o) - matchSlack)
 	if b.Max > 0 {
 		will = min(will, float64(b.Max))
 	}

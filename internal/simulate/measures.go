@@ -10,7 +10,7 @@ type Result struct {
 	// Slow is the share of requests that waited longer than the world's SLO.
 	Slow float64
 	// P99Wait is the wait that one request in a hundred exceeds, in seconds, to
-	// a sixteenth; infinite where no cell served.
+	// a sixteenth; 0 where it is below a 64th, infinite where no cell served.
 	P99Wait float64
 	// Cost is ready cell-seconds over demanded ones.
 	Cost float64
@@ -87,9 +87,16 @@ func (m *measures) add(w *World, arrived, served float64, serving int, perCell, 
 }
 
 // queued takes those of a second's requests that wait though there is no
-// backlog: by chance more came than there are cells.
+// backlog: by chance more came than there are cells. So far none of them has waited.
 func (m *measures) queued(w *World, arrived, rate float64, serving int, perCell float64) {
-	m.slow += arrived * waitsLonger(rate, serving, perCell, w.SLO.Seconds())
+	slo := w.SLO.Seconds()
+	m.slow += arrived * waitsLonger(rate, serving, perCell, slo)
+	m.waits.none -= arrived
+	if room := float64(serving)*perCell - rate; room > 0 {
+		m.waits.exponential(arrived, waitsLonger(rate, serving, perCell, 0), room)
+	} else {
+		m.waits.add(slo, arrived) // by the formula they wait for ever; the SLO is what they are judged by
+	}
 }
 
 // sample takes an instant of supply and demand.

@@ -147,13 +147,18 @@ func TestFlinkCapacity(t *testing.T) {
 }
 
 // Cases of JobVertexScalerTest.java, parallelism 10, true rate 100, without
-// restart: what rate and target make of it.
+// restart: what rate and target make of it, where the rate is outside of the band
+// that input/(target+0.3) and input/(target-0.3) bound, the first no less than input.
 func TestFlinkParallelism(t *testing.T) {
 	for _, c := range []struct {
 		input, target float64
 		want          int
 	}{
-		{110, 0.8, 14}, {60, 0.8, 8}, {30, 0.8, 4}, {50, 1, 5}, {20, 1, 4}, // at most 60 % less
+		{110, 0.8, 14}, // below 110
+		{60, 0.8, 10},  // within 60 and 120, else 8
+		{30, 0.8, 4},   // above 60
+		{50, 1, 5},     // above 71
+		{20, 1, 4},     // above 29, and at most 60 % less at once
 	} {
 		f := newFlink(c.target, 0)
 		f.served.add(c.input)
@@ -163,9 +168,8 @@ func TestFlinkParallelism(t *testing.T) {
 		for minute := range 62 { // a scale-down waits for an hour
 			got = f.rescale(60*minute, 10, 0)
 		}
-		outside := flinkOutside(100, c.input, 0, c.target, 0)
-		if want := map[bool]int{true: c.want, false: 10}[outside]; got != want {
-			t.Errorf("%g at %g: %d, want %d", c.input, c.target, got, want)
+		if got != c.want {
+			t.Errorf("%g at %g: %d, want %d", c.input, c.target, got, c.want)
 		}
 	}
 }

@@ -70,7 +70,8 @@ func (w *World) rateAt(now int) float64 {
 
 // waitsLonger is the share of requests that wait longer than seconds where n
 // cells of a rate serve Poisson arrivals of exponential length: Erlang's second
-// formula, and exponential waits of rate n*perCell-rate.
+// formula, and exponential waits of rate n*perCell-rate; Gross, Shortle, Thompson and
+// Harris, "Fundamentals of Queueing Theory", 4th edition 2008, section 2.3.
 func waitsLonger(rate float64, n int, perCell, seconds float64) float64 {
 	if n <= 0 || rate >= float64(n)*perCell {
 		return 1

@@ -48,6 +48,7 @@ func TestQueueRequestByRequest(t *testing.T) {
 	const requests, rate, perCell, longer = 1_000_000, 380.0, 100.0, 0.05
 	free := [4]float64{} // when each cell is free
 	now, waited := 0.0, 0
+	var played, formula waits
 	for range requests {
 		now += rng.ExpFloat64() / rate
 		first := 0
@@ -60,11 +61,33 @@ func TestQueueRequestByRequest(t *testing.T) {
 		if begin-now > longer {
 			waited++
 		}
+		played.add(begin-now, 1)
 		free[first] = begin + rng.ExpFloat64()/perCell
 	}
 	got, want := float64(waited)/requests, waitsLonger(rate, len(free), perCell, longer)
 	if math.Abs(got-want) > 0.1*want {
 		t.Errorf("request by request %.4f wait longer, the formula says %.4f", got, want)
+	}
+	formula.exponential(requests, erlangC(rate/perCell, len(free)), float64(len(free))*perCell-rate)
+	for _, q := range []float64{0.5, 0.9, 0.99} {
+		if got, want := played.quantile(q), formula.quantile(q); math.Abs(got-want) > 0.1*want {
+			t.Errorf("request by request %g of them wait up to %.3f s, the formula says %.3f s", q, got, want)
+		}
+	}
+}
+
+// Two busy on three cells: 4/9 wait, so one in a hundred waits for longer than
+// ln(100*4/9) by the room of 100 a second.
+func TestQueueShowsInP99(t *testing.T) {
+	w := quiet()
+	w.Start, w.Truer = 3, Truer{Queueing: true}
+	r := Run(w, constant(200, 3600), static(3), 1)
+	if want := math.Log(400.0/9) / 100; r.P99Wait < want || r.P99Wait > want*17/16 {
+		t.Errorf("p99 wait %g s, want %g and at most a sixteenth more", r.P99Wait, want)
+	}
+	w.Truer.Queueing = false
+	if r := Run(w, constant(200, 3600), static(3), 1); r.P99Wait != 0 {
+		t.Errorf("in the plain picture %g s, want 0", r.P99Wait)
 	}
 }
 

@@ -25,6 +25,26 @@ func (w *waits) add(wait, requests float64) {
 	w.bins[min(i, waitBins-1)] += requests
 }
 
+// exponential adds requests of which a share waits, for times that are distributed
+// exponentially at a rate per second.
+func (w *waits) exponential(requests, share, rate float64) {
+	longer := requests * share * math.Exp(-rate*waitEdge(0))
+	w.none += requests - longer
+	for i := range waitBins - 1 {
+		beyond := requests * share * math.Exp(-rate*waitEdge(i+1))
+		if beyond < 1e-6*requests { // too few for any quantile asked for
+			w.bins[i] += longer
+			return
+		}
+		w.bins[i] += longer - beyond
+		longer = beyond
+	}
+	w.bins[waitBins-1] += longer
+}
+
+// waitEdge is where a bin begins, in seconds.
+func waitEdge(i int) float64 { return math.Float64frombits(uint64(i+waitFirst) << 48) }
+
 // quantile returns the upper end of the bin that holds it; 0 where the waits are
 // too short to count, infinity where they are too long.
 func (w *waits) quantile(q float64) float64 {
@@ -38,7 +58,7 @@ func (w *waits) quantile(q float64) float64 {
 	}
 	for i, n := range w.bins[:waitBins-1] {
 		if sum += n; sum >= q*total {
-			return math.Float64frombits(uint64(i+1+waitFirst) << 48)
+			return waitEdge(i + 1)
 		}
 	}
 	return math.Inf(1)

@@ -17,7 +17,8 @@ type Knob struct {
 	Scale func(cfg balance.Config, by float64) balance.Config
 }
 
-// policyKnobs are those of the policy. The beat is how often the law looks.
+// policyKnobs are those of the policy. The beat is how often the law looks; the picture
+// has steps of a second, so that half of it is 3 s.
 var policyKnobs = []Knob{
 	{"beat", func(c balance.Config, by float64) balance.Config {
 		c.Beat = times(5*time.Second, by).Round(time.Second)
@@ -115,7 +116,7 @@ func (o *Outcome) Sensitivity() (t table.Table, cliffs int) {
 		}
 		t.Add(k.Name, say(half), say(twice))
 	}
-	t.Note("Price and Utilization: what they leave to 1 is halved and doubled.")
+	t.Note("Price and Utilization: what they leave to 1 is halved and doubled. The beat of 5 s is halved to 3 s, since the picture has steps of a second.")
 	if still != "" {
 		t.Note("Without effect here: %s.", still[2:])
 	}

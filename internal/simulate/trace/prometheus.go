@@ -11,8 +11,10 @@ import (
 	"time"
 )
 
-// mostJSON bounds a file of JSON, in bytes, which is read at one go.
-const mostJSON = 512 << 20
+// mostJSON bounds a file of JSON, in bytes: it is read at one go, and what is read
+// takes several times the room. It is two million points and more, a year of minutes
+// four times over.
+const mostJSON = 64 << 20
 
 // answer is what Prometheus' HTTP API answers a range query with.
 type answer struct {
@@ -54,7 +56,7 @@ func (r *reading) prometheus(in source) error {
 		return r.wrong(0, "", "read it: %v", err)
 	}
 	if len(text) > mostJSON {
-		return r.wrong(0, "ask for a longer step, or a shorter time", "more than %d MiB of JSON", mostJSON>>20)
+		return r.wrong(0, "ask for sum(), a longer step or a shorter time, or export a table", "more than %d MiB of JSON", mostJSON>>20)
 	}
 	list, err := r.promList(text)
 	if err != nil {
@@ -182,7 +184,7 @@ func (r *reading) promPoint(series, point int, p promPoint) (int64, float64, err
 func (r *reading) promTotals(list []promSeries) error {
 	sums := map[int64]float64{}
 	for i, s := range list {
-		one := &reading{file: r.file, options: r.options, clock: r.clock, unit: Total}
+		one := &reading{file: r.file, options: r.options, clock: r.clock, bound: r.bound, unit: Total}
 		for j, p := range s.Values {
 			at, v, err := r.promPoint(i, j, p)
 			if err != nil {
@@ -202,7 +204,9 @@ func (r *reading) promTotals(list []promSeries) error {
 		if err != nil {
 			return err
 		}
-		one.differences(int64(step))
+		if err := one.differences(int64(step)); err != nil {
+			return err
+		}
 		for _, x := range one.rows {
 			sums[x.at] += x.value
 		}

@@ -26,11 +26,14 @@ type reading struct {
 	file    string
 	options Options
 	rows    []row
+	bound   int // of rows: MostRows
 	clock   clock
 	unit    string // what the rows' values are
 	// requests says that each row of the file was one; they are counted into rows.
 	requests bool
-	notes    []string
+	// unordered says that it has been told that rows are not in order of time.
+	unordered bool
+	notes     []string
 }
 
 func (r *reading) note(format string, args ...any) {
@@ -45,8 +48,8 @@ func (r *reading) wrong(line int, next, problem string, args ...any) error {
 // add takes a row with a number.
 func (r *reading) add(x row) error {
 	switch {
-	case len(r.rows) >= MostRows:
-		return r.wrong(x.line, "export longer steps, or a shorter time", "more than %d rows", MostRows)
+	case len(r.rows) >= r.bound:
+		return r.wrong(x.line, "export longer steps, or a shorter time", "more than %d rows", r.bound)
 	case x.value < 0:
 		return r.wrong(x.line, "leave the row out if nobody knows the count; a sum of several columns may hold one that isn't a count",
 			"a count of %g: less than no request can't have come", x.value)
@@ -66,7 +69,26 @@ func (r *reading) request(at int64, line int) error {
 		r.rows[n-1].value++
 		return nil
 	}
+	if len(r.rows) >= r.bound {
+		if err := r.compact(line); err != nil {
+			return err
+		}
+	}
 	return r.add(row{at: at, value: 1, line: line})
+}
+
+// compact makes one row of a step's requests. Where several machines, or several
+// threads, write into one file a step's requests take turns with those of the steps
+// before it.
+func (r *reading) compact(line int) error {
+	if err := r.sorted(); err != nil {
+		return err
+	}
+	// With little won it would soon be full again, and each time it is sorted.
+	if len(r.rows) > r.bound/2 {
+		return r.wrong(line, "say a longer -step, or cut the file", "requests in more than %d steps of %s, which are not in order of time", r.bound/2, short(r.step()))
+	}
+	return nil
 }
 
 // step is how long a step of requests is.
@@ -111,7 +133,10 @@ func shorten(cell string) string {
 func (r *reading) sorted() error {
 	for i := 1; i < len(r.rows); i++ {
 		if r.rows[i].at < r.rows[i-1].at {
-			r.note("rows are not in order of time, first at line %d; they were sorted", r.rows[i].line)
+			if !r.unordered {
+				r.note("rows are not in order of time, first at line %d; they were sorted", r.rows[i].line)
+			}
+			r.unordered = true
 			sortRows(r.rows)
 			break
 		}

@@ -19,7 +19,9 @@ func (r *reading) series() (*Series, error) {
 		return nil, err
 	}
 	if r.unit == Total {
-		r.differences(int64(step))
+		if err := r.differences(int64(step)); err != nil {
+			return nil, err
+		}
 	}
 	s := &Series{Start: time.Unix(0, r.rows[0].at).UTC(), Dated: r.clock.dated, Step: step}
 	if s.Counts, err = r.counts(int64(step)); err != nil {
@@ -74,7 +76,7 @@ func usual(rows []row) (time.Duration, float64) {
 
 // differences turns the values of a counter into rates per second. One that falls
 // began anew, and what it has since then is what came, as Prometheus has it.
-func (r *reading) differences(step int64) {
+func (r *reading) differences(step int64) error {
 	r.rows = slices.DeleteFunc(r.rows, func(x row) bool { return math.IsNaN(x.value) })
 	r.unit = PerSecond
 	var rates []row
@@ -86,11 +88,15 @@ func (r *reading) differences(step int64) {
 		}
 		// What came while no row was written came evenly, for all that is known.
 		lasts := to.at - from.at
-		for at := from.at; at == from.at || to.at-at >= step/2 && len(rates) < MostRows; at += step {
+		if lasts/step >= int64(r.bound-len(rates)) {
+			return r.wrong(to.line, "cut it with -from and -to, or say a longer -step", "more than %d steps of %s", r.bound, short(time.Duration(step)))
+		}
+		for at := from.at; at == from.at || to.at-at >= step/2; at += step {
 			rates = append(rates, row{at: at, value: rise / time.Duration(lasts).Seconds(), line: to.line})
 		}
 	}
 	r.rows = rates
+	return nil
 }
 
 // counts lays the rows out over steps, NaN where no row is.

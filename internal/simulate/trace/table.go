@@ -20,27 +20,56 @@ type record struct {
 	line  int
 }
 
+// mostRow bounds a row, in bytes, with the comments and empty lines before it. A
+// file without ends of lines, or with a quote that is never closed, would else be
+// taken whole.
+const mostRow = 1 << 20
+
+// errRowTooLong says that no row ends within mostRow.
+var errRowTooLong = errors.New("no row ends within 1 MiB")
+
 // tableReader gives the lines of a table one after the other.
 type tableReader struct {
 	*csv.Reader
 	file *reading
+	in   *rowBound
 	skip int // lines before those that the csv.Reader sees
+	last int // the line of the row before, 0 for none
+}
+
+// rowBound ends in an error what goes on for longer than a row may.
+type rowBound struct {
+	from io.Reader
+	left int
+}
+
+func (b *rowBound) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errRowTooLong
+	}
+	n, err := b.from.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
 }
 
 func (t *tableReader) next() (record, error) {
+	t.in.left = mostRow
 	cells, err := t.Read()
 	if errors.Is(err, io.EOF) {
 		return record{}, io.EOF
 	}
 	var parse *csv.ParseError
 	switch {
+	case errors.Is(err, errRowTooLong):
+		return record{}, t.file.wrong(t.last+1, "look for a quote that isn't closed, and whether it is text in lines", "%v", err)
 	case errors.As(err, &parse):
 		return record{}, t.file.wrong(parse.Line+t.skip, "quote cells as in \"a, b\", a quote in them twice", "no row of a table: %v", parse.Err)
 	case err != nil:
 		return record{}, t.file.wrong(0, "", "read it: %v", err)
 	}
 	line, _ := t.FieldPos(0)
-	return record{cells: cells, line: line + t.skip}, nil
+	t.last = line + t.skip
+	return record{cells: cells, line: t.last}, nil
 }
 
 // table reads rows of cells.
@@ -98,14 +127,15 @@ func (r *reading) openTable(in source) (*tableReader, error) {
 		if _, err := in.ReadString('\n'); err != nil && !errors.Is(err, io.EOF) {
 			return nil, r.wrong(0, "", "read it: %v", err)
 		}
-		t.skip = 1
+		t.skip, t.last = 1, 1
 	} else {
 		comma = delimiter(string(line))
 	}
 	if strings.ContainsRune("\"\r\n\ufffd", comma) || comma == 0 {
 		return nil, r.wrong(1, "use a comma, a semicolon or a tabulator", "%q can't stand between cells", comma)
 	}
-	t.Reader = csv.NewReader(in)
+	t.in = &rowBound{from: in}
+	t.Reader = csv.NewReader(t.in)
 	t.Comma, t.ReuseRecord, t.FieldsPerRecord = comma, true, -1
 	t.TrimLeadingSpace = comma != '\t'
 	if comma != '#' {

@@ -160,7 +160,7 @@ func Read(file string, from io.Reader, o Options) (*Series, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	r := &reading{file: file, options: o}
+	r := &reading{file: file, options: o, bound: MostRows}
 	in, err := unpack(from)
 	if err != nil {
 		return nil, r.wrong(0, "", "unpack it: %v", err)

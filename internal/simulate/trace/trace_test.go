@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -198,9 +199,88 @@ func TestBounds(t *testing.T) {
 	if _, err := l.Read(make([]byte, 8)); !errors.Is(err, errTooLong) {
 		t.Errorf("five bytes where four may be: %v", err)
 	}
-	r := &reading{file: "x", rows: make([]row, MostRows)}
-	if err := r.add(row{line: 9}); err == nil || !strings.Contains(err.Error(), "x:9: more than 10000000 rows") {
+	r := &reading{file: "x", bound: 3, rows: make([]row, 3)}
+	if err := r.add(row{line: 9}); err == nil || !strings.Contains(err.Error(), "x:9: more than 3 rows") {
 		t.Errorf("one row too many: %v", err)
+	}
+}
+
+// endless repeats a text.
+type endless struct {
+	text string
+	at   int
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	n := copy(p, e.text[e.at:])
+	e.at = (e.at + n) % len(e.text)
+	return n, nil
+}
+
+// What goes on without end is refused before it fills the memory.
+func TestEndless(t *testing.T) {
+	t.Parallel()
+	rows := "time,count\n0,1\n60,2\n"
+	for _, tt := range []struct{ name, begins, goesOn, err string }{
+		{"a line", rows, "1", "x:4: no row ends within 1 MiB: look for a quote"},
+		{"a first line", "", "time,", "x:1: no row ends within 1 MiB: look for a quote"},
+		{"a line after the separator", "sep=;\n", "1", "x:2: no row ends within 1 MiB: look for a quote"},
+		{"a quote", rows + "120,\"", "2\n", "x:4: no row ends within 1 MiB: look for a quote"},
+		{"JSON", `{"status":"success","data":`, " ", "x: more than 64 MiB of JSON: ask for sum(), a longer step or a shorter time"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Read("x", io.MultiReader(strings.NewReader(tt.begins), &endless{text: tt.goesOn}), Options{})
+			if err == nil || !strings.HasPrefix(err.Error(), tt.err) {
+				t.Errorf("error %v, want %q", err, tt.err)
+			}
+		})
+	}
+	long := rows + "120,3," + strings.Repeat("a", mostRow-100) + "\n180,4\n"
+	if s, err := Read("x", strings.NewReader(long), Options{}); err != nil || len(s.Counts) != 4 {
+		t.Errorf("a long line: %v", err)
+	}
+}
+
+// A counter without rows for long has a step for each that is missing.
+func TestCounterOverALongGap(t *testing.T) {
+	t.Parallel()
+	text := "t,v\n0,0\n1,1\n2,2\n20000000,40\n"
+	_, err := Read("x", strings.NewReader(text), Options{Unit: Total})
+	if want := "x:5: more than 10000000 steps of 1s: cut it with -from and -to"; err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("error %v, want %q", err, want)
+	}
+}
+
+// Machines that write into one file by turns, with clocks that differ, count, however
+// long the file is.
+func TestRequestsByTurns(t *testing.T) {
+	t.Parallel()
+	read := func(seconds int) (*reading, error) {
+		r := &reading{file: "x", bound: 100, requests: true, clock: clock{unit: int64(time.Second)}}
+		for i := range 10 * seconds {
+			if err := r.request(int64(i/10+i%2*3)*int64(time.Second), i+1); err != nil {
+				return nil, err
+			}
+		}
+		return r, nil
+	}
+	r, err := read(40)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := r.series()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := 0.0
+	for _, c := range s.Counts {
+		sum += c
+	}
+	if sum != 400 || len(s.Counts) != 43 || len(s.Notes) != 1 {
+		t.Errorf("%g requests in %d steps, notes %q", sum, len(s.Counts), s.Notes)
+	}
+	if _, err := read(60); err == nil || !strings.Contains(err.Error(), "requests in more than 50 steps of 1s, which are not in order of time: say a longer -step") {
+		t.Errorf("error %v", err)
 	}
 }
 
