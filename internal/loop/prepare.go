@@ -65,7 +65,7 @@ func (l *Leader) getReady(ctx context.Context) (*preparation, error) {
 	if err := p.root.Init(ctx); err != nil {
 		return nil, err
 	}
-	p.shards = &shardRoots{base: p.root, share: l.Service.Terraform.ShardsAtOnce}
+	p.shards = &shardRoots{base: p.root, share: l.Service.Terraform.ShardsAtOnce, limit: l.Service.Terraform.Timeout / lateShare}
 	if err := l.finishMove(ctx, &p); err != nil {
 		return nil, err
 	}

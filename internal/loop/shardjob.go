@@ -22,6 +22,7 @@ import (
 //	plan, judge -+                  +- apply
 //	plan, judge -+- all are judged -+- apply
 //	plan, fails -+                  +- (reported, tried again by itself)
+//	plan, late --+
 type spreadJob struct {
 	carry
 	roots *shardRoots
@@ -42,31 +43,12 @@ type part struct {
 	desired act.Desired // the cells of this shard, as the record wants it
 	base    act.Desired // as its state is
 	order   guard.Order
-	again   bool // it failed the last time
-	came    bool // it was judged, or failed before
 	stays   bool // it failed, and what it was to do stays in the record
-}
-
-// assembly is where the parts of an order wait until all of them have been judged.
-type assembly struct {
-	mu       sync.Mutex
-	awaited  int
-	destroys int
-	complete chan struct{}
-}
-
-func newAssembly(parts int) *assembly {
-	return &assembly{awaited: parts, complete: make(chan struct{})}
-}
-
-// arrive adds what a part would destroy. The last one lets all go on.
-func (a *assembly) arrive(destroys int) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.destroys += destroys
-	if a.awaited--; a.awaited == 0 {
-		close(a.complete)
-	}
+	// failures are those in a row before this try.
+	failures int
+	planned  time.Time // when its plan began
+	came     bool      // nobody waits for it: it was judged, say, or failed before
+	counted  int       // what it was counted to destroy
 }
 
 // carryOutSpread hands the record's order to the worker, without what is to be done
@@ -103,7 +85,7 @@ func (l *Leader) newSpreadJob(order guard.Order) *spreadJob {
 	}
 	for _, shard := range slices.Sorted(maps.Keys(parts)) {
 		p := parts[shard]
-		p.job, p.shard, p.born, p.again = j, shard, nil, l.shards.stuck[shard].failures > 0
+		p.job, p.shard, p.born, p.failures = j, shard, nil, l.shards.stuck[shard].failures
 		p.desired.Names, p.base.Names = []string{}, []string{}
 		p.result.order = j.record
 		p.result.order.Add, p.result.order.Remove, p.result.order.Replace = nil, nil, nil
@@ -291,6 +273,9 @@ func (p *part) run(ctx context.Context) {
 	p.born, p.took = nil, 0
 	began := l.Now()
 	defer p.arrive(0)
+	if p.again() {
+		p.arrive(p.most())
+	}
 	root, err := p.job.roots.open(ctx, p.shard)
 	if err == nil && p.hasty() {
 		root = root.Hasty()
@@ -306,9 +291,13 @@ func (p *part) run(ctx context.Context) {
 	p.failed(ctx, root)
 }
 
+// again reports whether this part failed the last time, and others are in the order: they
+// don't wait for it.
+func (p *part) again() bool { return p.failures > 0 && len(p.job.parts) > 1 }
+
 // hasty reports whether Terraform shall not wait for the lock of the shard's state. The
 // other shards wait until this one is judged, and it is tried again by itself.
-func (p *part) hasty() bool { return p.again || len(p.job.parts) > 1 }
+func (p *part) hasty() bool { return p.failures > 0 || len(p.job.parts) > 1 }
 
 // failed notes what a shard is like after it failed.
 func (p *part) failed(ctx context.Context, root *act.Root) {
@@ -320,8 +309,8 @@ func (p *part) failed(ctx context.Context, root *act.Root) {
 		p.gone, p.broken = intersect(p.job.roster.names(refused.Verdict.Gone), kept), intersect(p.job.roster.names(refused.Verdict.Broken), kept)
 		p.obstructed = slices.ContainsFunc(refused.Verdict.Refused, func(f guard.Refusal) bool { return f.Cell != "" })
 	}
-	if root == nil {
-		return
+	if root == nil || errors.Is(p.err, errLate) {
+		return // nothing was changed, and what hangs would hang once more
 	}
 	if err := l.mendState(root); err != nil {
 		l.Log.Error("the state of a shard can't be mended", "shard", p.shard, "error", err)
@@ -340,14 +329,6 @@ func (p *part) failed(ctx context.Context, root *act.Root) {
 	}
 }
 
-// arrive tells the others that this part has been judged, or has failed.
-func (p *part) arrive(destroys int) {
-	if !p.came {
-		p.came = true
-		p.job.all.arrive(destroys)
-	}
-}
-
 // slot waits until Terraform may run once more, and returns what gives the place back.
 func (p *part) slot() (free func()) {
 	p.job.slots <- struct{}{}
@@ -357,7 +338,7 @@ func (p *part) slot() (free func()) {
 // apply plans and has the plan judged; once all parts of the order are, it applies it.
 func (p *part) apply(ctx context.Context, s *stateLock, root *act.Root) error {
 	free := p.slot()
-	plan, err := root.Plan(ctx, p.desired, p.order, p.job.shape)
+	plan, err := p.onTime(ctx, func(ctx context.Context) (*act.Plan, error) { return root.Plan(ctx, p.desired, p.order, p.job.shape) })
 	free()
 	if err != nil {
 		return err
@@ -380,17 +361,4 @@ func (p *part) apply(ctx context.Context, s *stateLock, root *act.Root) error {
 		return err
 	}
 	return plan.Apply(ctx, func(e act.Event) { p.job.progress(&p.result, e) })
-}
-
-// judged waits until all parts have been judged, and refuses what all of them would
-// destroy together if that is more than one apply may.
-func (p *part) judged(destroys int) error {
-	p.arrive(destroys)
-	<-p.job.all.complete
-	if most := p.job.leader.Service.Limits.DestroysPerApply; most > 0 && p.job.all.destroys > most {
-		return &act.RefusedError{Verdict: guard.Verdict{Refused: []guard.Refusal{{
-			Action: "delete", Why: fmt.Sprintf("the plans of all shards together would destroy %d, more than the %d that one apply may", p.job.all.destroys, most),
-		}}}}
-	}
-	return nil
 }

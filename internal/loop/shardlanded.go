@@ -96,6 +96,9 @@ func (l *Leader) partFailed(p *part) {
 	s := l.shards.stuck[p.shard]
 	s.failures++
 	s.retry, s.why = l.Now().Add(retryAfter(s.failures)), whyStuck(p.err)
+	if errors.Is(p.err, act.ErrTimeout) && !p.applied {
+		s.retry = l.Now().Add(max(retryAfter(s.failures), hangPause*p.took))
+	}
 	killed := errors.Is(p.err, act.ErrKilled)
 	switch {
 	case p.heldKnown:
@@ -126,6 +129,10 @@ func (l *Leader) partFailed(p *part) {
 	}
 	l.unbornIn(p)
 }
+
+// hangPause is how many times as long as it took a plan that hung isn't tried again: the
+// worker does nothing else meanwhile.
+const hangPause = 4
 
 // whyStuckLimit is how many bytes of each shard's trouble are told: several stand in one line.
 const whyStuckLimit = 300

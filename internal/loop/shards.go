@@ -52,7 +52,8 @@ type stuckShard struct {
 // shardRoots are the root module in each of the workspaces.
 type shardRoots struct {
 	base  *act.Root
-	share int // how many are worked in side by side
+	share int           // how many are worked in side by side
+	limit time.Duration // for opening one, while the others wait; 0 for Terraform's own
 
 	mu     sync.Mutex
 	opened map[int]*act.Root
@@ -69,6 +70,11 @@ func (s *shardRoots) open(ctx context.Context, shard int) (*act.Root, error) {
 	defer s.mu.Unlock()
 	if root := s.opened[shard]; root != nil {
 		return root, nil
+	}
+	if s.limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, s.limit, act.ErrTimeout)
+		defer cancel()
 	}
 	if err := s.list(ctx); err != nil {
 		return nil, err

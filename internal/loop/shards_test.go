@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -40,6 +39,13 @@ func spreadLeader(at map[string]int, size int) *Leader {
 		l.held[name] = heldCell{Shard: at[name]}
 	}
 	l.record.Count = len(l.record.Names)
+	return l
+}
+
+// quietLeader is a spreadLeader that is ready to act, and logs nothing.
+func quietLeader(at map[string]int, size int) *Leader {
+	l := spreadLeader(at, size)
+	l.Log, l.prepared = slog.New(slog.DiscardHandler), true
 	return l
 }
 
@@ -212,8 +218,7 @@ func TestPartsThatFail(t *testing.T) {
 			"pod-2": {Shard: 1}, "pod-3": {Shard: 1, Tainted: true}}}}, true, []string{"pod-3"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := spreadLeader(map[string]int{"pod-1": 0, "pod-2": 1}, 2)
-			l.Log = slog.New(slog.DiscardHandler)
+			l := quietLeader(map[string]int{"pod-1": 0, "pod-2": 1}, 2)
 			p := &c.p
 			p.shard, p.desired = 1, act.Desired{Names: []string{"pod-2", "pod-3"}, Count: 2}
 			l.partFailed(p)
@@ -223,44 +228,6 @@ func TestPartsThatFail(t *testing.T) {
 			if !l.isStuck(1) || l.isStuck(0) || l.held["pod-1"].Shard != 0 {
 				t.Errorf("stuck %+v, held %+v", l.shards.stuck, l.held)
 			}
-		})
-	}
-}
-
-// TestAllAreJudgedBeforeAnyIsApplied has parts judged one after the other. None goes
-// on before the last one is, one that fails included.
-func TestAllAreJudgedBeforeAnyIsApplied(t *testing.T) {
-	for name, c := range map[string]struct {
-		most    int
-		refused bool
-	}{
-		"no limit": {0, false}, "within the limit": {5, false}, "above it, though each isn't": {4, true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				l := spreadLeader(nil, 1)
-				l.Service.Limits.DestroysPerApply = c.most
-				j := &spreadJob{carry: carry{leader: l}, all: newAssembly(4)}
-				began := time.Now()
-				var g sync.WaitGroup
-				for _, destroys := range []int{2, 0, 3} {
-					g.Go(func() {
-						p := &part{job: j}
-						defer p.arrive(0)
-						time.Sleep(time.Duration(destroys) * time.Second)
-						err := p.judged(destroys)
-						var refused *act.RefusedError
-						if errors.As(err, &refused) != c.refused {
-							t.Errorf("judged: %v", err)
-						}
-						if waited := time.Since(began); waited != 10*time.Second {
-							t.Errorf("goes on after %s", waited)
-						}
-					})
-				}
-				g.Go(func() { time.Sleep(10 * time.Second); (&part{job: j}).arrive(0) }) // it failed
-				g.Wait()
-			})
 		})
 	}
 }
@@ -534,7 +501,7 @@ func TestHasty(t *testing.T) {
 	alone.job = &spreadJob{parts: []*part{alone}}
 	one, two := &part{}, &part{}
 	one.job = &spreadJob{parts: []*part{one, two}}
-	again := &part{again: true, job: alone.job}
+	again := &part{failures: 1, job: alone.job}
 	for name, c := range map[string]struct {
 		p    *part
 		want bool
