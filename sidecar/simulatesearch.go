@@ -27,7 +27,11 @@ func (sim *simulation) searchSettings(ctx context.Context, std stdio) error {
 		levels, start = append(levels, len(k.Levels)), append(start, k.Start)
 	}
 	tried := 0
-	found, err := search.Run(levels, start, sim.tries, func(choices [][]int) ([]search.Point, error) {
+	allowed := func(at []int) bool {
+		_, err := search.Apply(sim.service, knobs, at)
+		return err == nil
+	}
+	found, err := search.Run(levels, start, sim.tries, allowed, func(choices [][]int) ([]search.Point, error) {
 		sim.progress(std.Err, tried)
 		tried += len(choices)
 		return sim.try(ctx, knobs, choices, trial.Seeds(1, sim.seeds))

@@ -135,6 +135,7 @@ func (sim *simulation) peakNeeds() int {
 
 // withNumbers is a service with other numbers: "price=0.98,min=4".
 func withNumbers(s *policy.Service, text string) (*policy.Service, error) {
+	var settings []policy.Setting
 	for part := range strings.SplitSeq(text, ",") {
 		name, value, ok := strings.Cut(strings.TrimSpace(part), "=")
 		if !ok {
@@ -144,15 +145,13 @@ func withNumbers(s *policy.Service, text string) (*policy.Service, error) {
 		if err != nil {
 			return nil, err
 		}
-		v, err := knob.Parse(value)
+		to, err := knob.Parse(value)
 		if err != nil {
 			return nil, err
 		}
-		if s, err = knob.With(s, v); err != nil {
-			return nil, err
-		}
+		settings = append(settings, policy.Setting{Knob: knob, To: to})
 	}
-	return s, nil
+	return s.With(settings...)
 }
 
 // tried is the policy with a choice of levels.

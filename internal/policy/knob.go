@@ -1,12 +1,16 @@
 package policy
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/hashicorp/hcl/v2"
 )
 
 // Knob is a number of a service that others can be tried in the place of, such as
@@ -69,17 +73,26 @@ func knobsOf(t reflect.Type, prefix string, steps []int) []Knob {
 // Value is what the service has, durations in seconds. It is false where the
 // service has no such block.
 func (k Knob) Value(s *Service) (float64, bool) {
+	v, ok := k.in(s)
+	if !ok {
+		return 0, false
+	}
+	return numberOf(v), true
+}
+
+// in is the knob's field of a service; false where the service has no such block.
+func (k Knob) in(s *Service) (reflect.Value, bool) {
 	v := reflect.ValueOf(s).Elem()
 	for _, i := range k.steps {
 		if v.Kind() == reflect.Pointer {
 			if v.IsNil() {
-				return 0, false
+				return v, false
 			}
 			v = v.Elem()
 		}
 		v = v.Field(i)
 	}
-	return numberOf(v), true
+	return v, true
 }
 
 func numberOf(v reflect.Value) float64 {
@@ -92,18 +105,45 @@ func numberOf(v reflect.Value) float64 {
 	return v.Float()
 }
 
-// With is the service with another value, durations in seconds. The service itself
-// stays as it is.
-func (k Knob) With(s *Service, value float64) (*Service, error) {
-	if !k.field.within.holds(value) || math.IsNaN(value) {
-		return nil, fmt.Errorf("%s = %s must be %s", k.Path, k.Say(value), k.field.within)
-	}
+// Setting is a value for a knob, durations in seconds.
+type Setting struct {
+	Knob
+	To float64
+}
+
+// With is the service with other values, all of them at once: they may only be
+// valid together. What a policy must not say is an error. The service itself stays
+// as it is.
+func (s *Service) With(settings ...Setting) (*Service, error) {
 	changed := *s
-	v := reflect.ValueOf(&changed).Elem()
-	for _, i := range k.steps {
+	for _, x := range settings {
+		if err := x.set(&changed); err != nil {
+			return nil, err
+		}
+	}
+	changed.Law.Utilization, changed.Law.RequestUtilization = changed.Utilization.Upper, changed.Utilization.Upper
+	changed.Schedules = nil
+	for _, own := range s.Schedules {
+		w := *own
+		w.follow(&changed)
+		changed.Schedules = append(changed.Schedules, &w)
+	}
+	if err := changed.checkNumbers(settings); err != nil {
+		return nil, err
+	}
+	return &changed, nil
+}
+
+// set sets the knob's field, in copies of the blocks on the way to it.
+func (x Setting) set(s *Service) error {
+	if !x.field.within.holds(x.To) || math.IsNaN(x.To) {
+		return fmt.Errorf("%s = %s must be %s", x.Path, x.Say(x.To), x.field.within)
+	}
+	v := reflect.ValueOf(s).Elem()
+	for _, i := range x.steps {
 		if v.Kind() == reflect.Pointer {
 			if v.IsNil() {
-				return nil, fmt.Errorf("the service %s has no block for %s", s.Name, k.Path)
+				return fmt.Errorf("the service %s has no block for %s", s.Name, x.Path)
 			}
 			block := reflect.New(v.Type().Elem())
 			block.Elem().Set(v.Elem())
@@ -113,18 +153,43 @@ func (k Knob) With(s *Service, value float64) (*Service, error) {
 		v = v.Field(i)
 	}
 	switch {
-	case v.Type() == reflect.TypeFor[time.Duration]():
-		v.SetInt(int64(value * float64(time.Second)))
+	case x.Duration():
+		v.SetInt(int64(x.To * float64(time.Second)))
 	case v.CanInt():
-		v.SetInt(int64(math.Round(value)))
+		v.SetInt(int64(math.Round(x.To)))
 	default:
-		v.SetFloat(value)
+		v.SetFloat(x.To)
 	}
-	if changed.Min > changed.Max {
-		return nil, fmt.Errorf("%s = %s: min %d would be above max %d", k.Path, k.Say(value), changed.Min, changed.Max)
+	return nil
+}
+
+// checkNumbers holds a service whose numbers were changed to what a policy must keep
+// to. What equals its default counts as not written, as nobody can tell.
+func (s *Service) checkNumbers(changed []Setting) error {
+	d := newDecoder()
+	for _, k := range Knobs() {
+		v, ok := k.in(s)
+		if !ok {
+			continue
+		}
+		ptr := v.Addr().Interface()
+		d.names[ptr] = k.Path
+		def, err := k.Parse(k.field.def)
+		set := slices.ContainsFunc(changed, func(x Setting) bool { return x.Path == k.Path })
+		if set || err != nil || def != numberOf(v) {
+			d.ranges[ptr] = hcl.Range{}
+		}
 	}
-	changed.Law.Utilization, changed.Law.RequestUtilization = changed.Utilization.Upper, changed.Utilization.Upper
-	return &changed, nil
+	d.numbers(s)
+	for _, w := range s.Schedules {
+		if w.Min > w.Max {
+			d.add("", hcl.Range{}, "min of schedule %q would be %d, above its max of %d.", w.Name, w.Min, w.Max)
+		}
+	}
+	if !d.diags.HasErrors() {
+		return nil
+	}
+	return errors.New(strings.TrimSuffix(d.diags[0].Detail, "."))
 }
 
 // Parse reads a value as the policy writes it, durations with or without a unit.

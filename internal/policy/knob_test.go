@@ -27,7 +27,7 @@ func TestKnobs(t *testing.T) {
 	s := p.Services[0]
 	for _, k := range Knobs() {
 		if v, ok := k.Value(s); ok {
-			if _, err := k.With(s, v); err != nil {
+			if _, err := s.With(Setting{k, v}); err != nil {
 				t.Errorf("%s can't be what it is: %v", k.Path, err)
 			}
 		}
@@ -55,7 +55,7 @@ func TestKnobs(t *testing.T) {
 				t.Errorf("%s is %g, want %s of %g", k.Path, v, tt.path, tt.value)
 			}
 			before, _ := k.Value(s)
-			changed, err := k.With(s, tt.to)
+			changed, err := s.With(Setting{k, tt.to})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -74,7 +74,7 @@ func TestKnobs(t *testing.T) {
 		})
 	}
 	upper, _ := FindKnob("upper")
-	if changed, err := upper.With(s, 0.5); err != nil || changed.Law.Utilization != 0.5 || changed.Law.RequestUtilization != 0.5 {
+	if changed, err := s.With(Setting{upper, 0.6}); err != nil || changed.Law.Utilization != 0.6 || changed.Law.RequestUtilization != 0.6 {
 		t.Errorf("the law doesn't follow utilization.upper: %+v, %v", changed, err)
 	}
 }
@@ -91,14 +91,18 @@ func TestKnobsThatCanNotBe(t *testing.T) {
 		err   string
 	}{
 		{"price", 2, "law.price = 2 must be at least 0.5"},
-		{"min", 10, "min 10 would be above max 9"},
+		{"min", 10, "min is 10, above max, which is 9"},
+		{"law.trend_min", 1200, "law.trend_min is 20m and must not be above law.trend_max, which is 10m (the default)"},
+		{"law.level_low", 9, "law.level_low is 9 and must not be above law.level_high"},
+		{"law.release_idle", 36000, "law.release_idle is 10h: the law keeps 3600 beats"},
+		{"utilization.lower", 0.95, "utilization.lower is 0.95 and must be below upper"},
 		{"latency.quantile", 0.5, "the service pod has no block for latency.quantile"},
 	} {
 		k, err := FindKnob(tt.name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := k.With(s, tt.value); err == nil || !strings.Contains(err.Error(), tt.err) {
+		if _, err := s.With(Setting{k, tt.value}); err == nil || !strings.Contains(err.Error(), tt.err) {
 			t.Errorf("%s = %g: %v, want %q", tt.name, tt.value, err, tt.err)
 		}
 	}
@@ -122,5 +126,52 @@ func TestKnobsThatCanNotBe(t *testing.T) {
 	}
 	if !beat.Duration() || beat.Whole() || !most.Whole() || most.Share() {
 		t.Error("kinds are mixed up")
+	}
+}
+
+// Several numbers are set at once: in whatever order, they only have to be valid
+// together.
+func TestKnobsTogether(t *testing.T) {
+	p, diags := Parse("x.hcl", []byte(knobPolicy))
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	least, _ := FindKnob("min")
+	most, _ := FindKnob("max")
+	for _, settings := range [][]Setting{{{least, 12}, {most, 20}}, {{most, 20}, {least, 12}}} {
+		changed, err := p.Services[0].With(settings...)
+		if err != nil || changed.Min != 12 || changed.Max != 20 {
+			t.Errorf("%+v, %v", changed, err)
+		}
+	}
+}
+
+// A bound that a schedule doesn't write stays the service's when that is changed.
+func TestKnobsAndSchedules(t *testing.T) {
+	s := scheduled(t, `
+schedule "day" {
+  cron = "0 8 * * *"
+  for  = "10h"
+  min  = 6
+}
+schedule "night" {
+  cron = "0 0 * * *"
+  for  = "7h"
+  max  = 4
+}`).service
+	least, _ := FindKnob("min")
+	most, _ := FindKnob("max")
+	changed, err := s.With(Setting{least, 3}, Setting{most, 12})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if day, night := changed.Schedules[0], changed.Schedules[1]; day.Min != 6 || day.Max != 12 || night.Min != 3 || night.Max != 4 {
+		t.Errorf("by day %d to %d, by night %d to %d", day.Min, day.Max, night.Min, night.Max)
+	}
+	if day, night := s.Schedules[0], s.Schedules[1]; day.Max != 10 || night.Min != 2 {
+		t.Errorf("the service's own are %+v and %+v now", day, night)
+	}
+	if _, err := s.With(Setting{most, 5}); err == nil || !strings.Contains(err.Error(), `min of schedule "day" would be 6, above its max of 5`) {
+		t.Errorf("a max below a schedule's min: %v", err)
 	}
 }

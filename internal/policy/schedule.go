@@ -37,20 +37,26 @@ type Schedule struct {
 
 	// begins, ends and by are the expressions, read.
 	begins, ends cron
-	// measured says that Ahead is as long as a birth takes.
-	measured bool
+	// measured says that Ahead is as long as a birth takes; ownMin and ownMax that
+	// Min and Max are the service's.
+	measured, ownMin, ownMax bool
 }
 
 // completeSchedules sets what a schedule doesn't write.
 func completeSchedules(d *decoder, s *Service) {
 	for _, w := range s.Schedules {
-		if !d.written(&w.Min) {
-			w.Min = s.Min
-		}
-		if !d.written(&w.Max) {
-			w.Max = s.Max
-		}
-		w.measured = !d.written(&w.Ahead)
+		w.measured, w.ownMin, w.ownMax = !d.written(&w.Ahead), !d.written(&w.Min), !d.written(&w.Max)
+		w.follow(s)
+	}
+}
+
+// follow takes over the bounds of the service that the schedule doesn't write.
+func (w *Schedule) follow(s *Service) {
+	if w.ownMin {
+		w.Min = s.Min
+	}
+	if w.ownMax {
+		w.Max = s.Max
 	}
 }
 

@@ -68,7 +68,7 @@ func parseLevels(k policy.Knob, text string) ([]float64, error) {
 func valid(k policy.Knob, s *policy.Service, levels []float64, given bool) ([]float64, error) {
 	var kept []float64
 	for _, v := range levels {
-		if _, err := k.With(s, v); err == nil {
+		if _, err := s.With(policy.Setting{Knob: k, To: v}); err == nil {
 			kept = append(kept, v)
 		} else if given {
 			return nil, err
@@ -107,15 +107,14 @@ func round3(v float64) float64 {
 	return r
 }
 
-// Apply is the service with the values of a choice of levels.
+// Apply is the service with the values of a choice of levels. It is an error where
+// the policy may not have them together.
 func Apply(s *policy.Service, knobs []Knob, at []int) (*policy.Service, error) {
+	settings := make([]policy.Setting, len(knobs))
 	for i, k := range knobs {
-		var err error
-		if s, err = k.With(s, k.Levels[at[i]]); err != nil {
-			return nil, err
-		}
+		settings[i] = policy.Setting{Knob: k.Knob, To: k.Levels[at[i]]}
 	}
-	return s, nil
+	return s.With(settings...)
 }
 
 // Say names the values of a choice of levels, and says which are the service's own.

@@ -44,9 +44,10 @@ type Outcome struct {
 }
 
 // Run searches from the levels of start, among as many levels of each knob as
-// levels says, and tries at most so many points.
-func Run(levels, start []int, most int, try Try) (Outcome, error) {
-	s := &search{levels: levels, most: most, try: try, seen: map[string]bool{}}
+// levels says, and tries at most so many points. A choice that isn't allowed, as
+// values that are fine alone may not go together, is passed over.
+func Run(levels, start []int, most int, allowed func(at []int) bool, try Try) (Outcome, error) {
+	s := &search{levels: levels, most: most, allowed: allowed, try: try, seen: map[string]bool{}}
 	if err := s.add([][]int{start}); err != nil {
 		return Outcome{}, err
 	}
@@ -68,11 +69,12 @@ func Run(levels, start []int, most int, try Try) (Outcome, error) {
 }
 
 type search struct {
-	levels []int
-	most   int
-	try    Try
-	seen   map[string]bool
-	tried  []Point
+	levels  []int
+	most    int
+	allowed func(at []int) bool
+	try     Try
+	seen    map[string]bool
+	tried   []Point
 }
 
 func (s *search) add(choices [][]int) error {
@@ -104,7 +106,7 @@ func (s *search) untried() [][]int {
 				at := slices.Clone(p.At)
 				at[knob] += by
 				key := fmt.Sprint(at)
-				if at[knob] < 0 || at[knob] >= s.levels[knob] || s.seen[key] || queued[key] {
+				if at[knob] < 0 || at[knob] >= s.levels[knob] || s.seen[key] || queued[key] || !s.allowed(at) {
 					continue
 				}
 				queued[key] = true

@@ -23,8 +23,11 @@ func bowl(choices [][]int) ([]Point, error) {
 	return points, nil
 }
 
+// all allows every choice.
+func all([]int) bool { return true }
+
 func TestRunFindsTheFrontier(t *testing.T) {
-	o, err := Run([]int{6, 5}, []int{3, 4}, 1000, bowl)
+	o, err := Run([]int{6, 5}, []int{3, 4}, 1000, all, bowl)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,15 +43,32 @@ func TestRunFindsTheFrontier(t *testing.T) {
 
 func TestRunKeepsItsBound(t *testing.T) {
 	tried := 0
-	o, err := Run([]int{6, 5}, []int{3, 4}, 7, func(c [][]int) ([]Point, error) { tried += len(c); return bowl(c) })
+	o, err := Run([]int{6, 5}, []int{3, 4}, 7, all, func(c [][]int) ([]Point, error) { tried += len(c); return bowl(c) })
 	if err != nil || tried != 7 || len(o.Tried) != 7 || o.Complete {
 		t.Errorf("%d tried, %+v, %v", tried, o, err)
 	}
-	if _, err := Run([]int{6, 5}, []int{3, 4}, 7, func([][]int) ([]Point, error) { return nil, errors.New("no") }); err == nil {
+	if _, err := Run([]int{6, 5}, []int{3, 4}, 7, all, func([][]int) ([]Point, error) { return nil, errors.New("no") }); err == nil {
 		t.Error("an error is lost")
 	}
-	if _, err := Run([]int{6, 5}, []int{3, 4}, 7, func([][]int) ([]Point, error) { return nil, nil }); err == nil {
+	if _, err := Run([]int{6, 5}, []int{3, 4}, 7, all, func([][]int) ([]Point, error) { return nil, nil }); err == nil {
 		t.Error("a point is lost")
+	}
+}
+
+// What may not go together is neither tried nor found, and ends nothing.
+func TestRunPassesOverWhatIsNotAllowed(t *testing.T) {
+	allowed := func(at []int) bool { return at[0]+at[1] >= 4 }
+	o, err := Run([]int{6, 5}, []int{3, 4}, 1000, allowed, bowl)
+	if err != nil || !o.Complete {
+		t.Fatalf("%+v, %v", o, err)
+	}
+	for _, p := range o.Tried {
+		if !allowed(p.At) {
+			t.Errorf("tried %v", p.At)
+		}
+	}
+	if first := o.Frontier[0].At; !slices.Equal(first, []int{2, 2}) {
+		t.Errorf("the cheapest of those allowed is said to be %v", first)
 	}
 }
 
@@ -106,10 +126,17 @@ func TestParseKnobs(t *testing.T) {
 	if got := Say(knobs, []int{4, 1, knobs[2].Start}); got != "as the policy is" {
 		t.Errorf("said as %q", got)
 	}
+	bounds, err := ParseKnobs("min=1:8,max=4", s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Apply(s, bounds, []int{2, 0}); err == nil || !strings.Contains(err.Error(), "min is 8, above max, which is 4") {
+		t.Errorf("8 to 4 cells: %v", err)
+	}
 	for text, want := range map[string]string{
 		"prize":         `no number of a service is called "prize"`,
 		"price,price":   "law.price is named twice",
-		"min=12":        "min 12 would be above max 9",
+		"min=12":        "min is 12, above max, which is 9",
 		"min=x":         `min: "x" is no whole number`,
 		"latency.upper": "has no block for latency.upper",
 	} {
