@@ -50,13 +50,13 @@ func completeSchedules(d *decoder, s *Service) {
 	}
 }
 
-// follow takes over the bounds of the service that the schedule doesn't write.
-func (w *Schedule) follow(s *Service) {
-	if w.ownMin {
-		w.Min = s.Min
+// follow takes over the bounds of a service that the schedule doesn't write.
+func (s *Schedule) follow(of *Service) {
+	if s.ownMin {
+		s.Min = of.Min
 	}
-	if w.ownMax {
-		w.Max = s.Max
+	if s.ownMax {
+		s.Max = of.Max
 	}
 }
 

@@ -16,7 +16,9 @@ import (
 //     that hour;
 //   - ScalingMetricEvaluator.java: nothing while the true rate is between the
 //     capacities at utilisation 0.3 above the target, without restart, and 0.3
-//     below; with more than 5 min of lag only upwards;
+//     below (computeProcessingRateThresholds); only upwards while what was read of
+//     late would take more than 5 min for the lag (isProcessingBacklog); where
+//     nothing was read the true rate is infinite (computeTprFromBusyTime);
 //   - ScalingMetricCollector.java: no metrics for 5 min after a job began to run,
 //     and no decision before 15 min of them;
 //   - config/AutoScalerOptions.java for the defaults, and
@@ -112,14 +114,14 @@ func (f *flink) forgetLower() { f.lower, f.first = f.lower[:0], -1 }
 
 // rescale says to which parallelism, the present one if to none.
 func (f *flink) rescale(second, count int, lag float64) int {
-	rate := f.served.mean() / f.busy.mean() // true rate: input over busy share
-	if math.IsNaN(rate) || f.served.mean() == 0 {
-		return count // nothing came: nothing is known
+	read, input := f.served.mean(), f.offered.mean()
+	rate := math.Inf(1)
+	if read > 0 {
+		rate = read / f.busy.mean() // true rate: input over busy share
 	}
-	input := f.offered.mean()
 	factor := flinkCapacity(input, lag, f.target, f.restart) / rate
 	wanted := max(1, int(math.Ceil(max(factor, 1-flinkDownMost)*float64(count))))
-	outside := flinkOutside(rate, input, lag, f.target, f.restart)
+	outside := flinkOutside(rate, read, input, lag, f.target, f.restart)
 	switch {
 	case wanted == count:
 		f.forgetLower()
@@ -168,10 +170,10 @@ func flinkCapacity(input, lag, utilisation, restart float64) float64 {
 }
 
 // flinkOutside says that a true rate lies outside the band in which nothing is
-// done.
-func flinkOutside(rate, input, lag, target, restart float64) bool {
+// done. Read a second is what was read of the input.
+func flinkOutside(rate, read, input, lag, target, restart float64) bool {
 	high, low := target+flinkBoundary, target-flinkBoundary
-	if lag > flinkBacklog.Seconds()*input {
+	if lag > flinkBacklog.Seconds()*read {
 		high, low = 1, 0
 	}
 	return rate < flinkCapacity(input, lag, high, 0) || rate > flinkCapacity(input, lag, low, restart)

@@ -177,15 +177,32 @@ func TestFlinkParallelism(t *testing.T) {
 // The band: 0.3 around 0.7. Nothing from 0.4 to 1.
 func TestFlinkBand(t *testing.T) {
 	for _, c := range []struct {
-		input, lag float64
-		want       bool
+		read, input, lag float64
+		want             bool
 	}{
-		{101, 0, true}, {99, 0, false}, {41, 0, false}, {39, 0, true},
-		{39, 39 * 301, false}, // more than five minutes of lag: not down
+		{101, 101, 0, true}, {99, 99, 0, false}, {41, 41, 0, false}, {39, 39, 0, true},
+		{39, 39, 39 * 301, false}, // more than five minutes of lag: not down
+		{30, 35, 35 * 299, false}, // so it is by what is read, if not by what comes
 	} {
-		if got := flinkOutside(100, c.input, c.lag, 0.7, 0); got != c.want {
-			t.Errorf("input %g, lag %g: outside is %v", c.input, c.lag, got)
+		if got := flinkOutside(100, c.read, c.input, c.lag, 0.7, 0); got != c.want {
+			t.Errorf("%g read of %g, lag %g: outside is %v", c.read, c.input, c.lag, got)
 		}
+	}
+}
+
+// Where nothing comes for the whole window it goes down by 60 % after an hour, as
+// where little comes.
+func TestFlinkIdle(t *testing.T) {
+	f := newFlink(0.7, 0)
+	got := 0
+	for minute := range 62 {
+		f.served.add(0)
+		f.offered.add(0)
+		f.busy.add(0)
+		got = f.rescale(60*minute, 10, 0)
+	}
+	if got != 4 {
+		t.Errorf("%d of 10 are left, want 4", got)
 	}
 }
 
