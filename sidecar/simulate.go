@@ -69,23 +69,23 @@ func (o *simulateOptions) define(fs *flag.FlagSet) {
 	fs.StringVar(&o.service, "service", "", "the `service`, where the policy has several; or give it as an argument")
 	fs.StringVar(&o.trace, "trace", "", "the `file` with the recorded load; - for the standard input")
 	o.defineLoad(fs)
-	fs.Float64Var(&o.cellRate, "cell-rate", 0, "how many requests a `second` one busy cell does")
+	fs.Float64Var(&o.cellRate, "cell-rate", 0, "what one busy cell does, a `rate` in requests a second")
 	fs.Float64Var(&o.peakCells, "peak-cells", 0, "instead of -cell-rate: how many `cells` the peak keeps busy to 90 %")
 	fs.StringVar(&o.birth, "birth", "", "how long births take: a median as in 60s, with a p90 as in 60s,p90=95s, or measured `times` as in 52s,58s,75s (default birth.time of the policy)")
 	fs.DurationVar(&o.slo, "slo", 0, "a request is slow that waits longer than this `time` (default the policy's kafka_lag.upper or latency.upper)")
 	fs.IntVar(&o.start, "start", 0, "how many `cells` there are at the beginning (default what the first minute keeps busy to 70 %)")
 	fs.IntVar(&o.partitions, "partitions", 0, "how many `partitions` the topic has, which bound the cells (default no bound)")
 	fs.BoolVar(&o.overlap, "overlap", false, "orders may overlap, where the policy has one follow the other")
-	fs.Float64Var(&o.truer.FailShare, "failed-births", 0, "the `share` of births that fail, 0 to 1; they are tried again after birth.backoff_min")
+	fs.Float64Var(&o.truer.FailShare, "failed-births", 0, "the `share` of births that fail, 0 to below 1; they are tried again after birth.backoff_min")
 	fs.Float64Var(&o.truer.LateShare, "late-births", 0, "the `share` of orders that take three times as long, 0 to 1")
-	fs.DurationVar(&o.truer.Pause, "pause", 0, "for how long consumers pause when an order lands, as while a group rebalances")
-	fs.Float64Var(&o.truer.Drift, "drift", 0, "by which `share` what a cell can do swings within a day, 0 to 1")
+	fs.DurationVar(&o.truer.Pause, "pause", 0, "for how much `time` consumers pause when an order lands, as while a group rebalances")
+	fs.Float64Var(&o.truer.Drift, "drift", 0, "by which `share` what a cell can do swings within a day, 0 to below 1")
 	fs.BoolVar(&o.truer.Queueing, "queueing", false, "requests come singly and differ in length, so that some wait though there is room on average")
-	fs.IntVar(&o.seeds, "seeds", 3, "how many times it is played, each with other noise")
+	fs.IntVar(&o.seeds, "seeds", 3, "how many `times` it is played, each with other noise")
 	fs.BoolVar(&o.peers, "peers", false, "play other autoscalers beside the policy, by their published rules")
 	fs.StringVar(&o.set, "set", "", "play the policy also with other `numbers`, as in price=0.98,min=4")
 	fs.StringVar(&o.search, "search", "", "look for better numbers: `names` of the policy, as in price,upper,min; values to try, as in min=2:4:8")
-	fs.IntVar(&o.tries, "tries", 60, "how many choices of numbers -search tries at most")
+	fs.IntVar(&o.tries, "tries", 60, "how many `choices` of numbers -search tries at most")
 	fs.BoolVar(&o.measures, "measures", false, "print the measures of elasticity, too")
 	fs.StringVar(&o.format, "format", "text", "`format` of the tables: "+strings.Join(table.Formats, ", "))
 	fs.StringVar(&o.picture, "picture", "", "draw load, cells and waiting into this SVG `file`")
@@ -93,16 +93,16 @@ func (o *simulateOptions) define(fs *flag.FlagSet) {
 
 // defineLoad adds the flags that say how the file is read.
 func (o *simulateOptions) defineLoad(fs *flag.FlagSet) {
-	fs.StringVar(&o.load.Rows, "rows", "", "what a `row` of the trace is: counts or requests (default found out)")
-	fs.StringVar(&o.load.Unit, "unit", "", "what its numbers `are`: count (of the interval), rate (a second) or total (a counter that rises) (default found out)")
+	fs.StringVar(&o.load.Rows, "rows", "", "what a row of the trace is, a `kind`: counts or requests (default found out)")
+	fs.StringVar(&o.load.Unit, "unit", "", "what its numbers are, a `unit`: count (of the interval), rate (a second) or total (a counter that rises) (default found out)")
 	fs.StringVar(&o.columns, "column", "", "the `columns` of the counts, by name or number, added up; all for all but the time (default found out)")
-	fs.DurationVar(&o.load.Step, "step", 0, "how `long` a row stands for (default found out)")
-	fs.StringVar(&o.load.Gaps, "gaps", "", "what missing rows `mean`: line (as those around them), zero (no load), close (leave the time out) or error (default line, if most rows are there)")
-	fs.StringVar(&o.load.Doubled, "doubled", "", "which of rows of the same time `count`: sum, first, last or error (default error)")
+	fs.DurationVar(&o.load.Step, "step", 0, "how long a row stands for, a `time` (default found out)")
+	fs.StringVar(&o.load.Gaps, "gaps", "", "what missing rows mean, by a `rule`: line (as those around them), zero (no load), close (leave the time out) or error (default line, if most rows are there)")
+	fs.StringVar(&o.load.Doubled, "doubled", "", "which of rows of the same time count, by a `rule`: sum, first, last or error (default error, unless they are equal)")
 	fs.StringVar(&o.load.From, "from", "", "leave out what comes before: a `time` as in the trace, or how long after its beginning, as in 36h or 2d")
 	fs.StringVar(&o.load.To, "to", "", "leave out what comes from this `time` on")
 	fs.Float64Var(&o.load.Scale, "scale", 0, "multiply the load by this `factor`")
-	fs.Float64Var(&o.load.Peak, "peak", 0, "scale the load so that its peak is this many requests a `second`")
+	fs.Float64Var(&o.load.Peak, "peak", 0, "scale the load so that its peak is this `rate` in requests a second")
 }
 
 // check finds flags that can't be meant.
@@ -176,7 +176,10 @@ func newSimulation(policyFile string, service *policy.Service, o *simulateOption
 		return nil, fmt.Errorf("%s has no signal of load, so only its bounds are kept and there is nothing to simulate: give it kafka_lag, requests or latency",
 			service.Name)
 	}
-	sim := &simulation{simulateOptions: o, policyFile: policyFile, service: service, birth: trial.Birth{}}
+	if most := mostCells(service); o.start > most {
+		return nil, misused("-start %d: the policy allows %s at most", o.start, plural(most, "cell"))
+	}
+	sim := &simulation{simulateOptions: o, policyFile: policyFile, service: service}
 	text := o.birth
 	if text == "" {
 		text = max(service.Birth.Time, time.Second).String()

@@ -182,7 +182,11 @@ func (sim *simulation) fares(fares []trial.Fare) *table.Table {
 		columns = slices.Concat(columns, elasticity)
 	}
 	t := &table.Table{Head: []string{"law", "slow %"}}
-	if sim.seeds > 1 {
+	spread, apart := sim.seeds > 1, sim.format == "csv" // a program reads numbers, not ranges
+	switch {
+	case spread && apart:
+		t.Head = append(t.Head, "slow % from", "slow % to")
+	case spread:
 		t.Head = append(t.Head, "from-to")
 	}
 	for _, c := range columns {
@@ -191,8 +195,10 @@ func (sim *simulation) fares(fares []trial.Fare) *table.Table {
 	for _, f := range fares {
 		mean := f.Mean()
 		cells := []any{f.Name, mean.Slow}
-		if sim.seeds > 1 {
-			least, most := f.Spread(slowOf)
+		switch least, most := f.Spread(slowOf); {
+		case spread && apart:
+			cells = append(cells, least, most)
+		case spread:
 			cells = append(cells, table.Figure(least)+"-"+table.Figure(most))
 		}
 		for _, c := range columns {
@@ -218,7 +224,10 @@ func (sim *simulation) verdict(fares []trial.Fare) []string {
 		how = fmt.Sprintf("no request waits longer than %s", inWords(w.SLO))
 	}
 	lines = append(lines, fmt.Sprintf("Under this policy %s, with %s times the cells that were needed.", how, table.Figure(ours.Cost)))
-	if len(w.Bounds) == 0 && ours.Most >= w.Max && ours.Slow > 0 {
+	switch full := len(w.Bounds) == 0 && ours.Most >= w.Max && ours.Slow > 0; {
+	case full && w.Max < sim.service.Max:
+		lines = append(lines, fmt.Sprintf("At times all %d cells are there that the partitions occupy: try more of them, as in -partitions %d.", w.Max, 2*sim.partitions))
+	case full:
 		lines = append(lines, fmt.Sprintf("At times all %d cells are there that may be: try more, as in -set max=%d.", w.Max, 2*w.Max))
 	}
 	if ours.Backlog > ours.Requests/100 && sim.peakNeeds() > w.Max {

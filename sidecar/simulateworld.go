@@ -42,7 +42,7 @@ func (sim *simulation) world(s *policy.Service) simulate.World {
 	w.Serial = sim.lawConfig(s).Serial && !sim.overlap
 	w.Min, w.Max, w.Start = s.Min, sim.most(s, s.Max), sim.start
 	w.Bounds = sim.bounds(s)
-	w.SLO = sim.waitBound(s)
+	w.SLO = sim.waitBound()
 	w.Truer = sim.truer
 	w.Truer.FailWait = s.Birth.BackoffMin
 	w.Truer.LateFactor = lateFactor
@@ -78,13 +78,14 @@ func (sim *simulation) bounds(s *policy.Service) []simulate.Bounds {
 	return all
 }
 
-// waitBound is from which wait on a request is slow.
-func (sim *simulation) waitBound(s *policy.Service) time.Duration {
+// waitBound is from which wait on a request is slow: by the policy as it is, as
+// other numbers must not be better by a longer bound.
+func (sim *simulation) waitBound() time.Duration {
 	switch {
 	case sim.slo > 0:
 		return sim.slo
-	case s.WaitBound() > 0:
-		return s.WaitBound()
+	case sim.service.WaitBound() > 0:
+		return sim.service.WaitBound()
 	}
 	return 30 * time.Second // what the law itself takes
 }

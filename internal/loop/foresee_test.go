@@ -331,6 +331,7 @@ func TestNothingIsPlannedAhead(t *testing.T) {
 		name   string
 		change func(f *far)
 	}{
+		{"", func(*far) {}}, // nothing is in the way: what the others are held against
 		{"where the policy turns it off", func(f *far) { f.Service.PlanAhead.Enabled = false }},
 		{"while it isn't known what an order changes", func(f *far) { f.shape.Patterns = nil }},
 		{"while cells are renewed", func(f *far) { f.w.Surge = 1 }},
@@ -352,8 +353,8 @@ func TestNothingIsPlannedAhead(t *testing.T) {
 			g.Service, g.Root, g.shape, g.held, g.record = &service, f.Root, f.shape, f.held, f.record
 			tt.change(g)
 			g.beat(3)
-			if g.fore.plan != nil {
-				t.Errorf("planned ahead: %v", g.fore.plan.names)
+			if planned := g.fore.plan != nil; planned != (tt.name == "") {
+				t.Errorf("planned ahead: %v", planned)
 			}
 			g.endAhead()
 		})

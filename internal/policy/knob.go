@@ -47,7 +47,7 @@ func FindKnob(name string) (Knob, error) {
 			return k, nil
 		}
 	}
-	return Knob{}, fmt.Errorf("no number of a service is called %q", name)
+	return Knob{}, fmt.Errorf("no number of a service is called %q: docs/policy.md has their names", name)
 }
 
 // Knobs are all numbers of a service: counts, shares and durations. Blocks that a

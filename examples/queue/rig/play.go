@@ -18,7 +18,7 @@ type played struct {
 }
 
 // play produces as the plan says and returns when all jobs are done. each is called
-// now and then, and last at the end.
+// once a second.
 func play(ctx context.Context, r *rig, p plan, each func(context.Context, *played)) (*played, error) {
 	results, err := newResults(r)
 	if err != nil {

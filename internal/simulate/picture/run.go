@@ -37,7 +37,7 @@ func Of(title, note string, c *simulate.Curves, bound time.Duration) Panel {
 		Plots: []Plot{
 			{Name: "Load", Unit: "requests/s", Lines: []Line{{Kind: Load, Values: c.Load}}},
 			{Name: Cells, Lines: []Line{
-				{Name: "demand", Kind: Demand, Values: c.Demand, Steps: true},
+				{Name: "needed", Kind: Demand, Values: c.Demand, Steps: true},
 				{Name: "ordered", Kind: Ordered, Values: c.Ordered, Steps: true},
 				{Name: "ready", Kind: Ready, Values: c.Ready, Steps: true},
 			}},

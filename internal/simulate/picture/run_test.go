@@ -30,7 +30,7 @@ func TestOf(t *testing.T) {
 	if err := (Picture{Title: "x", Panels: panels, Columns: 2}).Write(&b); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"line load", "area demand", "line ready", "line ordered", "line wait", "slow from 1m30s on"} {
+	for _, want := range []string{"line load", "area demand", "line ready", "line ordered", "line wait", ">needed<", "slow from 1m30s on"} {
 		if got := strings.Count(b.String(), want); got < 2 {
 			t.Errorf("%q is there %d times, want it in both panels", want, got)
 		}

@@ -136,6 +136,20 @@ func Frontier(points []Point) []Point {
 			kept = append(kept, p)
 		}
 	}
-	slices.SortStableFunc(kept, func(a, b Point) int { return cmp.Or(cmp.Compare(a.Cost, b.Cost), cmp.Compare(a.Slow, b.Slow)) })
+	slices.SortStableFunc(kept, byCost)
 	return kept
 }
+
+// Standing are the frontier and, whether it is on it or not, the first point, the
+// cheapest first.
+func Standing(points []Point) []Point {
+	kept := Frontier(points)
+	first := func(p Point) bool { return slices.Equal(p.At, points[0].At) }
+	if !slices.ContainsFunc(kept, first) {
+		kept = append(kept, points[0])
+		slices.SortStableFunc(kept, byCost)
+	}
+	return kept
+}
+
+func byCost(a, b Point) int { return cmp.Or(cmp.Compare(a.Cost, b.Cost), cmp.Compare(a.Slow, b.Slow)) }

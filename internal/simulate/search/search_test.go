@@ -96,6 +96,20 @@ func TestFrontier(t *testing.T) {
 	})
 }
 
+// What was found on one noise and isn't better on another is left out; the first
+// point, with which the others are compared, never is.
+func TestStanding(t *testing.T) {
+	now := Point{At: []int{1}, Slow: 2, Cost: 3}
+	better, lucky, cheap := Point{At: []int{2}, Slow: 1, Cost: 2}, Point{At: []int{3}, Slow: 4, Cost: 2.5}, Point{At: []int{0}, Slow: 9, Cost: 1}
+	var at [][]int
+	for _, p := range Standing([]Point{now, better, lucky, cheap}) {
+		at = append(at, p.At)
+	}
+	if want := [][]int{{0}, {2}, {1}}; !slices.EqualFunc(at, want, slices.Equal) {
+		t.Errorf("%v stand, want %v", at, want)
+	}
+}
+
 func service(t *testing.T) *policy.Service {
 	p, diags := policy.Parse("x.hcl", []byte("service \"pod\" {\n min = 2\n max = 9\n terraform { dir = \"pod\" }\n law { price = 0.97 }\n}\n"))
 	if diags.HasErrors() {

@@ -58,11 +58,11 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 		return err
 	}
 	for name := range strings.SplitSeq(o.parts, ",") {
-		p, ok := part(name)
-		if !ok {
+		run := part(name)
+		if run == nil {
 			return fmt.Errorf("there is no part %q: use %s", name, strings.Join(partNames(), ", "))
 		}
-		if err := p.run(ctx, &o); err != nil {
+		if err := run(ctx, &o); err != nil {
 			return fmt.Errorf("run the part %s: %w", name, err)
 		}
 	}

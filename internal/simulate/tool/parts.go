@@ -34,17 +34,14 @@ func partNames() []string {
 	return names
 }
 
-type runner struct {
-	run func(context.Context, *options) error
-}
-
-func part(name string) (runner, bool) {
+// part is how a part is run; nil where there is none of the name.
+func part(name string) func(context.Context, *options) error {
 	for _, p := range parts {
 		if p.name == name {
-			return runner{p.run}, true
+			return p.run
 		}
 	}
-	return runner{}, false
+	return nil
 }
 
 // rows plays ours and every peer on the rows on which choices are made.

@@ -64,18 +64,11 @@ func panel(s contest.Shape, st contest.Settling) picture.Panel {
 	if s.Serial {
 		way = "serial"
 	}
-	return picture.Panel{
-		Title: fmt.Sprintf("D %s, %s", s.Birth, way), Step: c.Step,
-		Note: fmt.Sprintf("most %d of %d needed", st.Most, st.Needed),
-		Plots: []picture.Plot{
-			{Name: "cells", Lines: []picture.Line{
-				{Name: "needed", Kind: picture.Demand, Values: cut(c.Demand), Steps: true},
-				{Name: "ordered", Kind: picture.Ordered, Values: cut(c.Ordered), Steps: true},
-				{Name: "ready", Kind: picture.Ready, Values: cut(c.Ready), Steps: true},
-			}},
-			{Name: "wait", Unit: "s", Bound: 5, BoundName: "bound", Lines: []picture.Line{{Name: "wait", Kind: picture.Wait, Values: cut(c.Wait)}}},
-		},
-	}
+	p := picture.Of(fmt.Sprintf("D %s, %s", s.Birth, way), fmt.Sprintf("most %d of %d needed", st.Most, st.Needed), &simulate.Curves{
+		Step: c.Step, Demand: cut(c.Demand), Ordered: cut(c.Ordered), Ready: cut(c.Ready), Wait: cut(c.Wait),
+	}, simulate.OurPolicy().WaitBound)
+	p.Plots = p.Plots[1:] // the picture is called after its load
+	return p
 }
 
 func (o *options) write(name string, p *picture.Picture) error {
