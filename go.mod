@@ -3,6 +3,7 @@ module github.com/homeostat-io/terraform-provider-homeostat
 go 1.26.7
 
 require (
+	github.com/adhocore/gronx v1.20.4
 	github.com/agext/levenshtein v1.2.3
 	github.com/cenkalti/backoff/v5 v5.0.3
 	github.com/fergusstrange/embedded-postgres v1.34.0

@@ -43,10 +43,10 @@ func TestBirthFails(t *testing.T) {
 		"never registers": {"mute", `timeouts = { create = "2s" }`, []string{
 			"it took longer than timeouts.create = 2s, and then its sidecar has not registered in Consul", "begun ",
 		}},
-		"never healthy": {"sick", `timeouts = { create = "2s" }`, []string{
-			"it took longer than timeouts.create = 2s, and then it is registered in Consul, and critical: the database refuses connections",
+		"never healthy": {"sick", `timeouts = { create = "15s" }`, []string{
+			"it took longer than timeouts.create = 15s, and then it is registered in Consul, and critical: the database refuses connections",
 		}},
-		"never healthy, and stubborn": {"sick stubborn brood", "timeouts = { create = \"3s\" }\n drain = { grace = \"1s\" }", []string{"the database refuses connections"}},
+		"never healthy, and stubborn": {"sick stubborn brood", "timeouts = { create = \"15s\" }\n drain = { grace = \"1s\" }", []string{"the database refuses connections"}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/datasource/schema"
@@ -10,6 +12,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 )
 
 // serviceDataSource is homeostat_service: the record, and what is published.
@@ -18,6 +21,7 @@ type serviceDataSource struct{ data any }
 // serviceModel is the data source as Terraform keeps it.
 type serviceModel struct {
 	Service      types.String `tfsdk:"service"`
+	Workspace    types.String `tfsdk:"workspace"`
 	ID           types.String `tfsdk:"id"`
 	Exists       types.Bool   `tfsdk:"exists"`
 	DesiredCount types.Int64  `tfsdk:"desired_count"`
@@ -50,6 +54,11 @@ func (d *serviceDataSource) Schema(_ context.Context, _ datasource.SchemaRequest
 		Attributes: map[string]schema.Attribute{
 			"service": schema.StringAttribute{
 				MarkdownDescription: "The service.", Required: true, Validators: []validator.String{cellName{"service"}},
+			},
+			"workspace": schema.StringAttribute{
+				MarkdownDescription: "`terraform.workspace`: where the service is spread over workspaces, `desired_count` and `names` are then those of this one alone. " +
+					"Without it they are the whole service's, and one that is spread is an error.",
+				Optional: true,
 			},
 			"id":            schema.StringAttribute{MarkdownDescription: "The service.", Computed: true},
 			"exists":        schema.BoolAttribute{MarkdownDescription: "Whether there is a record.", Computed: true},
@@ -101,12 +110,48 @@ func (d *serviceDataSource) Read(ctx context.Context, req datasource.ReadRequest
 		})
 		return
 	}
+	move, err := s.fleet.Move(ctx, model.Service.ValueString())
+	if err != nil {
+		addError(&resp.Diagnostics, "Service not read", problem{
+			Object: object, Endpoint: s.endpoint(), Cause: err.Error(), Next: "put that right and try again; nothing was changed",
+		})
+		return
+	}
+	if p := model.unclear(record, move); p != nil {
+		p.Object, p.Endpoint = object, s.endpoint()
+		addError(&resp.Diagnostics, "Cells of the workspace not known", *p)
+		return
+	}
 	model.tell(record)
 	model.Published = newPublished(published)
 	list, diags := types.ListValueFrom(ctx, types.StringType, append([]string{}, local...))
 	resp.Diagnostics.Append(diags...)
 	model.LocalNames = list
 	resp.Diagnostics.Append(resp.State.Set(ctx, &model)...)
+}
+
+// unclear is why it can't be told which cells there are to be in the workspace that
+// asks, or nothing: an apply by a wrong answer would double or destroy cells.
+func (m *serviceModel) unclear(r *fleet.Record, move *fleet.MoveNote) *problem {
+	switch shard := policy.ShardOf(m.Workspace.ValueString()); {
+	case move != nil:
+		return &problem{
+			Cause: fmt.Sprintf("cells are being moved from shard %d to shard %d since %s", move.From, move.To, move.Since.Format(time.RFC3339)),
+			Next:  "try again when the leader has done it; nothing was changed",
+		}
+	case r == nil && shard > 0:
+		return &problem{
+			Cause: fmt.Sprintf("there is no record, and workspace %s is that of one shard: which of the cells are in it isn't known", m.Workspace.ValueString()),
+			Next:  "let a leader make the record from Terraform's states; nothing was changed",
+		}
+	case r != nil && (r.Spread() || r.Emptied) && m.Workspace.IsNull():
+		return &problem{
+			Cause: "the service is spread over workspaces, or was, and the data source doesn't say which one asks",
+			Next:  "have the module say workspace = terraform.workspace; nothing was changed",
+		}
+	default:
+		return nil
+	}
 }
 
 // tell fills in the record, which is nil where there is none.
@@ -117,11 +162,19 @@ func (m *serviceModel) tell(r *fleet.Record) {
 	if r == nil {
 		return
 	}
-	m.DesiredCount = types.Int64Value(int64(r.Count))
+	names := r.Names
+	if shard := policy.ShardOf(m.Workspace.ValueString()); shard > 0 || r.Spread() {
+		// A shard's workspace that has been emptied holds none of them, though all are in
+		// one state again.
+		names = r.In(shard)
+		m.DesiredCount = types.Int64Value(int64(len(names)))
+	} else {
+		m.DesiredCount = types.Int64Value(int64(r.Count))
+	}
 	m.Next = types.Int64Value(int64(r.Next))
 	m.Epoch = types.Int64Value(int64(r.Epoch))
-	if r.Names != nil {
-		m.Names = textList(r.Names)
+	if names != nil {
+		m.Names = textList(names)
 	}
 	if r.Decision != nil {
 		m.Reason = textOrNull(r.Decision.Reason)

@@ -47,7 +47,7 @@ func TestStateLockOfAPerson(t *testing.T) {
 	h.reads("trouble", "the state is locked by", "a person or a pipeline holds it")
 
 	h.await("the note of a leader that waits", func(ctx context.Context) error {
-		note, err := h.fleet.Applying(ctx, "pod")
+		note, err := h.fleet.Applying(ctx, "pod", 0)
 		if err == nil && note == nil {
 			err = errors.New("there is none")
 		}
@@ -90,7 +90,7 @@ func (h *house) cutApply(n string, strike func()) {
 	h.exists("held-" + newborn)
 	born := h.pidOf(newborn)
 	strike()
-	if note, err := h.fleet.Applying(h.t.Context(), "pod"); err != nil || note == nil {
+	if note, err := h.fleet.Applying(h.t.Context(), "pod", 0); err != nil || note == nil {
 		h.t.Fatalf("no apply was noted, so this shows nothing: %v", err)
 	}
 	h.remove("fault")

@@ -167,7 +167,10 @@ func (h *house) hears(words ...string) {
 func (h *house) reads(words ...string) {
 	h.t.Helper()
 	h.await(fmt.Sprintf("status without %q", words), func(context.Context) error {
-		text := h.succeed("status")
+		text, code := h.homeostat("status")
+		if code != 0 {
+			return fmt.Errorf("exit %d:\n%s", code, text)
+		}
 		for _, w := range words {
 			if !strings.Contains(text, w) {
 				return fmt.Errorf("%q is not in:\n%s", w, text)

@@ -63,7 +63,7 @@ func (n *leading) leader(s *policy.Service, lease *fleet.Lease, yield func([]fle
 		return nil, nil, fmt.Errorf("lead %s: %w", s.Name, err)
 	}
 	return loop.NewLeader(loop.LeaderConfig{
-		Service: s, Behind: behind(n.policy, s), Bundle: n.goesBy, Fleet: n.fleet, Holder: n.holder, Generation: n.generation,
+		Service: s, Behind: behind(n.policy, s), Front: loop.InFront(n.policy, s), Bundle: n.goesBy, Fleet: n.fleet, Holder: n.holder, Generation: n.generation,
 		Open:    func() (*act.Root, error) { return n.open(s) },
 		Self:    loop.Process{Machine: n.host.Machine, Boot: n.host.Boot, Host: n.host.Name, PID: pid, Started: started},
 		Feeders: loop.Feeders(n.policy, s),
@@ -100,6 +100,9 @@ func (n *leading) open(s *policy.Service) (*act.Root, error) {
 	data, err := n.dataDir(s)
 	if err != nil {
 		return nil, err
+	}
+	if err := act.SweepBeside(data); err != nil {
+		n.log.Warn("plans that a dead leader left may lie about", "service", s.Name, "error", err)
 	}
 	return act.Open(act.Config{
 		Dir: n.resolve(t.Dir), DataDir: data, Variable: t.Variable, Binary: t.Binary, Workspace: t.Workspace,

@@ -59,7 +59,8 @@ func (e *exitCodeError) Unwrap() error { return e.err }
 func commands() []command {
 	return []command{
 		runCommand, frontCommand, planCommand, applyCommand, statusCommand, varsCommand,
-		pinCommand, unpinCommand, pauseCommand, resumeCommand, publishCommand, hostsCommand, validateCommand, versionCommand,
+		pinCommand, unpinCommand, pauseCommand, resumeCommand, spreadCommand, publishCommand, hostsCommand, simulateCommand,
+		validateCommand, versionCommand,
 		machineCommand, asCommand,
 	}
 }

@@ -38,8 +38,8 @@ func (s *settings) pin(ctx context.Context, std stdio, name string, pin fleet.Pi
 		if err != nil {
 			return err
 		}
-		if pin.Count > service.Max {
-			return fmt.Errorf("%s may have at most max = %s: raise max in the policy first", name, plural(service.Max, "cell"))
+		if most := mostCells(service); pin.Count > most {
+			return fmt.Errorf("%s may have at most max = %s: raise max in the policy first", name, plural(most, "cell"))
 		}
 		if err := c.Pin(ctx, name, pin); err != nil {
 			return err

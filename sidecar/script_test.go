@@ -226,7 +226,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	pattern, err := regexp.Compile(args[1])
 	ts.Check(err)
 	path := ts.MkAbs(args[0])
-	err = testkit.Poll(testingTB(ts).Context(), 30*time.Second, func(context.Context) error {
+	err = testkit.Poll(testingTB(ts).Context(), patience, func(context.Context) error {
 		text, err := os.ReadFile(path)
 		if err == nil && !pattern.Match(text) {
 			err = fmt.Errorf("%s holds nothing like %q:\n%s", args[0], pattern, text)
@@ -242,7 +242,7 @@ func until(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	pattern, err := regexp.Compile("(?m)" + args[0])
 	ts.Check(err)
-	err = testkit.Poll(testingTB(ts).Context(), 30*time.Second, func(context.Context) error {
+	err = testkit.Poll(testingTB(ts).Context(), patience, func(context.Context) error {
 		if err := ts.Exec(args[1], args[2:]...); err != nil {
 			return err
 		}

@@ -68,8 +68,14 @@ func (p *statusPage) head(service *policy.Service, s loop.Status) {
 	case s.Leader != nil:
 		leader = s.Leader.String()
 	}
-	fmt.Fprintf(p, "%s: %s, %s, %d to %d allowed\n", s.Service, ordered, ready, service.Min, service.Max)
+	fmt.Fprintf(p, "%s: %s, %s, %s allowed\n", s.Service, ordered, ready, policy.NewTimetable(service).At(p.now, 0))
 	p.line("leader", "%s", leader)
+	for _, text := range scheduled(service, p.now) {
+		p.line("schedule", "%s", text)
+	}
+	if spread := s.Spread(); spread != "" {
+		p.line("spread", "%s", spread)
+	}
 }
 
 // unread reports whether a part of the status could not be read.
@@ -108,6 +114,9 @@ func (p *statusPage) last(s loop.Status, terms bool) {
 	for _, drift := range s.Last.Drift {
 		p.line("drift", "%s", drift)
 	}
+	if s.Last.Ahead != "" {
+		p.line("ahead", "planned for %s", s.Last.Ahead)
+	}
 	p.renewal(s)
 	for _, u := range d.Unknown {
 		p.line("unknown", "%s", u)
@@ -121,19 +130,27 @@ func (p *statusPage) last(s loop.Status, terms bool) {
 func (p *statusPage) requests(s loop.Status) {
 	if s.Last != nil {
 		for _, a := range s.Last.Decision.Asks {
-			p.line("asks", "%s for %s: %s", a.Service, plural(a.Floor, "cell"), a.Reason)
+			p.line("asks", "%s for %s: %s", a.Service, wanted(a.Floor, a.Ceiling), a.Reason)
 		}
 	}
 	for _, r := range s.Requests {
 		if !r.Expires.After(p.now) {
-			p.line("asked", "by %s for %s, until %s", r.From, plural(r.Floor, "cell"), p.when(r.Expires))
+			p.line("asked", "by %s for %s, until %s", r.From, wanted(r.Floor, r.Ceiling), p.when(r.Expires))
 			continue
 		}
-		p.line("asked", "by %s for %s: %s", r.From, plural(r.Floor, "cell"), r.Reason)
+		p.line("asked", "by %s for %s: %s", r.From, wanted(r.Floor, r.Ceiling), r.Reason)
 		if a, ok := s.Answers[r.From]; ok {
 			p.line("answer", "%d of them: %s", a.Granted, a.Reason)
 		}
 	}
+}
+
+// wanted is what one service asks of another: so many cells at least, or at most.
+func wanted(floor, ceiling int) string {
+	if ceiling > 0 {
+		return "no more than " + plural(ceiling, "cell")
+	}
+	return plural(floor, "cell")
 }
 
 // renewal is how many cells are not yet of the published genome, and what keeps

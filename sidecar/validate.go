@@ -10,11 +10,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 )
 
@@ -101,6 +103,7 @@ func (s *settings) validate(ctx context.Context, std stdio, live bool) error {
 	for _, service := range p.Services {
 		before := f.errors
 		n.validateModule(f, service)
+		validateSchedules(f, service, time.Now())
 		warnOfFront(f, service)
 		if service.Genome != "" && f.errors == before {
 			n.validateGenome(ctx, f, service)
@@ -144,8 +147,10 @@ func (n *leading) validateModule(f *findings, s *policy.Service) {
 	if _, ok := m.Variables[t.Variable]; !ok {
 		f.fail("%s: the root module %s declares no variable %q: declare it, or name another as terraform.variable%s",
 			s.Name, dir, t.Variable, declared(m))
-	} else if _, err := n.open(s); err != nil {
+	} else if root, err := n.open(s); err != nil {
 		f.fail("%s: %v", s.Name, err)
+	} else {
+		f.spread(s, root.Unspreadable(guard.Shape{}, nil))
 	}
 	for _, file := range t.VarFiles {
 		if !filepath.IsAbs(file) {

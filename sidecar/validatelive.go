@@ -55,9 +55,9 @@ func (n *leading) validateTopic(ctx context.Context, f *findings, s *policy.Serv
 		return
 	}
 	partitions := int(sample.PartitionCount.Value)
-	if consumers := s.Max * s.KafkaLag.ConsumersPerCell; consumers > partitions {
+	if consumers := mostCells(s) * s.KafkaLag.ConsumersPerCell; consumers > partitions {
 		f.warn("%s: max = %s of %s each are more than the %s of topic %s: those above would idle, and are not ordered",
-			s.Name, plural(s.Max, "cell"), plural(s.KafkaLag.ConsumersPerCell, "consumer"), plural(partitions, "partition"), s.KafkaLag.Topic)
+			s.Name, plural(mostCells(s), "cell"), plural(s.KafkaLag.ConsumersPerCell, "consumer"), plural(partitions, "partition"), s.KafkaLag.Topic)
 	}
 	if sample.IdleMembers > 0 {
 		f.warn("%s: %s of group %s idle now: there are more than partitions", s.Name, plural(sample.IdleMembers, "consumer"), s.KafkaLag.Group)
@@ -91,6 +91,7 @@ func (n *leading) validateShape(ctx context.Context, f *findings, s *policy.Serv
 	for _, dep := range shape.Dependents {
 		f.fine("%s: and this changes with them: %s", s.Name, dep.Address)
 	}
+	n.validateSpread(ctx, f, s, root, shape)
 	return d.Count, true
 }
 

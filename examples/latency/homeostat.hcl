@@ -54,6 +54,7 @@ service "server" {
     relearn         = "5s"          # default: 1m
     prior_time      = "30s"         # default: 2h
     prior_births    = 5             # default: 20
+    release_idle    = "30s"         # default: 20m
     release_window  = "10s"         # default: 30s
     release_after   = "20s"         # default: 5m
     rate_window     = "5s"          # default: 1m

@@ -77,6 +77,7 @@ service "crawler" {
     prior_time      = "30s"         # default: 2h
     prior_births    = 5             # default: 20
     drain_min       = "5s"          # default: 30s
+    release_idle    = "15s"         # default: 20m
     release_window  = "5s"          # default: 30s
     release_after   = "10s"         # default: 5m
     rate_window     = "5s"          # default: 1m
@@ -160,6 +161,7 @@ service "api" {
     prior_time      = "30s"
     prior_births    = 5
     drain_min       = "5s"
+    release_idle    = "15s"
     release_window  = "5s"
     release_after   = "10s"
     rate_window     = "5s"

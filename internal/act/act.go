@@ -24,7 +24,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/terraform-exec/tfexec"
@@ -77,8 +76,7 @@ type Root struct {
 	env     map[string]string
 	environ map[string]string // the whole of it, from which ephemeral variables are read
 
-	mu   sync.Mutex
-	idle []*tfexec.Terraform
+	calls *calls
 }
 
 // Open checks a configuration, the module it names and the binary, and clears
@@ -105,7 +103,7 @@ func Open(cfg Config) (*Root, error) {
 		return nil, fmt.Errorf("open root module %s: %w", cfg.Dir, err)
 	}
 	env["TF_DATA_DIR"] = cfg.DataDir
-	r := &Root{cfg: cfg, module: module, env: env, environ: environ}
+	r := &Root{cfg: cfg, module: module, env: env, environ: environ, calls: &calls{}}
 	if err := r.sweep(); err != nil {
 		return nil, fmt.Errorf("open root module %s: %w", cfg.Dir, err)
 	}
@@ -114,6 +112,9 @@ func Open(cfg Config) (*Root, error) {
 
 // Module is what Open found in the module's files.
 func (r *Root) Module() Module { return r.module }
+
+// DataDir is where Terraform's own data and our plans lie.
+func (r *Root) DataDir() string { return r.cfg.DataDir }
 
 // complete fills in defaults and refuses what makes no sense.
 func (c *Config) complete() error {

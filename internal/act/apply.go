@@ -53,6 +53,11 @@ func (p *Plan) apply(ctx context.Context, progress func(Event)) error {
 	options := []tfexec.ApplyOption{
 		tfexec.DirOrPlan(q.planFile()), tfexec.Parallelism(p.parallelism), tfexec.LockTimeout(p.root.cfg.LockTimeout.String()),
 	}
+	if p.basis != nil {
+		if _, err := p.root.writeEphemeral(q.ephemeralFile()); err != nil {
+			return err
+		}
+	}
 	if _, err := os.Stat(q.ephemeralFile()); err == nil {
 		options = append(options, tfexec.VarFile(q.ephemeralFile()))
 	}

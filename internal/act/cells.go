@@ -26,21 +26,27 @@ func (c Cell) Whole() bool { return !c.Tainted && len(c.Missing) == 0 }
 // Cells lists what the state holds, ordered by key. It reads the state as it
 // is; whether the machines are still there only a plan's refresh finds out.
 func (r *Root) Cells(ctx context.Context, s guard.Shape) ([]Cell, error) {
+	cells, _, err := r.Holds(ctx, s)
+	return cells, err
+}
+
+// Holds is Cells, with the addresses of what the state holds besides.
+func (r *Root) Holds(ctx context.Context, s guard.Shape) (cells []Cell, others []string, err error) {
 	resources, err := r.resources(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	held := make(map[guard.Key][]string)
 	tainted := make(map[guard.Key]bool)
 	for _, res := range resources {
 		k, part := s.CellKey(res.Address)
 		if !part {
+			others = append(others, res.Address)
 			continue
 		}
 		held[k] = append(held[k], res.Address)
 		tainted[k] = tainted[k] || res.Tainted
 	}
-	var cells []Cell
 	for k, addresses := range held {
 		c := Cell{Key: k, Tainted: tainted[k]}
 		for _, a := range s.Addresses(k) {
@@ -53,7 +59,7 @@ func (r *Root) Cells(ctx context.Context, s guard.Shape) ([]Cell, error) {
 		}
 	}
 	slices.SortFunc(cells, func(a, b Cell) int { return guard.CompareKeys(a.Key, b.Key) })
-	return cells, nil
+	return cells, others, nil
 }
 
 // resources lists the state's managed objects, those left over from

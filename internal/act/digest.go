@@ -86,7 +86,7 @@ func leftOut(name string) bool {
 	switch {
 	case name == ".terraform.lock.hcl":
 		return false
-	case strings.HasPrefix(name, "."), name == VariableFile, strings.HasSuffix(name, ".log"), strings.HasSuffix(name, "~"):
+	case strings.HasPrefix(name, "."), name == VariableFile, strings.HasPrefix(name, "homeostat."+shardPrefix), strings.HasSuffix(name, ".log"), strings.HasSuffix(name, "~"):
 		return true
 	}
 	return strings.Contains(name, ".tfstate")

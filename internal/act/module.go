@@ -32,6 +32,7 @@ type Variable struct {
 	Type       string // as written; empty if not given
 	HasDefault bool
 	Ephemeral  bool
+	NeverNull  bool // nullable = false: given null it takes its default
 	Range      hcl.Range
 }
 
@@ -54,7 +55,7 @@ var terraformSchema = &hcl.BodySchema{
 	},
 }
 
-var variableSchema = &hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: "type"}, {Name: "default"}, {Name: "ephemeral"}}}
+var variableSchema = &hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: "type"}, {Name: "default"}, {Name: "ephemeral"}, {Name: "nullable"}}}
 
 var callSchema = &hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: "source"}}}
 
@@ -180,6 +181,9 @@ func (m *Module) variable(b *hcl.Block) hcl.Diagnostics {
 	}
 	if a := content.Attributes["ephemeral"]; a != nil {
 		v.Ephemeral = literal(a.Expr) == "true"
+	}
+	if a := content.Attributes["nullable"]; a != nil {
+		v.NeverNull = literal(a.Expr) == "false"
 	}
 	m.Variables[b.Labels[0]] = v
 	return diags

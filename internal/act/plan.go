@@ -9,10 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
-	"syscall"
 
 	"github.com/hashicorp/terraform-exec/tfexec"
 	tfjson "github.com/hashicorp/terraform-json"
@@ -38,6 +35,7 @@ type Plan struct {
 	shape       guard.Shape
 	dir         string // private; holds plan and variable files
 	parallelism int
+	basis       *basis // what it was made from; nil for one that wasn't made ahead
 
 	mu   sync.Mutex
 	used bool
@@ -183,6 +181,8 @@ type request struct {
 	// unrefreshed plans on the state as it is, without looking at what has
 	// become of it.
 	unrefreshed bool
+	// unlocked plans without the state's lock.
+	unlocked bool
 }
 
 func (q request) planFile() string      { return filepath.Join(q.dir, "plan") }
@@ -196,6 +196,9 @@ func (r *Root) plan(ctx context.Context, q request) (guard.Stream, error) {
 	}
 	var out bytes.Buffer
 	err = r.runJSON(ctx, "plan", &out, func(ctx context.Context, tf *tfexec.Terraform) error {
+		if q.unlocked {
+			defer hurried(tf)()
+		}
 		_, err := tf.PlanJSON(ctx, &out, options...)
 		return err
 	})
@@ -219,6 +222,7 @@ func (r *Root) planOptions(q request) ([]tfexec.PlanOption, error) {
 	}
 	options := []tfexec.PlanOption{
 		tfexec.Out(q.planFile()), tfexec.Refresh(!q.unrefreshed), tfexec.Parallelism(q.parallelism), tfexec.LockTimeout(r.cfg.LockTimeout.String()),
+		tfexec.Lock(!q.unlocked),
 	}
 	for _, f := range r.cfg.VarFiles {
 		options = append(options, tfexec.VarFile(f))
@@ -275,34 +279,14 @@ func (r *Root) show(ctx context.Context, q request) (*tfjson.Plan, error) {
 	return plan, err
 }
 
-// scratchPrefix begins the names of our private directories; the process id
-// follows, so that what a killed process left can be told from what is in use.
+// scratchPrefix begins the names of our private directories; the process id and the
+// host follow, so that what a killed process left can be told from what is in use.
 const scratchPrefix = "plan-"
 
 func (r *Root) scratch() (string, error) {
-	dir, err := os.MkdirTemp(r.cfg.DataDir, fmt.Sprintf("%s%d-", scratchPrefix, os.Getpid()))
+	dir, err := os.MkdirTemp(r.cfg.DataDir, fmt.Sprintf("%s%d-%s-", scratchPrefix, os.Getpid(), hostTag()))
 	if err != nil {
 		return "", fmt.Errorf("make a private directory for the plan: %w", err)
 	}
 	return dir, nil
-}
-
-// sweep removes plans of processes that are no more: they may hold secrets.
-func (r *Root) sweep() error {
-	entries, err := os.ReadDir(r.cfg.DataDir)
-	if err != nil {
-		return fmt.Errorf("look for plans left behind: %w", err)
-	}
-	for _, e := range entries {
-		rest, ours := strings.CutPrefix(e.Name(), scratchPrefix)
-		text, _, _ := strings.Cut(rest, "-")
-		pid, err := strconv.Atoi(text)
-		if !ours || err != nil || pid <= 0 || !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
-			continue
-		}
-		if err := os.RemoveAll(filepath.Join(r.cfg.DataDir, e.Name())); err != nil {
-			return fmt.Errorf("remove a plan left behind: %w", err)
-		}
-	}
-	return nil
 }

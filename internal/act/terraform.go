@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/hashicorp/terraform-exec/tfexec"
@@ -17,32 +18,44 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
 )
 
+// calls are the instances of terraform-exec that make no call at present. The
+// shards of a root module have them in common.
+type calls struct {
+	mu   sync.Mutex
+	idle []*tfexec.Terraform
+}
+
 // take gives an instance of terraform-exec to one call. An instance is not safe
 // for two calls at once, but may be used by one after the other, which saves
 // the run of `terraform version` that each new instance makes.
 func (r *Root) take() (*tfexec.Terraform, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if n := len(r.idle); n > 0 {
-		tf := r.idle[n-1]
-		r.idle = r.idle[:n-1]
-		return tf, nil
+	tf := r.calls.take()
+	if tf == nil {
+		var err error
+		if tf, err = tfexec.NewTerraform(r.cfg.Dir, r.cfg.Binary); err != nil {
+			return nil, err
+		}
 	}
-	tf, err := tfexec.NewTerraform(r.cfg.Dir, r.cfg.Binary)
-	if err != nil {
-		return nil, err
+	return tf, tf.SetEnv(r.env) // it names the data directory, and so the shard
+}
+
+func (c *calls) take() *tfexec.Terraform {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := len(c.idle)
+	if n == 0 {
+		return nil
 	}
-	if err := tf.SetEnv(r.env); err != nil {
-		return nil, err
-	}
-	return tf, nil
+	tf := c.idle[n-1]
+	c.idle = c.idle[:n-1]
+	return tf
 }
 
 func (r *Root) give(tf *tfexec.Terraform) {
 	tf.SetStdout(io.Discard) // it would keep the call's writer
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.idle = append(r.idle, tf)
+	r.calls.mu.Lock()
+	defer r.calls.mu.Unlock()
+	r.calls.idle = append(r.calls.idle, tf)
 }
 
 // run makes one call of Terraform under the time limit and explains a failure

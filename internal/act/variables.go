@@ -89,6 +89,10 @@ func (r *Root) WriteVariables(d Desired) (path string, changed bool, err error) 
 	if err != nil {
 		return path, false, fmt.Errorf("write variable file %s: %w", path, err)
 	}
+	return r.writeVariables(path, content)
+}
+
+func (r *Root) writeVariables(path string, content []byte) (_ string, changed bool, err error) {
 	old, err := os.ReadFile(path)
 	if err == nil && bytes.Equal(old, content) {
 		return path, false, nil

@@ -12,7 +12,7 @@ type load struct {
 // count as beats without a reading, and an instant that was already seen, or
 // one too close to it, teaches nothing and isn't fresh. It returns the load to
 // decide by.
-func (m *memory) advance(c *Config, o *Observation, t timing) (l load, fresh bool) {
+func (m *memory) advance(c *Config, o *Observation, t timing, hot bool) (l load, fresh bool) {
 	missed, fresh := m.elapsed(c, o.At)
 	if c.Beat != m.Beat || missed < 0 {
 		m.forgetWindows(c)
@@ -21,12 +21,11 @@ func (m *memory) advance(c *Config, o *Observation, t timing) (l load, fresh boo
 	m.fitLooks(c, t)
 	for range missed {
 		m.pushSample(rateSample{}, c.rateWindow(o))
-		m.keepWanted(c, m.lastWanted())
 		m.tick(c, t, m.lastOffered(), false)
 	}
 	if fresh {
 		m.At, m.Started = o.At.UnixMilli(), true
-		m.learnRate(c, o)
+		m.learnRate(c, o, hot)
 		m.countAway(c, o, missed+1)
 		m.guardLatency(c, o)
 		m.countIdle(c, o)
@@ -50,14 +49,15 @@ func (m *memory) elapsed(c *Config, at time.Time) (missed int, fresh bool) {
 		return -1, true
 	}
 	beats := int((passed + c.Beat/2) / c.Beat)
-	return min(max(0, beats-1), mostBeats), beats > 0
+	return min(max(0, beats-1), MostBeats), beats > 0
 }
 
 // forgetWindows drops what is only true of the last hour, and keeps what was
 // learned over days.
 func (m *memory) forgetWindows(c *Config) {
 	m.Beat = c.Beat
-	m.Run, m.Offered, m.Needs, m.Wanted, m.Samples = 0, nil, peaks{}, nil, nil
+	m.Run, m.Offered, m.Felt, m.Needs, m.Samples = 0, nil, nil, peaks{}, nil
+	m.Wanted, m.WantedBeats = peaks{}, 0
 	m.Hot, m.Idle, m.LagAway, m.LatencyAway = 0, 0, 0, 0
 	for i := range m.Looks {
 		m.Looks[i].Plain, m.Looks[i].Corrected = nil, nil
@@ -76,7 +76,7 @@ func (m *memory) loadNow(c *Config, o *Observation, t timing, fresh bool) load {
 	if len(m.Offered) == 0 {
 		return load{}
 	}
-	need := m.need(c)
+	need := m.Needs.max(m.Count, 1)
 	return load{offered: offered, need: need, trend: m.trend(c, t, need), known: true}
 }
 
@@ -87,21 +87,28 @@ func (m *memory) tick(c *Config, t timing, offered float64, scored bool) load {
 	}
 	m.Count++
 	m.Run++
-	history := max(c.beats(c.Law.NeedWindow), 2*c.beats(c.Law.TrendMax))
-	m.Offered = m.Offered.push(offered, min(history, mostBeats))
+	history := max(c.window(c.Law.NeedWindow), 2*c.window(c.Law.TrendMax))
+	m.Offered = m.Offered.push(offered, min(history, MostBeats))
 	l := load{offered: offered, need: m.need(c), known: true}
-	m.Needs.push(m.Count, l.need, m.longest(c, t))
-	l.trend = m.trend(c, t, l.need)
+	m.Felt = m.Felt.push(l.need, max(c.surge(t), t.duty))
 	m.mean(c, offered, l.need, scored)
+	l.need = m.believed(c, t)
+	m.Needs.push(m.Count, l.need, m.longest(c))
+	l.trend = m.trend(c, t, l.need)
 
-	perCell, _ := m.rate()
-	floor := 0.01 * perCell
+	floor := m.floor()
 	if scored {
 		m.score(c, t, floor)
 	}
 	m.relearn(c)
 	m.forecast(c, t, l.trend, floor)
 	return l
+}
+
+// floor is the least rate that counts: a hundredth of a cell's.
+func (m *memory) floor() float64 {
+	perCell, _ := m.rate()
+	return 0.01 * perCell
 }
 
 // mean follows the load with the time constant Law.MeanTime from the first
@@ -116,10 +123,10 @@ func (m *memory) mean(c *Config, offered, need float64, scored bool) {
 }
 
 // longest is the longest window of needs that anyone asks for, in beats.
-func (m *memory) longest(c *Config, t timing) int {
-	n := t.duty
+func (m *memory) longest(c *Config) int {
+	n := 1
 	for i := range m.Looks {
-		n = max(n, c.beats(m.Looks[i].Back))
+		n = max(n, c.window(m.Looks[i].Back))
 	}
 	return n
 }

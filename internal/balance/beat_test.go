@@ -62,10 +62,10 @@ func TestTheSameInstantTeachesNothing(t *testing.T) {
 func TestMissedBeatsAreNotScored(t *testing.T) {
 	s := newService(t, 4)
 	s.beats(50)
-	scored := s.st.mem.Looks[0].Ratios
+	scored := s.st.mem.Looks[0].Ratios[1]
 	s.obs.At = s.obs.At.Add(time.Minute - 5*time.Second)
 	s.beats(1)
-	if got := s.st.mem.Looks[0].Ratios.scale / scored.scale; got > 1.0001 {
+	if got := s.st.mem.Looks[0].Ratios[1].scale / scored.scale; got > 1.0001 {
 		t.Errorf("the histogram forgot by %v, want one beat's worth", got)
 	}
 	if n := len(s.st.mem.Offered); n != 62 {

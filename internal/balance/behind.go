@@ -18,6 +18,11 @@ type Behind struct {
 	// Room is the most that one of its cells has left by its own bounds, 0 to 1;
 	// 0 says that each is at a bound. It is unknown where cells don't measure it.
 	Room reading.Reading
+	// Need is how many of its cells its load takes now, in parts of a cell: what its
+	// law adds up, or the used part of its bounds. Unknown where it has neither.
+	Need reading.Reading
+	// Load is the rate that it is asked for, per second.
+	Load reading.Reading
 	// Cause says which bound that is.
 	Cause string
 	// Answer is what its leader said to the last request, if anything.
@@ -31,8 +36,11 @@ func (b *Behind) full() bool { return b.Room.Known && b.Room.Value <= 0 }
 type Ask struct {
 	Service string
 	// Floor is how many cells there should be at least.
-	Floor  int
-	Reason string
+	Floor int
+	// Ceiling is how many there should be at most, 0 for no such bound. An Ask has
+	// one of the two: those behind are asked for a floor, those in front for this.
+	Ceiling int
+	Reason  string
 }
 
 // asked is a request as it stands from beat to beat.
@@ -129,6 +137,9 @@ func (m *memory) asks() []Ask {
 	var all []Ask
 	for _, a := range m.Asked {
 		all = append(all, Ask{Service: a.Service, Floor: a.Floor, Reason: a.Reason})
+	}
+	for _, c := range m.Ceilings {
+		all = append(all, Ask{Service: c.Service, Ceiling: c.Ceiling, Reason: c.Reason})
 	}
 	return all
 }

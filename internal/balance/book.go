@@ -32,7 +32,10 @@ func landings(c *Config, o *Observation, t timing) []landing {
 // if load keeps coming at the rate of the need, and the orders in flight land
 // as the book says. This is the Smith predictor of Dellkrantz et al. (2015)
 // for whole cells: what is ordered is known, so it needn't be ordered again.
-func rollForward(lag, need, perCell float64, ready int, list []landing, horizon float64) float64 {
+//
+// Each landing moves partitions, and while they move nothing is read: moved is what
+// arrives meanwhile.
+func rollForward(lag, need, perCell float64, ready int, list []landing, horizon, moved float64) float64 {
 	cells, now := ready, 0.0
 	roll := func(until float64) {
 		lag = max(0, lag+(need-perCell*float64(cells))*(until-now))
@@ -44,6 +47,7 @@ func rollForward(lag, need, perCell float64, ready int, list []landing, horizon 
 		}
 		roll(l.after)
 		cells = max(0, cells+l.delta)
+		lag += moved
 	}
 	roll(horizon)
 	return lag

@@ -7,21 +7,23 @@ import (
 
 func TestRollForward(t *testing.T) {
 	tests := []struct {
-		name              string
-		lag, need, mu     float64
-		ready             int
-		list              []landing
-		horizon, expected float64
+		name           string
+		lag, need, mu  float64
+		ready          int
+		list           []landing
+		horizon, moved float64
+		expected       float64
 	}{
-		{"no orders: 1,000 + (300-200)*65", 1000, 300, 100, 2, nil, 65, 7500},
-		{"two cells after 30 s: 1,000 + 100*30 - 100*35", 1000, 300, 100, 2, []landing{{30, 2}}, 65, 500},
-		{"a backlog worked off does not go below 0 before load returns", 1000, 100, 100, 5, []landing{{10, -5}}, 20, 1000},
-		{"an order after the horizon does not count", 1000, 300, 100, 2, []landing{{66, 9}}, 65, 7500},
-		{"an overdue one counts from now: 1,000 - 100*65", 1000, 300, 100, 2, []landing{{0, 2}}, 65, 0},
+		{"no orders: 1,000 + (300-200)*65", 1000, 300, 100, 2, nil, 65, 0, 7500},
+		{"two cells after 30 s: 1,000 + 100*30 - 100*35", 1000, 300, 100, 2, []landing{{30, 2}}, 65, 0, 500},
+		{"a backlog worked off does not go below 0 before load returns", 1000, 100, 100, 5, []landing{{10, -5}}, 20, 0, 1000},
+		{"an order after the horizon does not count", 1000, 300, 100, 2, []landing{{66, 9}}, 65, 50, 7500},
+		{"an overdue one counts from now: 1,000 - 100*65", 1000, 300, 100, 2, []landing{{0, 2}}, 65, 0, 0},
+		{"each landing moves partitions: 50 more, twice", 1000, 300, 100, 3, []landing{{10, 1}, {20, -1}}, 65, 50, 100},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := rollForward(tt.lag, tt.need, tt.mu, tt.ready, tt.list, tt.horizon); !near(got, tt.expected) {
+			if got := rollForward(tt.lag, tt.need, tt.mu, tt.ready, tt.list, tt.horizon, tt.moved); !near(got, tt.expected) {
 				t.Errorf("backlog %v, want %v", got, tt.expected)
 			}
 		})

@@ -19,7 +19,13 @@ package balance
 //	dead-band          stays        fewer would do, but too few to be worth an order
 //	no-effect          stays        more are needed, but the last ones did not help
 //	behind-full        stays        more are needed, but a service behind has no room
+//	in-order           stays        more are wanted, and those behind are asked to grow first
+//	yielding           stays        more are needed, and load that can wait is held back first
 //	unpaired           stays        more are needed, and wait for a partner with room
+//	hot-partition      stays        one partition alone is behind: more would not help it
+//	stuck-partition    stays        on a partition nothing is committed: more would not help
+//	small-rise         stays        a little more is foreseen, and not needed yet
+//	climbing           stays        more are needed, but the need still climbs, and orders can't overlap
 //	flap-budget        stays        fewer would do, but the hour's changes are used up
 //	capped-max         stays        more are needed than the policy's max
 //	capped-partitions  stays        more are needed than partitions can occupy
@@ -36,6 +42,8 @@ const (
 	CodeRequested        = "requested"
 	CodeNoEffect         = "no-effect"
 	CodeBehindFull       = "behind-full"
+	CodeInOrder          = "in-order"
+	CodeYielding         = "yielding"
 	CodeUnpaired         = "unpaired"
 	CodeFallback         = "fallback"
 	CodeRelease          = "release"
@@ -48,6 +56,10 @@ const (
 	CodeWarmingUp        = "warming-up"
 	CodeSettling         = "settling"
 	CodeDeadBand         = "dead-band"
+	CodeHotPartition     = "hot-partition"
+	CodeStuckPartition   = "stuck-partition"
+	CodeSmallRise        = "small-rise"
+	CodeClimbing         = "climbing"
 	CodeFlapBudget       = "flap-budget"
 	CodeCappedMax        = "capped-max"
 	CodeCappedPartitions = "capped-partitions"

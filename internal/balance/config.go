@@ -6,11 +6,14 @@ import (
 	"time"
 )
 
+// MostBeats is the longest window of beats that the law keeps: 5 h at 5 s.
+const MostBeats = 3600
+
 // Limits that keep a state small and a sum finite, whatever the policy says.
 const (
 	shortestBeat = 100 * time.Millisecond
-	mostBeats    = 3600 // of any window: an hour at 1 s
-	mostLead     = 720  // beats that a forecast may look ahead: an hour at 5 s
+	mostCount    = 1e9 // of beats that are only counted
+	mostLead     = 720 // beats that a forecast may look ahead: an hour at 5 s
 	mostLooks    = 8
 	mostCells    = 1e6
 	mostRate     = 1e12 // per second, and messages
@@ -72,11 +75,15 @@ func positive(v reflect.Value) bool {
 	}
 }
 
-// beats returns how many beats d lasts, rounded up, from 1 to mostBeats.
+// beats returns how many beats d lasts, rounded up, at least 1.
 func (c *Config) beats(d time.Duration) int {
 	n := (d + c.Beat - 1) / c.Beat
-	return int(clamp(n, 1, mostBeats))
+	return int(clamp(n, 1, mostCount))
 }
+
+// window is the same of what is kept beat by beat, and so has a limit: a policy
+// that asks for more is refused before it comes here.
+func (c *Config) window(d time.Duration) int { return min(c.beats(d), MostBeats) }
 
 // or returns v, or def where v isn't positive.
 func or[T ~int64](v, def T) T {

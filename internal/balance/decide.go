@@ -1,33 +1,46 @@
 package balance
 
-import "fmt"
+import (
+	"fmt"
+)
 
 // Decide takes one beat: it returns the state to keep and what to do. It is
 // pure: neither st nor obs is changed, and the same arguments give the same
 // result. It may be called more often than once a beat; calls less than half a
 // beat apart decide anew, and learn nothing.
 func Decide(cfg Config, st State, obs Observation) (State, Decision) {
-	c, o, m := cfg.filled(), obs.checked(), st.mem.clone()
-	started := m.afresh
-	m.afresh = ""
+	r := NewRunner(cfg, st)
+	d := r.Decide(obs)
+	return State{mem: *r.mem}, d
+}
 
-	t := c.timing(&o)
-	l, fresh := m.advance(&c, &o, t)
-	s := m.size(&c, &o, t, l)
-	gone := c.missing(&o)
+// take takes one beat: v.mem is brought forward, and v holds what to do and why.
+func (v *verdict) take() {
+	c, o, m := v.cfg, v.obs, v.mem
+	v.started, m.afresh = m.afresh, ""
 
-	v := verdict{cfg: &c, obs: &o, mem: m, sum: &s, gone: gone, started: started}
+	t := c.timing(o)
+	v.uneven = m.share(c, o)
+	l, fresh := m.advance(c, o, t, len(v.uneven.hot) > 0)
+	*v.sum = m.size(c, o, t, l)
+	v.gone = c.missing(o)
+
 	v.bound()
+	v.climb(t, fresh)
+	v.together(fresh)
+	if fresh && !v.gone.any() {
+		m.keepWanted(c, t, v.wanted)
+	}
 	if fresh {
-		m.keepWanted(&c, v.wanted)
-		m.Effect.waitForRoom(&c, &o, v.held == CodeBehindFull)
+		m.Effect.waitForRoom(c, o, v.held == CodeBehindFull)
 	}
 	v.judge()
 	v.pair(fresh)
 	if fresh {
-		m.ask(&c, &o, v.reasons())
+		m.ask(c, o, v.reasons())
+		m.askMatches(v.matched)
+		v.calm()
 	}
-	return State{mem: *m}, v.decision()
 }
 
 // verdict is a decision in the making.
@@ -51,6 +64,13 @@ type verdict struct {
 	requested *Request
 	// tried is the service behind without room in spite of which one cell is tried.
 	tried *Behind
+	// tight says that more cells are needed than are ready, matched how many each
+	// service behind will need.
+	tight   bool
+	matched map[string]int
+	uneven  uneven
+	// climbing says that an order waits since the need still climbs.
+	climbing bool
 	// short is how many cells wait to be paired.
 	short int
 }
@@ -64,14 +84,30 @@ func (v *verdict) judge() {
 	case o.Ordered < v.cfg.Min && v.wanted <= v.cfg.Min:
 		v.desired, v.code = v.cfg.Min, CodeBounds
 	case o.Ordered > v.cfg.Max:
-		v.desired, v.code = v.cfg.Max, CodeBounds
+		v.desired, v.code = v.cfg.downToMax(o.Ordered), CodeBounds
+	case v.wanted > o.Ordered && v.smallRise():
+		v.desired, v.code = o.Ordered, CodeSmallRise
+	case v.wanted > o.Ordered && v.climbing:
+		v.desired, v.code = o.Ordered, CodeClimbing
 	case v.wanted > o.Ordered:
 		v.desired, v.code = v.wanted, v.growCode()
 	case v.wanted < o.Ordered:
-		v.desired, v.code = v.mem.release(v.cfg, o, v.sum, v.gone, v.wanted)
+		v.desired, v.code = v.mem.release(v.cfg, o, v.sum, v.gone)
 	default:
 		v.desired, v.code = o.Ordered, v.steadyCode()
 	}
+}
+
+// smallRise says that a few more cells are wanted only since the forecast says so:
+// while load climbs such orders would follow each other beat by beat. What the load
+// and the backlog that are there ask for is no small rise, nor what a person, min, a
+// fallback or another service does.
+func (v *verdict) smallRise() bool {
+	c, o := v.cfg, v.obs
+	if v.requested != nil || v.fallback != "" || !v.sum.rateKnown || o.Ordered < c.Min || v.growCode() != CodeGrow {
+		return false
+	}
+	return v.wanted-o.Ordered < c.Law.leastRise(o.Ordered) && roundUp(c, v.sum.there+v.sum.spares) <= o.Ordered
 }
 
 // bound makes v.wanted from what the sum says: never lower on a missing
@@ -139,7 +175,7 @@ func (v *verdict) pair(fresh bool) {
 	kept := max(v.obs.Ordered, v.cfg.Min)
 	v.short = v.desired - kept
 	if fresh {
-		v.mem.Unpaired = min(v.mem.Unpaired+1, mostBeats)
+		v.mem.Unpaired = min(v.mem.Unpaired+1, mostCount)
 	}
 	if v.mem.Unpaired <= v.cfg.beats(v.cfg.PairWait) {
 		v.desired, v.code = kept, CodeUnpaired
@@ -148,6 +184,9 @@ func (v *verdict) pair(fresh bool) {
 
 // reasons says which services behind are to grow, and why.
 func (v *verdict) reasons() map[string]string {
+	if len(v.obs.Behind) == 0 && len(v.mem.Asked) == 0 {
+		return nil
+	}
 	reasons := map[string]string{}
 	if out, _ := v.mem.strain(v.cfg, v.obs); out {
 		for i := range v.obs.Behind {
@@ -155,6 +194,9 @@ func (v *verdict) reasons() map[string]string {
 				reasons[b.Service] = v.strained() + " and " + b.say()
 			}
 		}
+	}
+	for service, n := range v.matched {
+		reasons[service] = fmt.Sprintf("%s wanted here will need %d", areCells(max(v.needed, v.wanted)), n)
 	}
 	if b := v.cfg.paired(v.obs); v.short > 0 {
 		reasons[b.Service] = fmt.Sprintf("%s to be paired, and %s", wait(v.short), b.say())
@@ -183,6 +225,8 @@ func (v *verdict) steadyCode() string {
 		return CodeBoundsOnly
 	case v.held != "":
 		return v.held
+	case v.uneven.code() != "":
+		return v.uneven.code()
 	case v.gone.any():
 		return v.gone.code()
 	case !v.sum.rateKnown:
@@ -211,7 +255,7 @@ func (m missing) code() string {
 func (v *verdict) decision() Decision {
 	d := Decision{
 		At: v.obs.At, Desired: v.desired, Ordered: v.obs.Ordered, Ready: v.obs.Ready,
-		Code: v.code, CappedBy: v.capped, Unknown: v.gone.names(v.obs),
+		Code: v.code, CappedBy: v.cfg.bound(v.capped), Unknown: v.gone.names(v.obs),
 	}
 	if v.started != "" {
 		d.Unknown = append(d.Unknown, "state: "+v.started+"; starting afresh")

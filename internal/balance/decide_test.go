@@ -46,7 +46,7 @@ func TestReasons(t *testing.T) {
 		{"pinned below nothing", 4, func(s *service) { s.obs.Pin = pin(-1) }, 1, 0, CodePinned, "cut to 0"},
 		{"no signal", 4, func(s *service) { s.cfg.BoundsOnly, s.obs.Offered = true, reading.Reading{} }, 1, 4, CodeBoundsOnly, "no signal of load"},
 		{"a release", 10, func(s *service) { s.obs.Offered = per(50) }, 60, 4, CodeRelease,
-			"1 cell was enough for 30s with load of 50/s: 10 are ordered, 6 go"},
+			"1 cell was enough for 5m with load of 50/s: 10 are ordered, 6 go"},
 		{"too young", 10, func(*service) {}, 12, 10, CodeWarmingUp, "2 cells would do, 10 are ordered: kept, since the law has run for 1m of 5m"},
 		{"a birth", 10, func(s *service) {
 			s.obs.InFlight = []Order{{Delta: 1, Placed: epoch, Expected: epoch.Add(time.Minute)}}
@@ -179,8 +179,8 @@ func TestTermsAddUp(t *testing.T) {
 
 func TestRoundUp(t *testing.T) {
 	cfg := Config{}.filled()
-	// 5 % of the cells, a quarter of one at most, are not worth another.
-	for cells, want := range map[float64]int{0: 1, 1: 1, 1.05: 1, 1.06: 2, 4.2: 4, 4.22: 5, 10.25: 10, 10.26: 11, 1e300: mostCells} {
+	// 8 % of the cells, a quarter of one at most, are not worth another.
+	for cells, want := range map[float64]int{0: 1, 1: 1, 1.08: 1, 1.09: 2, 3.25: 3, 3.27: 4, 10.25: 10, 10.26: 11, 1e300: mostCells} {
 		if got := roundUp(&cfg, cells); got != want {
 			t.Errorf("roundUp(%v) = %d, want %d", cells, got, want)
 		}

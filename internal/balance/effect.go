@@ -195,7 +195,7 @@ func (m *memory) gain(c *Config, o *Observation) (gain float64, measured bool) {
 }
 
 // leastUnserved is the share of the offered rate below which what is left
-// unserved is noise of the two rates.
+// unserved is noise: the one rate is of the last beat, the other of Law.RateWindow.
 const leastUnserved = 0.02
 
 // effectOrders is after how many futile orders no more are placed.

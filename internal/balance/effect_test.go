@@ -48,7 +48,7 @@ func TestEffectStopsWhatDoesNotHelp(t *testing.T) {
 		t.Fatalf("%s: %s", s.d.Code, s.d.Reason)
 	}
 	ordered := s.obs.Ordered
-	s.obs.Offered = per(9000)
+	s.obs.Offered = per(20_000)
 	if n := s.life(300); n != 0 || s.obs.Ordered != ordered {
 		t.Errorf("%d rises, from %d to %d cells, though more did not help", n, ordered, s.obs.Ordered)
 	}
@@ -61,9 +61,11 @@ func TestEffectStopsWhatDoesNotHelp(t *testing.T) {
 	if n := s.life(100); n != 1 {
 		t.Errorf("%d rises after the database has grown, want one trial", n)
 	}
-	s.want(s.obs.Ordered, CodeNoEffect)
+	if !s.st.mem.Effect.Stopped {
+		t.Errorf("a trial that didn't help is no stop: %s", s.d.Reason)
+	}
 	// Back in bound all is forgiven.
-	s.obs.Latency, s.obs.Offered = per(1), per(18_000)
+	s.obs.Latency, s.obs.Offered = per(1), per(40_000)
 	if n := s.life(100); n == 0 {
 		t.Errorf("no rise after latency was back in bound: %s: %s", s.d.Code, s.d.Reason)
 	}
@@ -90,8 +92,8 @@ func TestEffectLetsPassWhatHelps(t *testing.T) {
 	s := slow(t)
 	s.cfg.Max = 1000
 	for range 40 {
-		s.obs.Offered = per(s.obs.Offered.Value * 1.1)
 		for range 24 {
+			s.obs.Offered = per(s.obs.Offered.Value * 1.004)
 			s.obs.Served = per(min(0.95*s.obs.Offered.Value, 100*float64(s.obs.Ready)))
 			s.life(1)
 			if s.d.Code == CodeNoEffect {

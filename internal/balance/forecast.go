@@ -10,10 +10,10 @@ import (
 // from how its forecasts fared, and the loss by which look-backs compete.
 type look struct {
 	Back time.Duration `json:"back"`
-	// Ratios counts the logarithm of need over forecast; Correction is q, the
-	// quantile of it that Law.Price asks for.
-	Ratios     histogram `json:"ratios"`
-	Correction float64   `json:"correction"`
+	// Ratios counts the logarithm of need over forecast, for each level of load;
+	// Corrections are q, the quantile of it that Law.Price asks for.
+	Ratios      [levels]histogram `json:"ratios"`
+	Corrections [levels]float64   `json:"corrections"`
 	// Loss is the forgetting sum of weighted pinball losses.
 	Loss float64 `json:"loss"`
 	// Plain is f of the last beats, Corrected is F = q*f.
@@ -27,28 +27,63 @@ func (l look) clone() look {
 	return l
 }
 
+// check refuses what no run of the law can have written.
+func (l *look) check() error {
+	bad := l.Back <= 0 || !(l.Loss >= 0)
+	for k := range levels {
+		bad = bad || !(l.Corrections[k] > 0 && l.Corrections[k] < 100) || !(l.Ratios[k].scale >= 1)
+	}
+	if bad {
+		return errImpossible
+	}
+	return nil
+}
+
 // newLook begins with the belief that now and then a surge of Law.PriorRatio
 // comes: careful when young.
 func newLook(c *Config, t timing, back time.Duration) look {
-	l := look{Back: back, Ratios: histogram{scale: 1}}
+	l := look{Back: back}
 	weight := max(c.Law.PriorTime.Seconds(), c.Law.PriorBirths*t.birth) / c.Beat.Seconds()
 	tail := min(1, c.Law.PriorTail*(1-c.Law.Price))
-	l.Ratios.add(math.Log(c.Law.PriorRatio), weight*tail)
-	l.Ratios.add(0, weight*(1-tail))
+	for i := range l.Ratios {
+		l.Ratios[i].scale = 1
+		l.Ratios[i].add(math.Log(c.Law.PriorRatio), weight*tail)
+		l.Ratios[i].add(0, weight*(1-tail))
+	}
 	l.correct(c)
 	return l
 }
 
-// correct takes the correction anew from what was counted.
+// levels is how many kinds of forecasts learn apart from each other: those of low,
+// usual and high load. A calm service that now and then sees ten times its load must
+// expect that while it is calm; at the top of a surge it needn't expect another ten
+// times. With one correction for both, either the calm is too bold or the surge too
+// dear.
+const levels = 3
+
+// level is the kind of a forecast.
+func (m *memory) level(c *Config, forecast, floor float64) int {
+	switch mean := max(m.Mean, floor); {
+	case forecast <= c.Law.LevelLow*mean:
+		return 0
+	case forecast <= c.Law.LevelHigh*mean:
+		return 1
+	default:
+		return 2
+	}
+}
+
+// correct takes the corrections anew from what was counted.
 func (l *look) correct(c *Config) {
-	l.Correction = clamp(math.Exp(l.Ratios.quantile(c.Law.Price)), c.Law.CorrectionMin, c.Law.CorrectionMax)
+	for i := range l.Ratios {
+		l.Corrections[i] = clamp(math.Exp(l.Ratios[i].quantile(c.Law.Price)), c.Law.CorrectionMin, c.Law.CorrectionMax)
+	}
 }
 
 // fitLooks makes the look-backs those of the configuration, keeping what is
 // already learned.
 func (m *memory) fitLooks(c *Config, t timing) {
-	same := slices.EqualFunc(m.Looks, c.Law.LookBacks, func(l look, back time.Duration) bool { return l.Back == back })
-	if !same {
+	if !m.looksAre(c.Law.LookBacks) {
 		old := m.Looks
 		m.Looks = make([]look, 0, len(c.Law.LookBacks))
 		for _, back := range c.Law.LookBacks {
@@ -62,6 +97,14 @@ func (m *memory) fitLooks(c *Config, t timing) {
 	if m.best() == nil {
 		m.Best = c.firstLook()
 	}
+}
+
+func (m *memory) looksAre(backs []time.Duration) bool {
+	same := len(m.Looks) == len(backs)
+	for i := range min(len(m.Looks), len(backs)) {
+		same = same && m.Looks[i].Back == backs[i]
+	}
+	return same
 }
 
 // firstLook is the configured look-back nearest to Law.FirstLookBack.
@@ -86,7 +129,7 @@ func (m *memory) best() *look {
 // lesson by the load: one request counts once, one surge not for days.
 // Quantile regression by the pinball loss: Koenker and Bassett 1978.
 func (m *memory) score(c *Config, t timing, floor float64) {
-	needed := m.Needs.max(m.Count, t.duty)
+	needed := m.felt(t.duty)
 	unit := max(m.Mean, floor)
 	if unit <= 0 {
 		return
@@ -105,8 +148,10 @@ func (m *memory) score(c *Config, t timing, floor float64) {
 		if needed > 0 {
 			ratio = math.Log(needed / plain)
 		}
-		l.Ratios.forget(keep)
-		l.Ratios.add(ratio, weight)
+		for k := range l.Ratios {
+			l.Ratios[k].forget(keep)
+		}
+		l.Ratios[m.level(c, plain, floor)].add(ratio, weight)
 		l.Loss = keep*l.Loss + weight*pinball(c.Law.Price, needed-corrected)
 	}
 }
@@ -141,8 +186,8 @@ func (m *memory) forecast(c *Config, t timing, trend, floor float64) {
 	keep := t.answers() + 1
 	for i := range m.Looks {
 		l := &m.Looks[i]
-		plain := max(m.Needs.max(m.Count, c.beats(l.Back)), trend, floor)
+		plain := max(m.Needs.max(m.Count, c.window(l.Back)), trend, floor)
 		l.Plain = l.Plain.push(plain, keep)
-		l.Corrected = l.Corrected.push(l.Correction*plain, keep)
+		l.Corrected = l.Corrected.push(l.Corrections[m.level(c, plain, floor)]*plain, keep)
 	}
 }

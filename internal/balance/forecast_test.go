@@ -4,26 +4,28 @@ import (
 	"math"
 	"testing"
 	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/reading"
 )
 
-// A young law expects a surge of 1.3: with the weight 1-0.045 at 1 and 0.045
-// at 1.3, the quantile 0.97 lies at 1.3.
+// A young law expects a surge of 1.3: with the weight 1-0.075 at 1 and 0.075
+// at 1.3, the quantile 0.95 lies at 1.3.
 func TestPrior(t *testing.T) {
 	cfg := Config{}.filled()
 	l := newLook(&cfg, timing{birth: 60}, time.Minute)
-	if math.Abs(l.Correction-1.3) > 0.015*1.3 {
-		t.Errorf("correction %v, want 1.3", l.Correction)
+	if math.Abs(l.Corrections[1]-1.3) > 0.015*1.3 {
+		t.Errorf("correction %v, want 1.3", l.Corrections[1])
 	}
 	total := 0.0
-	for _, w := range l.Ratios.weights {
+	for _, w := range l.Ratios[1].weights {
 		total += w
 	}
 	if !near(total, 7200/5) {
 		t.Errorf("weight %v, want 2 h of beats", total)
 	}
 	l = newLook(&cfg, timing{birth: 600}, time.Minute)
-	if w := l.Ratios.weights[63]; !near(w, 0.955*12000/5) {
-		t.Errorf("weight at 1 is %v, want 95.5 %% of 20 births", w)
+	if w := l.Ratios[1].weights[63]; !near(w, 0.925*12000/5) {
+		t.Errorf("weight at 1 is %v, want 92.5 %% of 20 births", w)
 	}
 }
 
@@ -45,7 +47,7 @@ func TestScoreLooksBackByTheLead(t *testing.T) {
 	s.beats(1)
 	ratio := math.Log(s.term("need") / forecast)
 	bin := int((ratio - histogramLow) / binWidth)
-	if s.st.mem.Looks[0].Ratios.weights[bin] == before.Ratios.weights[bin] {
+	if s.st.mem.Looks[0].Ratios[1].weights[bin] == before.Ratios[1].weights[bin] {
 		t.Errorf("a need of %v over the forecast %v of 3 beats ago was not counted", s.term("need"), forecast)
 	}
 	// The load still rises, so the forecast of a beat later was another.
@@ -60,26 +62,20 @@ func TestCorrectionIsLearned(t *testing.T) {
 	s.cfg.Law = Law{PriorTime: time.Second, PriorBirths: 0.1} // believes nothing
 	// Ten minutes of calm, ten of twice the load: of the lessons of the
 	// shortest memory the surge's beginnings are one in ten.
-	for k := range 5_000 {
-		s.obs.Offered = per(100)
-		if k%240 >= 120 {
-			s.obs.Offered = per(200)
-		}
-		s.beats(1)
-	}
+	s.loads(5_000, func(k int) reading.Reading { return per(100 * float64(1+k/120%2)) })
 	m := s.st.mem
-	if q := m.Looks[0].Correction; q < 1.7 || q > 1.9 {
-		t.Errorf("correction of the minute %v, want 1.8: so far the need rises in a lead of 65 s", q)
+	if q := m.Looks[0].Corrections[0]; q < 1.7 || q > 2 {
+		t.Errorf("correction of the minute %v, want about 1.9: so far the need rises in a lead of 65 s", q)
 	}
-	if q := m.Looks[3].Correction; q > 1.05 {
+	if q := m.Looks[3].Corrections[1]; q > 1.05 {
 		t.Errorf("correction of the hour %v, want about 1: it always remembers the surge", q)
 	}
 }
 
 func TestTheBetterLookBackWins(t *testing.T) {
 	m := memory{Best: time.Minute, Count: 100, Looks: []look{
-		{Back: time.Minute, Loss: 100, Ratios: histogram{scale: 1}},
-		{Back: time.Hour, Loss: 98.5, Ratios: histogram{scale: 1}},
+		{Back: time.Minute, Loss: 100, Ratios: [levels]histogram{{scale: 1}, {scale: 1}, {scale: 1}}},
+		{Back: time.Hour, Loss: 98.5, Ratios: [levels]histogram{{scale: 1}, {scale: 1}, {scale: 1}}},
 	}}
 	cfg := Config{}.filled()
 	m.relearn(&cfg)

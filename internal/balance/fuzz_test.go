@@ -23,7 +23,9 @@ func FuzzObservation(f *testing.F) {
 				At: at, Ordered: ordered, Ready: ready,
 				Offered: known(offered), Served: known(served), Lag: known(lag), BusyMax: known(busy), Latency: known(latency),
 				BirthMedian: known(birth), Partitions: known(partitions), CommitInterval: known(latency), InFlightMessages: known(lag),
-				InFlight: []Order{{Delta: delta, Placed: at, Expected: at.Add(time.Duration(due))}},
+				RebalancePause: known(birth),
+				Laggards:       []Partition{{0, lag, time.Duration(due)}, {1, served, time.Duration(step)}},
+				InFlight:       []Order{{Delta: delta, Placed: at, Expected: at.Add(time.Duration(due))}},
 			}
 			var d Decision
 			st, d = Decide(cfg, st, obs)
@@ -52,6 +54,7 @@ func FuzzState(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(text)
+	f.Add([]byte(`{"format":2,"started":true,"count":5,"looks":[{"back":60000000000,"corrections":[1,1,1],"ratios":[{"scale":1},{"scale":1},{"scale":1}]}]}`))
 	f.Add([]byte(`{"format":1,"started":true,"count":5,"looks":[{"back":60000000000,"correction":1,"ratios":{"scale":1}}]}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var st State

@@ -39,7 +39,7 @@ func (m *memory) countIdle(c *Config, o *Observation) {
 	switch {
 	case !o.BusyMax.Known:
 	case o.BusyMax.Value < c.Lower:
-		m.Idle = min(m.Idle+1, mostBeats)
+		m.Idle = min(m.Idle+1, mostCount)
 	default:
 		m.Idle = 0
 	}

@@ -6,7 +6,7 @@ import "time"
 // DefaultLaw gives.
 type Law struct {
 	// Price is the one dial between waiting and idling, 0.5..0.999: one cell
-	// too few counts as Price/(1-Price) cells too many. 0.97.
+	// too few counts as Price/(1-Price) cells too many. 0.95.
 	Price float64
 
 	// Utilization is the planned busy share of a cell that reads a queue, and
@@ -42,10 +42,22 @@ type Law struct {
 	// Duty is the share of a birth for which a serial order answers. 0.5.
 	Duty float64
 
+	// LevelLow and LevelHigh part low, usual and high forecasts, in units of the
+	// mean load: each kind learns a correction of its own. 1.5, 5.
+	LevelLow, LevelHigh float64
+
+	// A need above SurgeRatio times what was foreseen is believed once it has
+	// lasted for SurgeBirths births: that part of a birth is little to lose, and a
+	// surge over before anything can land is not bought. 3, 0.1.
+	SurgeRatio, SurgeBirths float64
+
 	// TrendErrors is how many standard errors make a trend, TrendLead how far
 	// past the lead it is drawn on, TrendCap the most it may ask for over the
 	// need. 4, 1.25, 1.5.
 	TrendErrors, TrendLead, TrendCap float64
+	// StepShare is how little of what a steady rise leaves unexplained a step must
+	// leave, to be taken for one: a step leads no further. 0.7.
+	StepShare float64
 	// TrendMin and TrendMax bound the trend's window, half a birth. 60, 600 s.
 	TrendMin, TrendMax time.Duration
 
@@ -66,9 +78,20 @@ type Law struct {
 	Overdue float64
 
 	// RoundingShare and RoundingMax are how far below a whole cell the sum may
-	// be rounded down: a share of it, at most this part of a cell. 0.05, 0.25.
+	// be rounded down: a share of it, at most this part of a cell. 0.08, 0.25.
 	RoundingShare, RoundingMax float64
 
+	// GrowShare is how large a part of the cells a rise must be that only the
+	// forecast asks for, and not the load that is there. 0.15.
+	GrowShare float64
+
+	// ReleaseIdle is the most that the cells of a downward order must have idled, all
+	// together, and ReleaseLooks how many look-backs that is where it is less.
+	// ReleaseBirths is how many births each of them must have idled besides, a
+	// look-back at most. 20 min, 2.5, 2.
+	ReleaseIdle   time.Duration
+	ReleaseLooks  float64
+	ReleaseBirths float64
 	// ReleaseWindow is how long a lower count must have been enough; 30 s.
 	ReleaseWindow time.Duration
 	// ReleaseAfter is how long the law must have run before it lowers; 300 s.
@@ -76,6 +99,17 @@ type Law struct {
 	// ReleaseShare is the smallest share of the cells worth a downward order;
 	// 0.05. ReleaseKeep is the share that one such order must leave; 0.4.
 	ReleaseShare, ReleaseKeep float64
+
+	// Patience is how long load may wait for a birth: where one takes longer, spare
+	// cells are kept, SpareShare of the others and at least one. 15 min, 0.1.
+	Patience   time.Duration
+	SpareShare float64
+
+	// HotRatio is how many times the mean lag of the others a partition's must be
+	// for it to be hot, and StuckAfter after how long without a commit one with lag
+	// is stuck. 4, 5 min.
+	HotRatio   float64
+	StuckAfter time.Duration
 
 	// RateWindow is the time over which the rate of a cell is measured; 60 s.
 	RateWindow time.Duration
@@ -99,6 +133,10 @@ type Law struct {
 	EffectGain, EffectOrders float64
 	EffectRetry              time.Duration
 
+	// Together is how long an order waits at most for those behind to grow first, or
+	// for load in front to be held back. 2 min.
+	Together time.Duration
+
 	// IdleTime is how long the busy share must be below Config.Lower before
 	// the decision names what keeps the cells. 1 h.
 	IdleTime time.Duration
@@ -112,7 +150,7 @@ type Law struct {
 // DefaultLaw returns the constants found by simulation on recorded loads.
 func DefaultLaw() Law {
 	return Law{
-		Price:              0.97,
+		Price:              0.95,
 		Utilization:        0.92,
 		RequestUtilization: 0.85,
 		Staffing:           1,
@@ -129,6 +167,11 @@ func DefaultLaw() Law {
 		WeightMax:          2,
 		MeanTime:           6 * time.Hour,
 		Duty:               0.5,
+		LevelLow:           1.5,
+		LevelHigh:          5,
+		SurgeRatio:         3,
+		SurgeBirths:        0.1,
+		StepShare:          0.7,
 		TrendErrors:        4,
 		TrendLead:          1.25,
 		TrendCap:           1.5,
@@ -141,12 +184,20 @@ func DefaultLaw() Law {
 		DrainMin:           30 * time.Second,
 		LagAllowance:       500 * time.Millisecond,
 		Overdue:            2,
-		RoundingShare:      0.05,
+		RoundingShare:      0.08,
 		RoundingMax:        0.25,
+		ReleaseIdle:        20 * time.Minute,
+		ReleaseBirths:      2,
+		GrowShare:          0.15,
+		ReleaseLooks:       2.5,
 		ReleaseWindow:      30 * time.Second,
 		ReleaseAfter:       5 * time.Minute,
 		ReleaseShare:       0.05,
 		ReleaseKeep:        0.4,
+		Patience:           15 * time.Minute,
+		SpareShare:         0.1,
+		HotRatio:           4,
+		StuckAfter:         5 * time.Minute,
 		RateWindow:         time.Minute,
 		RateBacklog:        30 * time.Second,
 		RateBusyMin:        0.1,
@@ -158,6 +209,7 @@ func DefaultLaw() Law {
 		EffectGain:         0.1,
 		EffectOrders:       2,
 		EffectRetry:        30 * time.Minute,
+		Together:           2 * time.Minute,
 		IdleTime:           time.Hour,
 		SignalAway:         time.Minute,
 		GapMax:             time.Hour,

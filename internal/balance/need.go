@@ -12,7 +12,7 @@ func (m *memory) need(c *Config) float64 {
 	var sum, most float64
 	last := len(m.Offered) - 1
 	window := 1
-	for n := 1; n <= len(m.Offered) && n <= c.beats(c.Law.NeedWindow); n++ {
+	for n := 1; n <= len(m.Offered) && n <= c.window(c.Law.NeedWindow); n++ {
 		sum += float64(m.Offered[last-n+1])
 		if n == window {
 			w := float64(n) * c.Beat.Seconds()
@@ -40,6 +40,9 @@ func (m *memory) trend(c *Config, t timing, need float64) float64 {
 	if m1 <= m0 || m1-m0 <= c.Law.TrendErrors*standardError(newest, before, m1, m0) {
 		return 0
 	}
+	if isStep(m.Offered[len(m.Offered)-2*n:], c.Law.StepShare) {
+		return 0
+	}
 	b := c.Beat.Seconds()
 	tau := float64(n) * b
 	half := newest[n-n/2:].mean() - newest[:n/2].mean()
@@ -50,7 +53,7 @@ func (m *memory) trend(c *Config, t timing, need float64) float64 {
 
 // trendWindow is tau in beats.
 func (c *Config) trendWindow(t timing) int {
-	return c.beats(clamp(seconds(t.birth/2), c.Law.TrendMin, c.Law.TrendMax))
+	return c.window(clamp(seconds(t.birth/2), c.Law.TrendMin, c.Law.TrendMax))
 }
 
 // standardError is that of the difference of two means of as many beats.

@@ -12,7 +12,8 @@ import (
 // they are: readings nobody made.
 func (o Observation) checked() Observation {
 	o.Ordered = clamp(o.Ordered, 0, mostCells)
-	o.Ready = clamp(o.Ready, 0, mostCells)
+	o.StandIns = clamp(o.StandIns, 0, mostCells)
+	o.Ready, o.Serving = clamp(o.Ready, 0, mostCells), clamp(o.Serving, 0, mostCells)
 	o.Offered = within(o.Offered, mostRate)
 	o.Served = within(o.Served, mostRate)
 	o.Lag = within(o.Lag, mostRate)
@@ -22,13 +23,21 @@ func (o Observation) checked() Observation {
 	o.BirthMedian = within(o.BirthMedian, mostSeconds)
 	o.Partitions = within(o.Partitions, mostCells)
 	o.BusyMax = within(o.BusyMax, mostRate)
+	o.RebalancePause = within(o.RebalancePause, mostSeconds)
+	o.Laggards = soundPartitions(o.Laggards)
 	o.Requests = slices.Clone(o.Requests)
 	for i := range o.Requests {
 		o.Requests[i].Floor = clamp(o.Requests[i].Floor, 0, mostCells)
+		o.Requests[i].Ceiling = clamp(o.Requests[i].Ceiling, 0, mostCells)
+	}
+	o.Front = slices.Clone(o.Front)
+	for i := range o.Front {
+		o.Front[i].Count, o.Front[i].Min = within(o.Front[i].Count, mostCells), clamp(o.Front[i].Min, 0, mostCells)
 	}
 	o.Behind = slices.Clone(o.Behind)
 	for i := range o.Behind {
 		b := &o.Behind[i]
+		b.Need, b.Load = within(b.Need, mostCells), within(b.Load, mostRate)
 		b.Count, b.Room, b.Ready = within(b.Count, mostCells), within(b.Room, 1), clamp(b.Ready, 0, mostCells)
 	}
 	// A busy share just above 1 is a matter of when the two clocks were read.

@@ -39,6 +39,7 @@ type outcome struct {
 // run is a simulation in progress.
 type run struct {
 	queue
+	law     *Runner
 	rng     *rand.Rand
 	ready   int
 	ordered int
@@ -63,13 +64,15 @@ func (q queue) simulate() outcome {
 	r.ready = max(1, int(math.Ceil(first/(0.7*cellRate))))
 	r.ordered = r.ready
 	// The rate of a cell is given, not learned: the figures are of that case.
-	st := State{mem: memory{Rates: []versionRate{{PerCell: believedRate}}}}
+	cfg := q.config
+	cfg.Max, cfg.Serial = q.max, q.serial
+	r.law = NewRunner(cfg, State{mem: memory{Rates: []versionRate{{PerCell: believedRate}}}})
 	beat := int(q.config.filled().Beat / time.Second)
 	arrived := 0.0
 	for second := range q.load {
 		arrived += r.second(second)
 		if (second+1)%beat == 0 {
-			st = r.decide(st, second+1, arrived/float64(beat))
+			r.decide(second+1, arrived/float64(beat))
 			arrived = 0
 		}
 	}
@@ -118,21 +121,18 @@ func (r *run) land(now int) {
 }
 
 // decide is one beat of the law.
-func (r *run) decide(st State, now int, offered float64) State {
+func (r *run) decide(now int, offered float64) {
 	r.demanded += max(1, math.Ceil(r.smooth/(0.9*cellRate))) * r.config.filled().Beat.Seconds()
-	cfg := r.config
-	cfg.Max, cfg.Serial = r.max, r.serial
 	median := r.median()
 	obs := Observation{
 		At: at(now), Ordered: r.ordered, Ready: r.ready, InFlight: r.book,
 		Offered: reading.Of(offered, at(now)), Lag: reading.Of(r.backlog, at(now)),
 		BirthMedian: reading.Of(median, at(now)),
 	}
-	st, d := Decide(cfg, st, obs)
-	if d.Desired != r.ordered && (!r.serial || len(r.book) == 0) {
-		r.order(d.Desired, now, median)
+	desired := r.law.Desired(obs)
+	if desired != r.ordered && (!r.serial || len(r.book) == 0) {
+		r.order(desired, now, median)
 	}
-	return st
 }
 
 func (r *run) order(desired, now int, median float64) {

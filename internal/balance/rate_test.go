@@ -32,6 +32,9 @@ func TestRateOfACell(t *testing.T) {
 		{"nothing served teaches nothing", func(o *Observation) { o.Served, o.BusyMax = per(0), per(1) }, 12, 0},
 		{"no cell, no rate", func(o *Observation) { o.Served, o.BusyMax, o.Ready = per(300), per(0.6), 0 }, 12, 0},
 		{"a busy share over 1 is 1", func(o *Observation) { o.Served, o.BusyMax = per(400), per(1.3) }, 12, 100},
+		{"one that leaves has its part in what is served", func(o *Observation) {
+			o.Served, o.BusyMax, o.Ready, o.Serving = per(300), per(0.6), 3, 4
+		}, 12, 125},
 		{"while partitions move nothing is learned", func(o *Observation) {
 			o.Served, o.BusyMax, o.Rebalancing = per(300), per(0.6), true
 		}, 30, 0},
@@ -119,4 +122,20 @@ func TestBoundsAreKeptWithoutARate(t *testing.T) {
 	s.obs.Offered = reading.Unknown("broker gone")
 	s.beats(1)
 	s.want(9, CodeBounds)
+}
+
+// More cells that each do half as much are slower cells, where no partition ties the
+// work to one of them.
+func TestSlowerCellsOfRequestsAreBelieved(t *testing.T) {
+	for requests, want := range map[bool]float64{true: 50, false: 70} {
+		s := newService(t, 2)
+		s.cfg.Requests, s.obs.Partitions = requests, per(16)
+		s.obs.Served, s.obs.BusyMax = per(200), per(1)
+		s.beats(30)
+		s.obs.Ready, s.obs.Ordered = 4, 4
+		s.beats(30)
+		if got := s.term("rate of a cell"); !near(got, want) {
+			t.Errorf("requests %v: the rate is %v, want %v", requests, got, want)
+		}
+	}
 }

@@ -23,11 +23,16 @@ func (v *verdict) reason() string {
 	case CodeUnpaired:
 		return fmt.Sprintf("%s to be paired, and %s: one more is asked for, and waited for up to %s", wait(v.short),
 			v.cfg.paired(o).say(), span(v.cfg.PairWait.Seconds()))
+	case CodeInOrder:
+		return fmt.Sprintf("%s wanted, %s ordered: %s", areCells(v.needed), are(o.Ordered), v.inOrder())
+	case CodeYielding:
+		return fmt.Sprintf("%s needed, %s ordered, and latency is in bound: before more are bought %s", areCells(v.needed), are(o.Ordered), v.heldBack())
 	case CodeRelease:
-		return fmt.Sprintf("%s enough for %s with %s: %d are ordered, %d go", wereCells(v.mem.enough(v.wanted)),
-			span(v.cfg.Law.ReleaseWindow.Seconds()), v.loadNow(), o.Ordered, o.Ordered-v.desired)
+		enough, held := v.mem.spare(v.cfg, v.sum.timing, o.Ordered)
+		return fmt.Sprintf("%s enough for %s with %s: %d are ordered, %d go", wereCells(enough),
+			span(held.Seconds()), v.loadNow(), o.Ordered, o.Ordered-v.desired)
 	case CodeBounds:
-		return fmt.Sprintf("%s ordered, outside the bounds of %d to %d", areCells(o.Ordered), v.cfg.Min, v.cfg.Max)
+		return fmt.Sprintf("%s ordered, outside the bounds of %d to %d%s", areCells(o.Ordered), v.cfg.Min, v.cfg.Max, v.cfg.scheduledBounds())
 	case CodePinned:
 		return v.pinReason()
 	case CodeBoundsOnly:
@@ -36,6 +41,13 @@ func (v *verdict) reason() string {
 		return fmt.Sprintf("the rate of one cell is not known yet: the %s ordered are kept", cells(o.Ordered))
 	case CodeUnknownOffered, CodeUnknownLag, CodeUnknownLatency:
 		return fmt.Sprintf("%s: nothing is taken away, the %s ordered are kept", strings.Join(v.gone.names(o), "; "), cells(o.Ordered))
+	case CodeSmallRise:
+		return fmt.Sprintf("%s: %s; fewer than %.0f %% more wait until the load itself needs them", v.cause(), v.needs(), 100*v.cfg.Law.GrowShare)
+	case CodeClimbing:
+		return fmt.Sprintf("%s: %s; the order waits for up to %s while the need still climbs, since another could only follow when it has landed",
+			v.cause(), v.needs(), span(float64(v.cfg.surge(v.sum.timing))*v.cfg.Beat.Seconds()))
+	case CodeHotPartition, CodeStuckPartition:
+		return fmt.Sprintf("%s; %s: more cells would not help, the %s ordered are kept", v.loadNow(), v.uneven.say(), cells(o.Ordered))
 	case CodeSteady:
 		return fmt.Sprintf("%s, %s ordered: as many as are needed", v.loadNow(), areCells(o.Ordered))
 	default:
@@ -94,7 +106,8 @@ func (v *verdict) holds() string {
 		return fmt.Sprintf("the law has run for %s of %s", span(float64(v.mem.Run)*v.cfg.Beat.Seconds()),
 			span(max(law.ReleaseAfter.Seconds(), v.sum.birth)))
 	case CodeSettling:
-		return fmt.Sprintf("more were needed within the last %s", span(law.ReleaseWindow.Seconds()))
+		k := o.Ordered - v.wanted
+		return fmt.Sprintf("%s must have been more than enough for %s before they go", cells(k), span(v.mem.hold(v.cfg, v.sum.timing, k).Seconds()))
 	case CodeDeadBand:
 		return fmt.Sprintf("that is less than %.0f %% of them", 100*law.ReleaseShare)
 	default:
@@ -114,7 +127,7 @@ func (v *verdict) cause() string {
 		return v.lagCause()
 	case s.forecast <= max(s.need, s.offered):
 		return fmt.Sprintf("%s at %s/s a cell", v.loadNow(), count(s.rate))
-	case s.forecast <= s.look.Correction*s.trend:
+	case s.forecast <= s.correction*s.trend:
 		return fmt.Sprintf("%s is rising and may reach %s/s before a cell is born", v.loadNow(), count(s.forecast))
 	default:
 		return fmt.Sprintf("%s may reach %s/s, judging by the last %s", v.loadNow(), count(s.forecast), span(s.look.Back.Seconds()))
@@ -148,7 +161,7 @@ func (v *verdict) needs() string {
 func (v *verdict) limit() string {
 	switch v.capped {
 	case "max":
-		return fmt.Sprintf(", max is %d", v.cfg.Max)
+		return fmt.Sprintf(", %s is %d", v.cfg.bound("max"), v.cfg.Max)
 	case "partitions":
 		return fmt.Sprintf(", %.0f partitions occupy no more than %d", v.mem.Partitions, v.wanted)
 	default:

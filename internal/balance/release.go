@@ -1,28 +1,65 @@
 package balance
 
-import "math"
+import (
+	"math"
+	"time"
+)
 
-// keepWanted notes the count that was enough at this beat.
-func (m *memory) keepWanted(c *Config, wanted int) {
-	m.Wanted = append(m.Wanted, wanted)
-	if extra := len(m.Wanted) - c.beats(c.Law.ReleaseWindow); extra > 0 {
-		m.Wanted = m.Wanted[:copy(m.Wanted, m.Wanted[extra:])]
-	}
+// keepWanted notes the count that was enough at this beat. A beat that was missed, or
+// without a reading, shows of no count that it is enough: such time doesn't count.
+func (m *memory) keepWanted(c *Config, t timing, wanted int) {
+	m.WantedBeats++
+	m.Wanted.push(m.WantedBeats, float64(wanted), c.window(c.longestHold(t)))
 }
 
-func (m *memory) lastWanted() int {
-	if len(m.Wanted) == 0 {
-		return 0
+// lastWanted is the count that was enough at the last beat.
+func (m *memory) lastWanted() int { return int(m.Wanted.max(m.WantedBeats, 1)) }
+
+// hold is for how long fewer cells must have been enough before so many go. An
+// order costs a change, and births if load returns, so it waits until the cells
+// that would go have idled away as much: Law.ReleaseIdle of all of them together,
+// and Law.ReleaseBirths births each. (Lot sizing by part-period balancing: order
+// when what was wasted equals what the order costs.) Whether load returns is in
+// what the past has taught: where the last minute foretells best nothing older
+// does, and less is waited for.
+func (m *memory) hold(c *Config, t timing, cells int) time.Duration {
+	idle := min(c.Law.ReleaseIdle, seconds(c.Law.ReleaseLooks*m.Best.Seconds())) / time.Duration(max(1, cells))
+	births := min(m.Best, seconds(c.Law.ReleaseBirths*t.birth))
+	return min(max(c.Law.ReleaseWindow, idle+births), MostBeats*c.Beat)
+}
+
+// longestHold is that of a single cell under the longest look-back.
+func (c *Config) longestHold(t timing) time.Duration {
+	return max(c.Law.ReleaseWindow, c.Law.ReleaseIdle+seconds(c.Law.ReleaseBirths*t.birth))
+}
+
+// spare returns the lowest count for which it has been held, and how long it was
+// enough. It is what is ordered if there is none.
+func (m *memory) spare(c *Config, t timing, ordered int) (enough int, held time.Duration) {
+	w := &m.Wanted
+	for i := len(w.beats) - 1; i >= 0; i-- {
+		enough = int(w.values[i])
+		if enough >= ordered {
+			break
+		}
+		beats := m.WantedBeats
+		if i > 0 {
+			beats -= w.beats[i-1]
+		}
+		held = time.Duration(beats) * c.Beat
+		if held >= m.hold(c, t, ordered-enough) {
+			return enough, held
+		}
 	}
-	return m.Wanted[len(m.Wanted)-1]
+	return ordered, 0
 }
 
 // release says to how many cells the count may fall, or which code holds it.
 // What is enough must have been enough for Law.ReleaseWindow; one order takes
 // no more than 1-Law.ReleaseKeep of the cells, and none is placed for next to
 // nothing. A cell too many costs little, a cell missing costs a birth.
-func (m *memory) release(c *Config, o *Observation, s *sum, gone missing, wanted int) (int, string) {
-	enough := m.enough(wanted)
+func (m *memory) release(c *Config, o *Observation, s *sum, gone missing) (int, string) {
+	enough, _ := m.spare(c, s.timing, o.Ordered)
 	switch {
 	case gone.any():
 		return o.Ordered, gone.code()
@@ -32,7 +69,7 @@ func (m *memory) release(c *Config, o *Observation, s *sum, gone missing, wanted
 		return o.Ordered, CodeLagRemains
 	case !m.grownUp(c, s.timing):
 		return o.Ordered, CodeWarmingUp
-	case enough >= o.Ordered || len(m.Wanted) < c.beats(c.Law.ReleaseWindow):
+	case enough >= o.Ordered:
 		return o.Ordered, CodeSettling
 	case float64(o.Ordered-enough) < c.Law.ReleaseShare*float64(o.Ordered):
 		return o.Ordered, CodeDeadBand
@@ -41,14 +78,6 @@ func (m *memory) release(c *Config, o *Observation, s *sum, gone missing, wanted
 	}
 	keep := int(math.Ceil(c.Law.ReleaseKeep * float64(o.Ordered)))
 	return max(enough, min(keep, o.Ordered)), CodeRelease
-}
-
-// enough is the largest count wanted over Law.ReleaseWindow.
-func (m *memory) enough(wanted int) int {
-	for _, n := range m.Wanted {
-		wanted = max(wanted, n)
-	}
-	return wanted
 }
 
 // grownUp says that the law has run long enough to be trusted with less.

@@ -56,7 +56,7 @@ func TestRelease(t *testing.T) {
 
 func TestReleaseWaitsUntilLessHasBeenEnough(t *testing.T) {
 	s := eased(t, 10)
-	s.cfg.Law = Law{LookBacks: []time.Duration{5 * time.Second}, NeedWindow: 5 * time.Second}
+	s.cfg.Law.LookBacks, s.cfg.Law.NeedWindow = []time.Duration{5 * time.Second}, 5*time.Second
 	s.obs.Offered = per(950)
 	s.beats(80)
 	s.obey() // 950 * 5/8, times 1.3, at 92 of 100: 9 cells
@@ -77,5 +77,96 @@ func TestFlapBudgetLetsGrowthPass(t *testing.T) {
 	s.beats(4)
 	if s.d.Desired <= 2 || s.d.Code != CodeGrow {
 		t.Errorf("%d, %s: %s", s.d.Desired, s.d.Code, s.d.Reason)
+	}
+}
+
+// One idle cell waits for the whole of release_idle, four for a quarter of it, and
+// each of them for two births; where that is less, look-backs of five minutes count.
+func TestHold(t *testing.T) {
+	tests := []struct {
+		ready int
+		looks float64
+		beats int
+		code  string
+	}{
+		{2, 100, (20*60+120)/5 - 1, CodeSettling},
+		{2, 100, (20*60 + 120) / 5, CodeRelease},
+		{5, 100, (5*60+120)/5 - 1, CodeSettling},
+		{5, 100, (5*60 + 120) / 5, CodeRelease},
+		{2, 2, (10*60+120)/5 - 1, CodeSettling},
+		{2, 2, (10*60 + 120) / 5, CodeRelease},
+	}
+	for _, tt := range tests {
+		s := eased(t, tt.ready)
+		s.cfg.Law = Law{ReleaseLooks: tt.looks, FirstLookBack: 5 * time.Minute, Switch: 1}
+		s.beats(tt.beats)
+		if s.d.Code != tt.code {
+			t.Errorf("%d of %d cells idle for %d beats: %s, want %s", tt.ready-1, tt.ready, tt.beats, s.d.Code, tt.code)
+		}
+	}
+}
+
+// Of what has idled long enough the most goes: three cells that were more than
+// enough for long are not kept by one that was needed a while ago.
+func TestTheMostThatHasIdledGoes(t *testing.T) {
+	s := eased(t, 10)
+	s.cfg.Law = Law{ReleaseIdle: 10 * time.Minute, ReleaseLooks: 1000, ReleaseBirths: 0.01, LookBacks: []time.Duration{5 * time.Second}, NeedWindow: 5 * time.Second}
+	s.obs.Offered = per(700) // 700*5/8*1.3 at 92 of 100: 6 cells
+	s.beats(60)
+	s.obs.Offered = per(500)
+	s.beats(5)
+	s.want(6, CodeRelease)
+	s.obs.Offered = per(50)
+	s.beats(1)
+	s.want(6, CodeRelease)
+	s.beats(14)
+	s.want(4, CodeRelease) // nine for 67 s are worth it, and no more than 60 % go
+}
+
+// A square wave whose half period is shorter than a birth changes nothing.
+func TestSquareWaveKeepsItsCells(t *testing.T) {
+	s := newService(t, 10)
+	s.cfg.FlapBudget, s.cfg.Law = -1, Law{}
+	changes := 0
+	for k := range 2000 {
+		s.obs.Offered = per(450)
+		if k/12%2 == 0 {
+			s.obs.Offered = per(900)
+		}
+		s.beats(1)
+		if s.d.Desired != s.obs.Ordered {
+			changes++
+			s.obey()
+		}
+	}
+	if changes > 8 {
+		t.Errorf("%d changes in under three hours of a wave that doubles for a minute, want hardly any", changes)
+	}
+}
+
+// What nobody saw is no proof that fewer cells are enough.
+func TestBlindTimeReleasesNothing(t *testing.T) {
+	blind := map[string]func(*service){
+		"without readings": func(s *service) {
+			s.obs.Offered.Known = false
+			s.beats(300)
+			s.obs.Offered = per(50)
+		},
+		"without a leader": func(s *service) { s.obs.At = s.obs.At.Add(25 * time.Minute) },
+	}
+	for name, pass := range blind {
+		t.Run(name, func(t *testing.T) {
+			s := eased(t, 10)
+			s.cfg.Law.ReleaseIdle, s.cfg.Law.ReleaseBirths = 20*time.Minute, 2
+			s.cfg.Law.LookBacks, s.cfg.Law.NeedWindow = []time.Duration{5 * time.Minute}, 5*time.Second
+			s.obs.Offered = per(950)
+			s.beats(400)
+			s.obey()
+			s.obs.Offered = per(50)
+			s.beats(70) // the look-back has forgotten, and fewer would have done for some beats
+			pass(s)
+			s.beats(1)
+			s.want(s.obs.Ordered, CodeSettling)
+		})
 	}
 }

@@ -67,7 +67,7 @@ func unpack(src []byte) ([]uint32, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(b)%4 != 0 || len(b)/4 > 2*mostBeats {
+	if len(b)%4 != 0 || len(b)/4 > 2*MostBeats {
 		return nil, errNoSeries
 	}
 	words := make([]uint32, len(b)/4)

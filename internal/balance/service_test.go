@@ -21,6 +21,7 @@ type service struct {
 // each and know it.
 func newService(t *testing.T, ready int) *service {
 	s := &service{t: t, cfg: Config{Min: 1, Max: 40, WaitBound: 5 * time.Second}}
+	s.cfg.Law = Law{ReleaseIdle: time.Second, ReleaseBirths: 0.01} // releases don't wait
 	s.st.mem.Rates = []versionRate{{PerCell: 100}}
 	s.obs = Observation{
 		At: epoch, Ordered: ready, Ready: ready,
@@ -29,13 +30,28 @@ func newService(t *testing.T, ready int) *service {
 	return s
 }
 
-// beats lets n beats pass and returns the last decision.
+// beats lets n beats pass and returns the last decision. The beats before it are
+// taken without words.
 func (s *service) beats(n int) Decision {
 	s.t.Helper()
-	for range n {
-		s.obs.At = s.obs.At.Add(s.cfg.filled().Beat)
-		s.st, s.d = Decide(s.cfg, s.st, s.obs)
+	load := s.obs.Offered
+	return s.loads(n, func(int) reading.Reading { return load })
+}
+
+// loads lets n beats pass, each with a load of its own.
+func (s *service) loads(n int, offered func(beat int) reading.Reading) Decision {
+	s.t.Helper()
+	beat := s.cfg.filled().Beat
+	r := NewRunner(s.cfg, s.st)
+	for k := range n {
+		s.obs.At, s.obs.Offered = s.obs.At.Add(beat), offered(k)
+		if k < n-1 {
+			r.Desired(s.obs)
+		} else {
+			s.d = r.Decide(s.obs)
+		}
 	}
+	s.st = r.State()
 	return s.d
 }
 
@@ -51,15 +67,20 @@ func (s *service) want(desired int, code string) {
 }
 
 // term returns the value of a term of the last decision.
-func (s *service) term(name string) float64 {
+func (s *service) term(name string) float64 { s.t.Helper(); return s.find(name).Value }
+
+// note is what the last decision says of a term.
+func (s *service) note(name string) string { s.t.Helper(); return s.find(name).Note }
+
+func (s *service) find(name string) Term {
 	s.t.Helper()
 	for _, term := range s.d.Terms {
 		if term.Name == name {
-			return term.Value
+			return term
 		}
 	}
 	s.t.Fatalf("no term %q in %+v", name, s.d.Terms)
-	return 0
+	return Term{}
 }
 
 func per(v float64) reading.Reading { return reading.Of(v, epoch) }

@@ -14,7 +14,7 @@ func away(so, more int, missing bool) int {
 	if !missing {
 		return 0
 	}
-	return min(so+more, mostBeats)
+	return min(so+more, mostCount)
 }
 
 // fallback applies what the policy says about signals that stay away to the

@@ -10,14 +10,19 @@ type sum struct {
 	rateKnown bool
 	trust     float64 // planned busy share
 	look      *look
-	forecast  float64 // F, per second
-	lag       float64 // messages, the last known
-	backlog   float64 // L, messages
-	allowance float64 // lag0(ordered), messages
-	drain     float64 // per second, to work the backlog off
-	floor     float64 // n0, cells wholly busy
-	exact     float64 // x, cells
-	wanted    int     // n*, before bounds
+	// correction is the one in use, learned at this level of load.
+	correction float64
+	forecast   float64 // F, per second
+	lag        float64 // messages, the last known
+	backlog    float64 // L, messages
+	allowance  float64 // lag0(ordered), messages
+	drain      float64 // per second, to work the backlog off
+	moved      float64 // messages that arrive while partitions move, once
+	floor      float64 // n0, cells wholly busy
+	exact      float64 // x, cells
+	there      float64 // cells that load and backlog ask for as they are now
+	spares     float64 // cells kept warm
+	wanted     int     // n*, before bounds
 }
 
 // size adds up the count. Without a load or the rate of a cell it is what is
@@ -26,22 +31,23 @@ func (m *memory) size(c *Config, o *Observation, t timing, l load) sum {
 	s := sum{timing: t, load: l, trust: m.trust(c), look: m.best(), lag: m.Lag, wanted: o.Ordered}
 	s.rate, s.rateKnown = m.rate()
 	s.forecast, _ = s.look.Corrected.ago(0)
+	plain, _ := s.look.Plain.ago(0)
+	s.correction = s.look.Corrections[m.level(c, plain, m.floor())]
 	if !s.known || !s.rateKnown {
 		return s
 	}
 	s.addBacklog(c, o)
-	s.floor = (s.need + s.drain) / s.rate
-	s.exact = max(s.floor, s.forecast/s.rate) / s.trust
-	if c.Requests {
-		// Requests must not queue: Halfin and Whitt's square-root staffing.
-		s.exact = max(s.exact, s.floor+c.Law.Staffing*math.Sqrt(s.floor))
+	s.addCells(c)
+	if s.moved > 0 && s.wanted > o.Ordered {
+		// The order itself moves partitions, too.
+		s.backlog += s.moved
+		s.spreadBacklog(c)
+		s.addCells(c)
 	}
-	s.wanted = roundUp(c, s.exact)
 	return s
 }
 
-// addBacklog rolls the lag forward and spreads what will be left of it over a
-// birth: Flink's catch-up term; faster only overshoots. Requests without a
+// addBacklog rolls the lag forward over the orders in flight. Requests without a
 // queue leave no backlog: what is refused comes again as offered load.
 func (s *sum) addBacklog(c *Config, o *Observation) {
 	if c.Requests && !o.Lag.Known {
@@ -50,8 +56,32 @@ func (s *sum) addBacklog(c *Config, o *Observation) {
 	}
 	horizon := float64(s.lead) * c.Beat.Seconds()
 	s.allowance = allowance(c, o, s.rate, o.Ordered)
-	s.backlog = rollForward(s.lag, s.need, s.rate, o.Ready, landings(c, o, s.timing), horizon)
+	s.moved = s.offered * min(valueOr(o.RebalancePause, 0), horizon)
+	s.backlog = rollForward(s.lag, s.need, s.rate, o.Ready, landings(c, o, s.timing), horizon, s.moved)
+	s.spreadBacklog(c)
+}
+
+// spreadBacklog spreads what will be left over a birth: Flink's catch-up term;
+// faster only overshoots.
+func (s *sum) spreadBacklog(c *Config) {
 	s.drain = max(0, s.backlog-s.allowance) / s.drainTime(c)
+}
+
+// addCells makes cells of the rates.
+func (s *sum) addCells(c *Config) {
+	s.floor = (s.need + s.drain) / s.rate
+	s.there = s.floor / s.trust
+	if c.Requests {
+		// Requests must not queue: Halfin and Whitt's square-root staffing.
+		s.there = max(s.there, s.floor+c.Law.Staffing*math.Sqrt(s.floor))
+	}
+	s.exact = max(s.there, s.forecast/s.rate/s.trust)
+	s.spares = 0
+	if s.birth > c.Law.Patience.Seconds() {
+		// Nobody can wait for a birth: what a surge takes is there before it.
+		s.spares = max(1, c.Law.SpareShare*s.exact)
+	}
+	s.wanted = roundUp(c, s.exact+s.spares)
 }
 
 func (s *sum) drainTime(c *Config) float64 {
@@ -61,9 +91,11 @@ func (s *sum) drainTime(c *Config) float64 {
 // roundUp is the next whole number, but for a small part of a cell that isn't
 // worth one.
 func roundUp(c *Config, cells float64) int {
-	slack := min(c.Law.RoundingMax, c.Law.RoundingShare*cells)
-	return int(clamp(math.Ceil(cells-slack), 1, mostCells))
+	return int(clamp(math.Ceil(cells-c.Law.slack(cells)), 1, mostCells))
 }
+
+// slack is the small part of a cell that isn't worth one.
+func (l *Law) slack(cells float64) float64 { return min(l.RoundingMax, l.RoundingShare*cells) }
 
 // most returns the largest count that makes sense, and what sets it: a cell
 // without a partition would have nothing to read.

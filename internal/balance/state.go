@@ -11,7 +11,7 @@ import (
 
 // stateFormat is the version of what a State is written as. It rises with
 // every change that an older reader would misread.
-const stateFormat = 1
+const stateFormat = 2
 
 // State is what the law remembers from one beat to the next. The zero State is
 // a service never seen before. It is written to and read from JSON without
@@ -32,17 +32,21 @@ type memory struct {
 	Count   int64 `json:"count"`
 	Run     int64 `json:"run"`
 
-	// Offered is the load a[k], Needs the need e[k], Mean the long mean of the
-	// load, and Looks what each look-back has learned; Best is the one in use.
+	// Offered is the load a[k], Felt the need e[k] of the last beats, Needs what was
+	// believed of it, Mean the long mean of the load, and Looks what each look-back has learned; Best is the one in use.
 	Offered series        `json:"offered"`
 	Needs   peaks         `json:"needs"`
+	Felt    series        `json:"felt"`
 	Mean    float64       `json:"mean"`
 	Looks   []look        `json:"looks"`
 	Best    time.Duration `json:"best"`
 	Relearn int64         `json:"relearn"` // the beat of the last relearning
 
-	// Wanted is the count that was enough, n*, of the last beats.
-	Wanted []int `json:"wanted"`
+	// Climbed counts the beats for which a rise has waited since it still climbs.
+	Climbed int `json:"climbed,omitempty"`
+	// Wanted is the count that was enough, n*, of the last WantedBeats beats that had all readings.
+	Wanted      peaks `json:"wanted"`
+	WantedBeats int64 `json:"wanted_beats"`
 
 	// Rates are the rates of a cell by version of the application, the newest
 	// first, and Samples what the next one is made from.
@@ -66,6 +70,11 @@ type memory struct {
 	Effect   effect  `json:"effect"`
 	Asked    []asked `json:"asked,omitempty"`
 	Unpaired int     `json:"unpaired,omitempty"`
+	// Ceilings are asked of those in front. Matching and Yielding count the beats for
+	// which a rise has waited for those behind, and for load to be held back.
+	Ceilings []ceiling `json:"ceilings,omitempty"`
+	Matching int       `json:"matching,omitempty"`
+	Yielding int       `json:"yielding,omitempty"`
 	// LagAway and LatencyAway count the beats without the reading.
 	LagAway     int `json:"lag_away"`
 	LatencyAway int `json:"latency_away"`
@@ -78,16 +87,18 @@ type memory struct {
 func (m memory) clone() *memory {
 	m.Offered = append(make(series, 0, len(m.Offered)+1), m.Offered...)
 	m.Needs = m.Needs.clone()
+	m.Felt = append(make(series, 0, len(m.Felt)+1), m.Felt...)
 	looks := make([]look, len(m.Looks))
 	for i, l := range m.Looks {
 		looks[i] = l.clone()
 	}
 	m.Looks = looks
-	m.Wanted = slices.Clone(m.Wanted)
+	m.Wanted = m.Wanted.clone()
 	m.Rates = slices.Clone(m.Rates)
 	m.Samples = slices.Clone(m.Samples)
 	m.Effect.Counts = slices.Clone(m.Effect.Counts)
 	m.Asked = slices.Clone(m.Asked)
+	m.Ceilings = slices.Clone(m.Ceilings)
 	return &m
 }
 
@@ -114,12 +125,17 @@ func (s *State) UnmarshalJSON(src []byte) error {
 		*s = State{}
 		return nil
 	}
-	if head.Format != stateFormat {
-		*s = afresh("the stored state has format %d, this version knows %d", head.Format, stateFormat)
+	var m memory
+	var err error
+	switch head.Format {
+	case stateFormat:
+		err = json.Unmarshal(src, &m)
+	case 1:
+		m, err = fromFormat1(src)
+	default:
+		*s = afresh("the stored state has format %d, this version knows 1 to %d", head.Format, stateFormat)
 		return nil
 	}
-	var m memory
-	err := json.Unmarshal(src, &m)
 	if err == nil {
 		err = m.check()
 	}
@@ -139,11 +155,15 @@ var errImpossible = errors.New("a value is out of its range")
 
 // check refuses what no run of the law can have written.
 func (m *memory) check() error {
-	counts := []int64{m.Count, m.Run, m.Relearn, int64(m.Hot), int64(m.Idle), int64(m.LagAway), int64(m.LatencyAway), int64(m.Unpaired), int64(m.Beat)}
+	counts := []int64{m.Count, m.Run, m.Relearn, int64(m.Hot), int64(m.Idle), int64(m.LagAway), int64(m.LatencyAway), int64(m.Unpaired), int64(m.Climbed),
+		int64(m.Matching), int64(m.Yielding), int64(m.Beat), m.WantedBeats}
 	if slices.Min(counts) < 0 || m.Count < int64(len(m.Offered)) || m.Relearn > m.Count {
 		return errImpossible
 	}
 	if n := len(m.Needs.beats); n > 0 && m.Needs.beats[n-1] > m.Count {
+		return errImpossible
+	}
+	if n := len(m.Wanted.beats); n > 0 && m.Wanted.beats[n-1] > m.WantedBeats {
 		return errImpossible
 	}
 	for _, v := range []float64{m.Mean, m.Lag, m.Partitions, m.Trust} {
@@ -151,7 +171,7 @@ func (m *memory) check() error {
 			return errImpossible
 		}
 	}
-	if len(m.Looks) > mostLooks || len(m.Rates) > mostVersions || len(m.Samples) > mostBeats || len(m.Wanted) > mostBeats {
+	if len(m.Looks) > mostLooks || len(m.Rates) > mostVersions || len(m.Samples) > MostBeats {
 		return errImpossible
 	}
 	if err := m.Effect.check(); err != nil {
@@ -162,7 +182,12 @@ func (m *memory) check() error {
 
 func (m *memory) checkParts() error {
 	for i := range m.Looks {
-		if l := &m.Looks[i]; l.Back <= 0 || !(l.Correction > 0 && l.Correction < 100) || !(l.Loss >= 0) || l.Ratios.scale < 1 {
+		if err := m.Looks[i].check(); err != nil {
+			return err
+		}
+	}
+	for _, n := range m.Wanted.values {
+		if n > mostCells {
 			return errImpossible
 		}
 	}
@@ -171,18 +196,18 @@ func (m *memory) checkParts() error {
 			return errImpossible
 		}
 	}
+	for _, c := range m.Ceilings {
+		if c.Service == "" || c.Ceiling < 1 || c.Ceiling > mostCells || c.Tight < 0 || c.Calm < 0 || c.Patience < 1 || c.Patience > mostPatience {
+			return errImpossible
+		}
+	}
 	for _, r := range m.Rates {
-		if !(r.PerCell >= leastRate && r.PerCell <= mostRate) {
+		if !(r.PerCell >= leastRate && r.PerCell <= mostRate) || !(r.Best >= 0 && r.Best <= mostRate) || !(r.Cells >= 0 && r.Cells <= mostCells) {
 			return errImpossible
 		}
 	}
 	for _, s := range m.Samples {
 		if s.Ready < 0 || s.Ready > mostCells {
-			return errImpossible
-		}
-	}
-	for _, n := range m.Wanted {
-		if n < 0 || n > mostCells {
 			return errImpossible
 		}
 	}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/reading"
 )
 
 // sameState compares states by content; an empty list is none.
@@ -47,19 +49,18 @@ func TestStateSurvivesALeader(t *testing.T) {
 
 func TestStateThatCanNotBeUsed(t *testing.T) {
 	tests := map[string]string{
-		`{"format":9}`:                                              "format 9, this version knows 1",
-		`{}`:                                                        "format 0",
-		`{"format":1,"count":-4}`:                                   "out of its range",
-		`{"format":1,"mean":-1}`:                                    "out of its range",
-		`{"format":1,"offered":"AAA"}`:                              "damaged",
-		`{"format":1,"offered":"AADAfw=="}`:                         "damaged", // not a number
-		`{"format":1,"offered":"AACAPw=="}`:                         "out of its range",
-		`{"format":1,"wanted":[-1]}`:                                "out of its range",
-		`{"format":1,"samples":[{"ready":-1}]}`:                     "out of its range",
-		`{"format":1,"rates":[{"per_cell":0}]}`:                     "out of its range",
-		`{"format":1,"looks":[{"back":5}]}`:                         "out of its range",
-		`{"format":1,"looks":[{"ratios":{"scale":1,"first":200}}]}`: "damaged",
-		`{"format":1,"count":"x"}`:                                  "damaged",
+		`{"format":9}`:                          "format 9, this version knows 1 to 2",
+		`{}`:                                    "format 0",
+		`{"format":2,"count":-4}`:               "out of its range",
+		`{"format":2,"mean":-1}`:                "out of its range",
+		`{"format":2,"offered":"AAA"}`:          "damaged",
+		`{"format":2,"offered":"AADAfw=="}`:     "damaged", // not a number
+		`{"format":2,"offered":"AACAPw=="}`:     "out of its range",
+		`{"format":2,"samples":[{"ready":-1}]}`: "out of its range",
+		`{"format":2,"rates":[{"per_cell":0}]}`: "out of its range",
+		`{"format":2,"looks":[{"back":5}]}`:     "out of its range",
+		`{"format":2,"looks":[{"ratios":[{"scale":1,"first":200}]}]}`: "damaged",
+		`{"format":2,"count":"x"}`:                                    "damaged",
 	}
 	for text, want := range tests {
 		var st State
@@ -96,10 +97,7 @@ func TestStateStaysSmall(t *testing.T) {
 	for i := range 8 {
 		s.cfg.Law.LookBacks = append(s.cfg.Law.LookBacks, time.Hour+time.Duration(i))
 	}
-	for k := range 4000 {
-		s.obs.Offered = per(1e6 - 100*float64(k))
-		s.beats(1)
-	}
+	s.loads(4000, func(k int) reading.Reading { return per(1e6 - 100*float64(k)) })
 	text, err := json.Marshal(s.st)
 	if err != nil {
 		t.Fatal(err)
@@ -120,14 +118,14 @@ func TestStateStaysSmall(t *testing.T) {
 func TestLookBacksMayChange(t *testing.T) {
 	s := newService(t, 4)
 	s.beats(400)
-	kept := s.st.mem.Looks[2].Ratios
+	kept := s.st.mem.Looks[2].Ratios[1]
 	s.cfg.Law.LookBacks = []time.Duration{20 * time.Minute, 2 * time.Hour}
 	s.beats(1)
 	looks := s.st.mem.Looks
 	if len(looks) != 2 || looks[0].Back != 20*time.Minute || looks[1].Back != 2*time.Hour {
 		t.Fatalf("look-backs are not those of the policy: %d", len(looks))
 	}
-	if math.Abs(looks[0].Ratios.quantile(0.97)-kept.quantile(0.97)) > binWidth {
+	if math.Abs(looks[0].Ratios[1].quantile(0.97)-kept.quantile(0.97)) > binWidth {
 		t.Error("what the kept look-back had learned is lost")
 	}
 	if s.st.mem.best() == nil {

@@ -13,44 +13,90 @@ func (v *verdict) terms() []Term {
 	add := func(name string, value float64, unit, note string) {
 		list = append(list, Term{name, value, unit, note})
 	}
-	add("offered rate", s.offered, "/s", v.offeredNote())
+	add(termOffered, s.offered, "/s", v.offeredNote())
+	if n := v.obs.StandIns; n > 0 {
+		add("stand-ins", float64(n), "cells", "did not answer in time and count by their last vitals, at most three beats old: "+v.obs.StandInWhy)
+	}
+	felt, _ := m.Felt.ago(0)
+	if felt > s.need {
+		add("surge", felt, "/s", "needed now; counts once it has lasted "+span(float64(c.surge(s.timing))*c.Beat.Seconds()))
+	}
 	add("need", s.need, "/s", "served at this rate, no burst queues longer than allowed")
 	add("birth", s.birth, "s", birthNote(v.obs))
 	add("lead", float64(s.lead)*c.Beat.Seconds(), "s", "how far ahead an order must look")
 	add("trend", s.trend, "/s", "where a significant rise leads; 0 if there is none")
 	add("look-back", s.look.Back.Seconds(), "s", "the memory that has forecast best")
-	add("correction", s.look.Correction, "", "what was needed over what was forecast, learned")
+	add("correction", s.correction, "", "what was needed over what was forecast, learned "+v.levelNote())
 	add("forecast", s.forecast, "/s", "largest need of the look-back, or the trend, corrected")
 	add("rate of a cell", s.rate, "/s", v.rateNote())
 	add("planned busy share", s.trust, "", v.trustNote())
 	add("lag", s.lag, "messages", v.lagNote())
 	if s.known && s.rateKnown {
-		add("backlog", s.backlog, "messages", "lag rolled forward over the orders in flight")
-		add("allowed lag", s.allowance, "messages", "a moment's work and what is not committed yet")
-		add("drain", s.drain, "/s", "to work the backlog off in "+span(s.drainTime(c)))
-		add("busy cells", s.floor, "cells", "need and drain over the rate of a cell")
-		add("exact count", s.exact, "cells", "the larger of busy cells and forecast, over the planned busy share")
+		v.backlogTerms(add)
 	}
 	for _, r := range v.obs.Requests {
-		if r.Expires.After(v.obs.At) {
+		if r.Ceiling > 0 && r.Expires.After(v.obs.At) {
+			add("ceiling", float64(r.Ceiling), "cells", "asked for by "+r.From+": "+r.Reason)
+		}
+		if r.Floor > 0 && r.Expires.After(v.obs.At) {
 			add("requested", float64(r.Floor), "cells", "by "+r.From+": "+r.Reason)
 		}
 	}
 	for _, b := range v.obs.Behind {
 		add("room of "+b.Service, valueOr(b.Room, 0), "", roomNote(&b))
 	}
+	for _, b := range v.obs.Behind {
+		if n := v.matched[b.Service]; n > 0 {
+			add("match of "+b.Service, float64(n), "cells", fmt.Sprintf("will be needed there for %d here; %.1f are now", max(v.needed, v.wanted), b.Need.Value))
+		}
+	}
 	if e := m.Effect; e.Stopped || e.Trial || e.Futile > 0 {
 		add("gain", e.Gain, "", fmt.Sprintf("of the last order, of what it could have brought; %d in a row below %.0f %%", e.Futile, 100*c.Law.EffectGain))
 	}
 	add("wanted", float64(v.wanted), "cells", v.wantedNote())
 	most, by := m.most(c)
-	add("most", float64(most), "cells", "set by "+by)
-	add("least", float64(c.Min), "cells", "set by min")
+	add("most", float64(most), "cells", "set by "+c.bound(by))
+	add("least", float64(c.Min), "cells", "set by "+c.least())
+	if v.code == CodeRelease || v.code == CodeSettling {
+		k := max(1, v.obs.Ordered-v.wanted)
+		add("idle time", m.hold(c, s.timing, k).Seconds(), "s", fmt.Sprintf("for which %s must be more than enough before they go", cells(k)))
+	}
 	add("changes", float64(v.obs.changes()), "", budgetNote(c))
 	if m.idle(c) {
 		add("idle", v.obs.BusyMax.Value, "", "busy below the lower bound for long; "+v.keeper()+" keeps the cells")
 	}
 	return list
+}
+
+// backlogTerms are the steps from the lag to the count.
+func (v *verdict) backlogTerms(add func(name string, value float64, unit, note string)) {
+	s, c := v.sum, v.cfg
+	if s.moved > 0 {
+		add("moved", s.moved, "messages", "arrive while an order moves partitions, and are added for each")
+	}
+	add("backlog", s.backlog, "messages", "lag rolled forward over the orders in flight")
+	add("allowed lag", s.allowance, "messages", "a moment's work and what is not committed yet")
+	add("drain", s.drain, "/s", "to work the backlog off in "+span(s.drainTime(c)))
+	add("busy cells", s.floor, "cells", "need and drain over the rate of a cell")
+	add(termExact, s.exact, "cells", "the larger of busy cells and forecast, over the planned busy share")
+	add(termThere, s.there, "cells", fmt.Sprintf("of these for load and backlog as they are; a forecast of less than %.0f %% more waits for it", 100*c.Law.GrowShare))
+	if s.spares > 0 {
+		add(termSpares, s.spares, "cells", fmt.Sprintf("kept, since a birth takes longer than %s", span(c.Law.Patience.Seconds())))
+	}
+}
+
+// levelNote says of which level of load the correction was learned.
+func (v *verdict) levelNote() string {
+	plain, _ := v.sum.look.Plain.ago(0)
+	law := &v.cfg.Law
+	switch v.mem.level(v.cfg, plain, v.mem.floor()) {
+	case 0:
+		return fmt.Sprintf("up to %g times the mean load", law.LevelLow)
+	case 1:
+		return fmt.Sprintf("between %g and %g times the mean load", law.LevelLow, law.LevelHigh)
+	default:
+		return fmt.Sprintf("above %g times the mean load", law.LevelHigh)
+	}
 }
 
 func roomNote(b *Behind) string {
@@ -110,6 +156,8 @@ func (v *verdict) lagNote() string {
 		return "none: requests do not queue"
 	case !v.obs.Lag.Known:
 		return v.missingNote()
+	case v.uneven.code() != "":
+		return fmt.Sprintf("of %s, as far as more cells would help: %s", count(v.uneven.total), v.uneven.say())
 	default:
 		return ""
 	}
@@ -120,7 +168,7 @@ func (v *verdict) wantedNote() string {
 	case v.fallback != "":
 		return "fallback for " + v.fallback
 	case v.capped != "":
-		return "cut by " + v.capped
+		return "cut by " + v.cfg.bound(v.capped)
 	case v.requested != nil:
 		return "raised by the request of " + v.requested.From
 	case v.held != "":
@@ -143,7 +191,7 @@ func budgetNote(c *Config) string {
 func (v *verdict) keeper() string {
 	switch {
 	case v.capped == "min":
-		return "min"
+		return v.cfg.bound("min")
 	case v.sum.trust < v.cfg.Upper:
 		return "the latency guard"
 	case v.sum.forecast > v.sum.floor*v.sum.rate:

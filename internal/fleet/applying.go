@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"errors"
+	"strconv"
 	"time"
 )
 
@@ -18,7 +19,9 @@ type Applying struct {
 	Started uint64 `json:"started"`
 	Host    string `json:"host,omitempty"`
 	// Order is the id of the order, Since when the apply began.
-	Order string    `json:"order"`
+	Order string `json:"order"`
+	// Shard is whose state it changes; 0 for that of a service that isn't spread.
+	Shard int       `json:"shard,omitempty"`
 	Since time.Time `json:"since"`
 	// Epoch is that of the leader; it is filled in.
 	Epoch uint64 `json:"epoch"`
@@ -37,15 +40,25 @@ func (l *Lease) PutApplying(ctx context.Context, a Applying) error {
 	if err := a.check(); err != nil {
 		return err
 	}
-	return l.Put(ctx, keyApplying, a)
+	return l.Put(ctx, applyingKey(a.Shard), a)
 }
 
-// ClearApplying removes the note when the apply has ended.
-func (l *Lease) ClearApplying(ctx context.Context) error { return l.Delete(ctx, keyApplying) }
+// applyingKey is where the note of a shard lies.
+func applyingKey(shard int) string {
+	if shard == 0 {
+		return keyApplying
+	}
+	return keyApplying + "-" + strconv.Itoa(shard)
+}
 
-// Applying returns the note of an apply begun and not known to have ended; nil
-// when there is none.
-func (c *Client) Applying(ctx context.Context, service string) (*Applying, error) {
-	a, _, err := get[Applying](ctx, c, c.key(service, keyApplying))
+// ClearApplying removes the note of a shard when its apply has ended.
+func (l *Lease) ClearApplying(ctx context.Context, shard int) error {
+	return l.Delete(ctx, applyingKey(shard))
+}
+
+// Applying returns the note of an apply in a shard that was begun and isn't known
+// to have ended; nil when there is none.
+func (c *Client) Applying(ctx context.Context, service string, shard int) (*Applying, error) {
+	a, _, err := get[Applying](ctx, c, c.key(service, applyingKey(shard)))
 	return a, err
 }

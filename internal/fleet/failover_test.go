@@ -103,7 +103,7 @@ func TestWithoutAnyConsulEveryCallSaysSo(t *testing.T) {
 		"Leaving":    func() error { _, err := c.Leaving(ctx, "api"); return err },
 		"Tombstone":  func() error { return c.Tombstone(ctx, "api", Tombstone{Cell: "api-1"}) },
 		"Tombstones": func() error { _, err := c.Tombstones(ctx, "api"); return err },
-		"Applying":   func() error { _, err := c.Applying(ctx, "api"); return err },
+		"Applying":   func() error { _, err := c.Applying(ctx, "api", 0); return err },
 		"Law":        func() error { var v any; return c.Law(ctx, "api", &v) },
 		"Register":   func() error { return c.Register(ctx, cell) },
 		"Push":       func() error { return c.Push(ctx, cell, Passing, "") },

@@ -15,7 +15,7 @@ import (
 // modify index. It returns ErrFenced or ErrConflict when nothing was written,
 // and ErrUnreachable when that can't be told: then read the record again.
 func (l *Lease) PutRecord(ctx context.Context, r Record, index uint64) (uint64, error) {
-	r.Format, r.Epoch = RecordFormat, l.Epoch()
+	r.Format, r.Epoch = r.format(), l.Epoch()
 	if err := r.check(); err != nil {
 		return 0, fmt.Errorf("write the record of %s: %w", l.service, err)
 	}

@@ -23,6 +23,9 @@ type Holder struct {
 	Epoch uint64    `json:"epoch"`
 }
 
+// lockFormat is the format of the lock's value.
+const lockFormat = 1
+
 // lockValue is what the lock's key holds. It stays when the lock is given up,
 // so that the epoch goes on rising.
 type lockValue struct {
@@ -34,7 +37,7 @@ func (v *lockValue) check() error {
 	switch {
 	case v.Format == 0 || v.Holder.Epoch == 0:
 		return errors.New("it has no format or no epoch")
-	case v.Format > RecordFormat:
+	case v.Format > lockFormat:
 		return fmt.Errorf("format %d: %w", v.Format, ErrNewerFormat)
 	}
 	return nil

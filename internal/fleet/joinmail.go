@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -40,7 +41,8 @@ func (c *Client) JoinMails(ctx context.Context, id string) ([]JoinMail, error) {
 	return all, nil
 }
 
-// PostJoin leaves a text, in the place of one of that name.
+// PostJoin leaves a text, in the place of one of that name, if the ticket is noted:
+// else nobody waits for it, and nobody would take it away. That is ErrNotFound.
 func (c *Client) PostJoin(ctx context.Context, id, name string, text []byte) error {
 	key, err := c.joinKey(id, name)
 	if err != nil {
@@ -49,10 +51,13 @@ func (c *Client) PostJoin(ctx context.Context, id, name string, text []byte) err
 	if len(text) > ValueLimit {
 		return fmt.Errorf("write %s: %d bytes, at most %d fit: %w", key, len(text), ValueLimit, ErrTooLarge)
 	}
-	return c.call(ctx, &c.anywhere, "write "+key, c.cfg.Timeout, func(ctx context.Context, consul *api.Client) error {
-		_, err := consul.KV().Put(&api.KVPair{Key: key, Value: text}, write(ctx))
-		return err
-	})
+	_, err = c.transact(ctx, "write "+key, c.cfg.Timeout,
+		&api.KVTxnOp{Verb: api.KVGet, Key: c.allKey(ticketsKey) + "/" + id}, // fails where there is none
+		&api.KVTxnOp{Verb: api.KVSet, Key: key, Value: text})
+	if failed := (*txnError)(nil); errors.As(err, &failed) && failed.at(0) && failed.says("doesn't exist") {
+		return fmt.Errorf("write %s: nothing is noted of its ticket: %w", key, ErrNotFound)
+	}
+	return err
 }
 
 // TakeJoin removes texts; absent ones are no error.

@@ -85,7 +85,7 @@ func (l *Lease) Release(ctx context.Context) error {
 		return nil //nolint:nilerr // What is lost is given up.
 	}
 	key := l.c.key(l.service, keyLock)
-	text, err := encode(key, lockValue{Format: RecordFormat, Holder: l.holder})
+	text, err := encode(key, lockValue{Format: lockFormat, Holder: l.holder})
 	if err == nil {
 		_, err = l.transact(ctx, "release the lock of "+l.service, l.c.cfg.Timeout,
 			&api.KVTxnOp{Verb: api.KVUnlock, Key: key, Value: text, Session: l.session})

@@ -161,7 +161,7 @@ func (c *Client) destroy(ctx context.Context, session string) {
 // it since it was read: only so is the new epoch above every other.
 func (c *Client) acquire(ctx context.Context, service, session string, holder Holder, seen lockState) error {
 	key := c.key(service, keyLock)
-	text, err := encode(key, lockValue{Format: RecordFormat, Holder: holder})
+	text, err := encode(key, lockValue{Format: lockFormat, Holder: holder})
 	if err != nil {
 		return err
 	}

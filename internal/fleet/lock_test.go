@@ -233,7 +233,7 @@ func TestNobodyStandsOverWhatCannotBeRead(t *testing.T) {
 		key, text string
 		want      func(error) bool
 	}{
-		"a newer record":  {keyRecord, `{"format":2}`, func(err error) bool { return errors.Is(err, ErrNewerFormat) }},
+		"a newer record":  {keyRecord, `{"format":9}`, func(err error) bool { return errors.Is(err, ErrNewerFormat) }},
 		"a newer lock":    {keyLock, `{"format":9,"holder":{"epoch":3}}`, func(err error) bool { return errors.Is(err, ErrNewerFormat) }},
 		"a foreign value": {keyLock, `hello`, isCorrupt},
 	} {

@@ -96,7 +96,7 @@ func TestCorruptNotesAreNotTakenForNone(t *testing.T) {
 		"pin":        func() error { _, err := c.Pinned(t.Context(), "api"); return err },
 		"pins":       func() error { _, err := c.Pins(t.Context()); return err },
 		"pause":      func() error { _, err := c.Paused(t.Context(), "api"); return err },
-		"applying":   func() error { _, err := c.Applying(t.Context(), "api"); return err },
+		"applying":   func() error { _, err := c.Applying(t.Context(), "api", 0); return err },
 		"tombstones": func() error { _, err := c.Tombstones(t.Context(), "api"); return err },
 		"leaving":    func() error { _, err := c.Leaving(t.Context(), "api"); return err },
 	} {
@@ -162,21 +162,28 @@ func TestApplying(t *testing.T) {
 	t.Parallel()
 	c, _ := atNoon(t)
 	lease := lead(t, c, "api")
-	if a, err := c.Applying(t.Context(), "api"); a != nil || err != nil {
+	if a, err := c.Applying(t.Context(), "api", 0); a != nil || err != nil {
 		t.Fatalf("got %v, %v", a, err)
 	}
 	want := Applying{Machine: "m", Boot: "b", PID: 7, Started: 99, Host: "h", Order: "o1", Since: noon}
 	ok(t, lease.PutApplying(t.Context(), want))
 	want.Epoch = lease.Epoch()
-	if a := must(c.Applying(t.Context(), "api"))(t); *a != want {
+	if a := must(c.Applying(t.Context(), "api", 0))(t); *a != want {
 		t.Errorf("got %+v, want %+v", *a, want)
 	}
 	if err := lease.PutApplying(t.Context(), Applying{Order: "o2", Since: noon}); err == nil {
 		t.Error("a note without a process was taken")
 	}
-	ok(t, lease.ClearApplying(t.Context()))
-	ok(t, lease.ClearApplying(t.Context()))
-	if a, err := c.Applying(t.Context(), "api"); a != nil || err != nil {
+	other := want
+	other.Shard = 3
+	ok(t, lease.PutApplying(t.Context(), other))
+	ok(t, lease.ClearApplying(t.Context(), 0))
+	ok(t, lease.ClearApplying(t.Context(), 0))
+	if a := must(c.Applying(t.Context(), "api", 3))(t); *a != other {
+		t.Errorf("shard 3: got %+v, want %+v", *a, other)
+	}
+	ok(t, lease.ClearApplying(t.Context(), 3))
+	if a, err := c.Applying(t.Context(), "api", 0); a != nil || err != nil {
 		t.Errorf("got %v, %v", a, err)
 	}
 }

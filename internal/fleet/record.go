@@ -4,12 +4,15 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
-// RecordFormat is the format of the record this version reads and writes. A
-// field that an older version would lose by writing the record back raises it.
-const RecordFormat = 1
+// RecordFormat is the newest format of the record that this version knows. A
+// field that an older version would lose by writing the record back raises it:
+// 2 says where the cells of a service are that is spread, or was. What isn't is written
+// in format 1, so that older versions can read it.
+const RecordFormat = 2
 
 // Record is what is true of a service: variable file, plan and guard are made
 // from it. It is written only through a Lease.
@@ -22,6 +25,12 @@ type Record struct {
 	Count int `json:"count"`
 	// Names are those cells; nil where the root module takes a bare count.
 	Names []string `json:"names,omitempty"`
+	// Shards is the shard of each name, as many as there are names; nil where all
+	// are in one state.
+	Shards []int `json:"shards,omitempty"`
+	// Emptied is set while all are in one state and there are workspaces of shards
+	// still, which read the variable file, too.
+	Emptied bool `json:"emptied,omitempty"`
 	// Next is the number in the name of the next new cell; it only rises.
 	Next int `json:"next"`
 	// Bundle is the digest of policy, root module and genome, Genome that of the
@@ -99,8 +108,37 @@ func (r *Record) check() error {
 		return fmt.Errorf("format %d, this version knows %d: %w", r.Format, RecordFormat, ErrNewerFormat)
 	case r.Count < 0 || r.Next < 0:
 		return fmt.Errorf("count %d, next %d: neither may be negative", r.Count, r.Next)
+	case len(r.Shards) > 0 && len(r.Shards) != len(r.Names):
+		return fmt.Errorf("%d shards for %d names", len(r.Shards), len(r.Names))
+	case len(r.Shards) > 0 && slices.Min(r.Shards) < 0:
+		return fmt.Errorf("shard %d: none is negative", slices.Min(r.Shards))
 	}
 	return nil
+}
+
+// format is the oldest format that says all of the record.
+func (r *Record) format() int {
+	if len(r.Shards) > 0 || r.Emptied {
+		return 2
+	}
+	return 1
+}
+
+// Spread reports whether the cells are in more than one state.
+func (r *Record) Spread() bool { return len(r.Shards) > 0 }
+
+// In returns the names of the cells in a shard, in their order.
+func (r *Record) In(shard int) []string {
+	if !r.Spread() && shard == 0 {
+		return r.Names
+	}
+	names := []string{}
+	for i, n := range r.Shards {
+		if n == shard {
+			names = append(names, r.Names[i])
+		}
+	}
+	return names
 }
 
 // Record reads a service's record and the modify index that PutRecord wants.

@@ -34,7 +34,7 @@ func TestRecordComesBackAsWritten(t *testing.T) {
 	index := must(lease.PutRecord(t.Context(), want, 0))(t)
 	got, read, err := c.Record(t.Context(), "crawler")
 	ok(t, err)
-	want.Format, want.Epoch = RecordFormat, lease.Epoch()
+	want.Format, want.Epoch = 1, lease.Epoch()
 	if !reflect.DeepEqual(*got, want) {
 		t.Errorf("got %+v\nwant %+v", *got, want)
 	}
@@ -116,7 +116,7 @@ func TestUnreadableRecordIsAnErrorThatSaysWhatToDo(t *testing.T) {
 func TestNewerRecordIsNotRead(t *testing.T) {
 	t.Parallel()
 	c := sharedClient(t)
-	_, err := raw(t, sharedConsul(t)).KV().Put(&api.KVPair{Key: c.key("crawler", keyRecord), Value: []byte(`{"format":2,"count":7}`)}, nil)
+	_, err := raw(t, sharedConsul(t)).KV().Put(&api.KVPair{Key: c.key("crawler", keyRecord), Value: []byte(`{"format":9,"count":7}`)}, nil)
 	ok(t, err)
 	_, _, err = c.Record(t.Context(), "crawler")
 	wantError(t, err, ErrNewerFormat)
@@ -199,4 +199,71 @@ func FuzzRecord(f *testing.F) {
 			t.Errorf("%s came back as %s", out, back)
 		}
 	})
+}
+
+// TestSpreadRecord writes a record of a service that is spread in a format that older
+// versions refuse, and any other in theirs.
+func TestSpreadRecord(t *testing.T) {
+	t.Parallel()
+	c := sharedClient(t)
+	lease := lead(t, c, "crawler")
+	r := Record{Count: 3, Names: []string{"crawler-1", "crawler-2", "crawler-3"}, Shards: []int{0, 1, 1}}
+	index := must(lease.PutRecord(t.Context(), r, 0))(t)
+	got, _, err := c.Record(t.Context(), "crawler")
+	ok(t, err)
+	if got.Format != 2 || !got.Spread() || !reflect.DeepEqual(got.Shards, r.Shards) {
+		t.Errorf("got %+v", got)
+	}
+	for shard, want := range map[int][]string{0: {"crawler-1"}, 1: {"crawler-2", "crawler-3"}, 2: {}} {
+		if in := got.In(shard); !reflect.DeepEqual(in, want) {
+			t.Errorf("shard %d: %v, want %v", shard, in, want)
+		}
+	}
+	r.Shards = nil
+	_ = must(lease.PutRecord(t.Context(), r, index))(t)
+	got, _, err = c.Record(t.Context(), "crawler")
+	ok(t, err)
+	if got.Format != 1 || got.Spread() || len(got.In(0)) != 3 || len(got.In(1)) != 0 {
+		t.Errorf("got %+v", got)
+	}
+	for name, shards := range map[string][]int{"too few": {0}, "too many": {0, 0, 0, 0}, "below zero": {0, -1, 0}} {
+		r.Shards = shards
+		if _, err := lease.PutRecord(t.Context(), r, index); err == nil {
+			t.Errorf("%s: written", name)
+		}
+	}
+}
+
+// TestMoveNotes keeps a person's wish and a leader's move until each is done.
+func TestMoveNotes(t *testing.T) {
+	t.Parallel()
+	c, _ := atNoon(t)
+	lease := lead(t, c, "api")
+	if w, err := c.SpreadWished(t.Context(), "api"); w != nil || err != nil {
+		t.Errorf("wished: %v, %v", w, err)
+	}
+	ok(t, c.WishSpread(t.Context(), "api", SpreadWish{By: "ann"}))
+	if w := must(c.SpreadWished(t.Context(), "api"))(t); w.By != "ann" || !w.Since.Equal(noon) {
+		t.Errorf("wished: %+v", w)
+	}
+	ok(t, lease.EndSpread(t.Context()))
+	if w, err := c.SpreadWished(t.Context(), "api"); w != nil || err != nil {
+		t.Errorf("wished: %v, %v", w, err)
+	}
+	move := MoveNote{From: 0, To: 2, Names: []string{"api-1"}, Since: noon}
+	ok(t, lease.PutMove(t.Context(), move))
+	if m := must(c.Move(t.Context(), "api"))(t); !reflect.DeepEqual(*m, move) {
+		t.Errorf("got %+v", m)
+	}
+	ok(t, lease.ClearMove(t.Context()))
+	if m, err := c.Move(t.Context(), "api"); m != nil || err != nil {
+		t.Errorf("got %v, %v", m, err)
+	}
+	for name, bad := range map[string]MoveNote{
+		"nowhere": {From: 1, To: 1, Names: []string{"api-1"}, Since: noon}, "nobody": {To: 1, Since: noon}, "never": {To: 1, Names: []string{"api-1"}},
+	} {
+		if err := lease.PutMove(t.Context(), bad); err == nil {
+			t.Errorf("%s: taken", name)
+		}
+	}
 }

@@ -16,8 +16,10 @@ type Request struct {
 	// From is the service that asks.
 	From string `json:"from"`
 	// Floor is how many cells it asks for at least.
-	Floor  int    `json:"floor"`
-	Reason string `json:"reason"`
+	Floor int `json:"floor"`
+	// Ceiling is how many it asks for at most, 0 for no such bound.
+	Ceiling int    `json:"ceiling,omitempty"`
+	Reason  string `json:"reason"`
 	// At is when it was written, Expires from when on it counts no more: a
 	// leader that asks renews it, and one that is gone doesn't.
 	At      time.Time `json:"at"`
@@ -29,7 +31,7 @@ type Request struct {
 }
 
 func (r *Request) check() error {
-	if r.From == "" || r.Floor < 1 || r.At.IsZero() || !r.Expires.After(r.At) {
+	if r.From == "" || r.Floor < 0 || r.Ceiling < 0 || r.Floor+r.Ceiling < 1 || r.At.IsZero() || !r.Expires.After(r.At) {
 		return errors.New("it does not say who asks for how many cells, and until when")
 	}
 	return nil

@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -37,10 +35,11 @@ func (l *Leader) beat(ctx context.Context) error {
 	}
 	l.mindPause(v)
 	obs := l.eyes.observe(v, l.books(l.surge(v)), &l.memory)
-	l.memory.Law, l.last = balance.Decide(lawConfig(l.Service), l.memory.Law, obs)
+	l.memory.Law, l.last = balance.Decide(LawConfig(l.Service, l.bounds()), l.memory.Law, obs)
 	if err := l.yield(v); err != nil {
 		return err
 	}
+	l.foresee(v)
 	l.tellSlow(l.watchSlow(ctx, v))
 	trouble := l.mayAct(v)
 	var err error
@@ -48,7 +47,7 @@ func (l *Leader) beat(ctx context.Context) error {
 		trouble, err = l.actOn(ctx, v)
 	}
 	l.exchange(ctx, v, trouble)
-	l.tell(ctx, v, obs, joined(l.unlisted.why, trouble))
+	l.tell(ctx, v, obs, joined(l.unlisted.why, trouble, l.shardTrouble()))
 	return err
 }
 
@@ -63,6 +62,9 @@ func (l *Leader) atRest(ctx context.Context) (code, why string) {
 	if pauseFile(l.PauseFile) {
 		l.forget()
 		return "paused", "paused by the file " + l.PauseFile
+	}
+	if l.rereads() {
+		l.prepared = false
 	}
 	if !l.prepared {
 		// What isn't known yet is not zero: nothing is decided on it.
@@ -86,6 +88,7 @@ func (l *Leader) mindPause(v view) {
 // forget has all read anew after a pause: somebody may change anything meanwhile.
 func (l *Leader) forget() {
 	if l.busy == "" {
+		l.dropAhead(aheadRest)
 		l.prepared, l.obstructed, l.failed, l.gone, l.unlisted = false, false, nil, nil, unlisted{}
 		l.deaths.silentSince, l.deaths.massSince = nil, time.Time{}
 	}
@@ -142,7 +145,7 @@ func (l *Leader) actOn(ctx context.Context, v view) (string, error) {
 	if l.Service.Members != policy.MembersState {
 		l.judgeUnlisted(ctx, v)
 	}
-	left := l.pending()
+	left, waits := l.movable(l.pending())
 	l.obstructed = l.obstructed && left.Size() > 0
 	if l.takesOwn(left) {
 		return l.leave(ctx, v, left)
@@ -152,7 +155,7 @@ func (l *Leader) actOn(ctx context.Context, v view) (string, error) {
 			// What the record orders comes before any new decision.
 			return l.carryOn(ctx, left), nil
 		}
-		if len(l.record.Orders) > 0 {
+		if len(l.record.Orders) > 0 && !waits {
 			// An earlier leader carried it out and could not write that down.
 			l.close(ctx, result{order: l.record.Orders[0]})
 			return "", nil // its marks are gone: look again first
@@ -178,7 +181,9 @@ func (l *Leader) orderNew(ctx context.Context, v view, left guard.Order) (string
 		err = cmp.Or(l.mark(ctx, s, v), err)
 	}
 	if err == nil && !s.orders() {
-		return cmp.Or(l.idle(ctx, v), l.birthsWait(w.unborn(l.cells()))), nil
+		trouble := cmp.Or(l.idle(ctx, v), l.birthsWait(w.unborn(l.cells())))
+		l.planAhead(ctx, v, w, trouble)
+		return trouble, nil
 	}
 	if err == nil {
 		err = l.place(ctx, s, reason)
@@ -223,14 +228,19 @@ func (l *Leader) idle(ctx context.Context, v view) string {
 	l.failures = 0
 	l.sweep(ctx, v)
 	l.saveMemory(ctx, false)
-	path, changed, err := l.Root.WriteVariables(l.desired())
+	trouble, begun := l.respread(ctx)
+	if begun {
+		return trouble
+	}
+	// What is in the way of a move holds up nothing else.
+	path, changed, err := l.writeVariables()
 	if err != nil {
-		return err.Error()
+		return joined(trouble, err.Error())
 	}
 	if changed {
 		l.Log.Warn("the variable file didn't say what the record says: put right", "file", path, "count", l.record.Count)
 	}
-	return l.pay(ctx)
+	return joined(trouble, l.pay(ctx))
 }
 
 // keepRecord makes sure that Consul holds the record: it may have been made
@@ -273,9 +283,9 @@ func (l *Leader) wish(ctx context.Context, v view) (wish, string) {
 		Dead:   dead.Dead,
 		Failed: slices.Concat(l.failed, without(l.unlisted.due, l.failed, dead.Dead)),
 		Held:   len(l.held),
-		Max:    l.Service.Max,
+		Max:    l.bounds().Max,
 	}
-	w.Births, _ = l.memory.Book.Allowed(l.Service.Max, l.Now(), l.backoff())
+	w.Births, _ = l.memory.Book.Allowed(min(l.bounds().Max, mostChanges), l.Now(), l.backoff())
 	w.Destroys = l.destroysLeft()
 	for _, name := range l.cells() {
 		if _, ok := v.leaving[name]; ok {
@@ -339,7 +349,7 @@ func (l *Leader) judge(ctx context.Context, v view) verdict {
 // missed is the verdict where health can't be known: dead are the cells that
 // Terraform's refresh has just not found.
 func (l *Leader) missed() verdict {
-	gone := intersect(slices.Sorted(maps.Keys(l.held)), l.gone)
+	gone := slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(l.gone))), func(name string) bool { return !l.isHeld(name) })
 	v := verdict{Dead: gone[:min(len(gone), replacePace(len(l.held)))], Why: map[string]string{}}
 	for _, name := range v.Dead {
 		v.Why[name] = "Terraform's refresh doesn't find it"
@@ -362,12 +372,12 @@ func (l *Leader) mourn(judged verdict) {
 }
 
 // destroysLeft is how many cells may be destroyed by the next order: what the
-// policy allows an apply, and what is left of the hour.
+// policy allows an apply, what is left of the hour, and what a record has room for.
 func (l *Leader) destroysLeft() int {
 	_, _, destroyed := l.memory.counts(l.Now())
-	left := math.MaxInt
+	left := mostChanges
 	if n := l.Service.Limits.DestroysPerApply; n > 0 {
-		left = n
+		left = min(left, n)
 	}
 	if n := l.Service.Limits.DestroysPerHour; n > 0 {
 		left = min(left, max(0, n-destroyed))
@@ -378,9 +388,10 @@ func (l *Leader) destroysLeft() int {
 // putRecord writes the record and takes it over once Consul has it. When that
 // failed, or can't be told, the record is read again before anything else.
 func (l *Leader) putRecord(ctx context.Context, r fleet.Record) error {
+	r.Emptied = l.emptied(r)
 	index, err := l.lease.PutRecord(ctx, r, l.index)
 	if err != nil {
-		l.stale = true
+		l.stale = !errors.Is(err, fleet.ErrTooLarge) // which was not even tried
 		return fmt.Errorf("write the record of %s: %w", l.Service.Name, err)
 	}
 	l.record, l.index, l.unwritten = r, index, false

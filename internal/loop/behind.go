@@ -32,7 +32,8 @@ func (l *Leader) lookBehind(ctx context.Context, at time.Time) []balance.Behind 
 }
 
 func (l *Leader) lookAt(ctx context.Context, s *policy.Service, at time.Time) balance.Behind {
-	b := balance.Behind{Service: s.Name, Max: s.Max, Room: reading.Unknown("its cells don't measure it")}
+	b := balance.Behind{Service: s.Name, Max: boundsAt(s, at).Max, Room: reading.Unknown("its cells don't measure it")}
+	b.Need, b.Load = b.Room, b.Room
 	record, _, err := l.Fleet.Record(ctx, s.Name)
 	switch {
 	case errors.Is(err, fleet.ErrNoRecord):
@@ -64,7 +65,13 @@ func (l *Leader) lookAt(ctx context.Context, s *policy.Service, at time.Time) ba
 	}
 	if s.Postgres != nil {
 		b.Room, b.Cause = roomOf(at, l.Sources.Vitals(ctx, siblings), b.Ready)
+		b.Load = reading.Unknown("databases don't tell a rate")
+		if b.Need = b.Room; b.Room.Known {
+			b.Need.Value = (1 - b.Room.Value) * float64(b.Ready) // the used part of the cell that has most left
+		}
+		return b
 	}
+	b.Need, b.Load = l.tellsOf(ctx, s.Name, at)
 	return b
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/act/spread"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
 )
@@ -20,6 +21,7 @@ type result struct {
 
 	// Of an order carried out.
 	order   fleet.Order
+	ahead   string               // what became of the plan that was made ahead, or nothing
 	payment bool                 // nothing was ordered: it was for what depends on the cells
 	applied bool                 // Terraform began to change something
 	born    map[string]time.Time // when the resources of a newborn were complete
@@ -40,6 +42,11 @@ type result struct {
 	// obstructed: the plan would change cells that the order keeps.
 	obstructed bool
 
+	// parts are what became of it in each shard; none where the service isn't spread.
+	parts []*part
+	// moved is the move of cells between shards that was made instead of an order.
+	moved *spread.Move
+
 	// Of the preparation.
 	prepared *preparation
 }
@@ -55,6 +62,8 @@ type carry struct {
 	roster  roster
 	record  fleet.Order
 	strange map[strangeChange]bool // what lessons before have not explained
+	ahead   *ahead                 // the order's plan, made ahead; nil if none was
+	shared  bool                   // there are workspaces of shards, which read the variable file, too
 }
 
 // run carries the order out. Each run of Terraform has the policy's time limit,
@@ -62,6 +71,7 @@ type carry struct {
 func (c *carry) run(ctx context.Context) result {
 	began := c.leader.Now()
 	r := result{what: "order", order: c.record, payment: c.record.ID == "" && c.order.Size() == 0, born: map[string]time.Time{}}
+	defer c.leaveAhead(&r)
 	r.err = c.prove(ctx)
 	if r.err == nil {
 		r.err = c.leader.withStateLock(ctx, c.leader.Root, c.record.ID, func(s *stateLock) error { return c.apply(ctx, s, &r) })
@@ -90,20 +100,63 @@ func (c *carry) prove(ctx context.Context) error {
 	return nil
 }
 
-// apply plans, has the plan judged and applies it. It is proven again just
-// before the apply that the lock is held, since planning takes seconds: the note
-// is a transaction under it.
+// apply plans, has the plan judged and applies it; or applies the plan that was made
+// and judged ahead. Where Terraform finds that one stale, it plans anew.
 func (c *carry) apply(ctx context.Context, s *stateLock, r *result) error {
 	if err := c.readShape(ctx, r); err != nil {
 		return err
 	}
-	if _, _, err := c.leader.Root.WriteVariables(c.desired); err != nil {
+	if err := c.writeVariables(); err != nil {
 		return err
+	}
+	if plan := c.claim(r); plan != nil {
+		if err := c.applyPlan(ctx, s, r, plan); r.applied || !errors.Is(err, act.ErrStale) {
+			return err
+		}
+		r.ahead = aheadStale
 	}
 	plan, err := c.plan(ctx, r)
 	if err != nil {
 		return err
 	}
+	return c.applyPlan(ctx, s, r, plan)
+}
+
+// writeVariables has the variable file say what the order makes right; the plan is
+// given a file of its own.
+func (c *carry) writeVariables() (err error) {
+	if c.shared {
+		_, _, err = c.leader.Root.ReleaseVariables()
+		return err
+	}
+	_, _, err = c.leader.Root.WriteVariables(c.desired)
+	return err
+}
+
+// claim takes the plan that was made ahead, if it still holds.
+func (c *carry) claim(r *result) (plan *act.Plan) {
+	if c.ahead == nil {
+		return nil
+	}
+	plan, r.ahead = c.ahead.claim(c.desired, c.order, c.shape)
+	if plan != nil {
+		r.ahead = aheadUsed
+	}
+	c.ahead = nil
+	return plan
+}
+
+// leaveAhead throws away a plan made ahead that the order didn't come to.
+func (c *carry) leaveAhead(r *result) {
+	if c.ahead != nil {
+		c.ahead.drop()
+		c.ahead, r.ahead = nil, aheadOther
+	}
+}
+
+// applyPlan applies a plan that was judged. It is proven again just before that the
+// lock is held, since planning takes seconds: the note is a transaction under it.
+func (c *carry) applyPlan(ctx context.Context, s *stateLock, r *result, plan *act.Plan) error {
 	defer c.discard(plan)
 	r.drift, r.changes = plan.Drift, plan.Changes
 	r.gone, r.broken, r.partial, r.looked = c.roster.names(plan.Gone), c.roster.names(plan.Broken), plan.Partial, true
@@ -124,11 +177,7 @@ func (c *carry) apply(ctx context.Context, s *stateLock, r *result) error {
 // unpaused looks again whether somebody has paused the service: the plan may
 // have waited behind that person's own destroy.
 func (c *carry) unpaused(ctx context.Context) error {
-	l := c.leader
-	if pauseFile(l.PauseFile) {
-		return fmt.Errorf("order %s was planned and not applied: the file %s is there", c.record.ID, l.PauseFile)
-	}
-	why, err := pausedBy(ctx, l.Fleet, l.Service.Name)
+	why, err := c.leader.pausedNow(ctx)
 	if err != nil {
 		return fmt.Errorf("look for a pause before the apply: %w", err)
 	}
@@ -136,6 +185,14 @@ func (c *carry) unpaused(ctx context.Context) error {
 		return fmt.Errorf("order %s was planned and not applied: %s", c.record.ID, why)
 	}
 	return nil
+}
+
+// pausedNow returns who has paused the service, or nothing.
+func (l *Leader) pausedNow(ctx context.Context) (string, error) {
+	if pauseFile(l.PauseFile) {
+		return fmt.Sprintf("the file %s is there", l.PauseFile), nil
+	}
+	return pausedBy(ctx, l.Fleet, l.Service.Name)
 }
 
 // errModuleChanged says that the root module is another than the one that the
@@ -238,6 +295,9 @@ func (c *carry) discard(plan *act.Plan) {
 // each newborn was complete.
 func (c *carry) progress(r *result, e act.Event) {
 	r.applied = true
+	if r.born == nil {
+		r.born = map[string]time.Time{}
+	}
 	if e.Kind == act.EventComplete && e.Cell != "" {
 		r.born[c.roster.name(e.Cell)] = e.At
 	}

@@ -5,10 +5,12 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 )
 
-// lawConfig translates a service's policy into what the control law takes.
-func lawConfig(s *policy.Service) balance.Config {
+// LawConfig translates a service's policy, with the bounds that are in force, into
+// what the control law takes.
+func LawConfig(s *policy.Service, b policy.Bounds) balance.Config {
 	cfg := balance.Config{
-		Min: s.Min, Max: s.Max,
+		Min: b.Min, Max: b.Max,
+		Scheduled:  balance.Scheduled{Moves: len(s.Schedules) > 0, MinBy: b.MinBy, MaxBy: b.MaxBy, MinFrom: b.MinFrom},
 		Beat:       s.Beat,
 		Requests:   s.AnswersRequests(),
 		BoundsOnly: s.KafkaLag == nil && !s.AnswersRequests(),
@@ -19,6 +21,7 @@ func lawConfig(s *policy.Service) balance.Config {
 		// one apply run at a time.
 		Serial:     true,
 		BirthTime:  s.Birth.Time,
+		Yields:     s.Yields,
 		Pair:       s.Pair,
 		PairWait:   s.PairWait,
 		FlapBudget: s.Limits.ChangesPerHour,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
@@ -50,7 +51,7 @@ var errPartial = errors.New("the rest was left out: see the drift, which is anot
 // pay begins to pay a debt that is due. It returns what is in the way.
 func (l *Leader) pay(ctx context.Context) string {
 	switch {
-	case !l.debt.due || l.pending().Size() > 0:
+	case !l.debt.due || l.toDo() || l.spread() && len(l.payable()) == 0:
 		return ""
 	case l.Now().Before(l.debt.retry):
 		return fmt.Sprintf("what depends on the cells is looked at again at %s: %s", l.debt.retry.Format(time.TimeOnly), l.debt.trouble)
@@ -70,11 +71,23 @@ func (l *Leader) unpaid(why error) {
 // unready are errors after which the leader gets ready again.
 var unready = []error{act.ErrKilled, act.ErrNotInitialised, errModuleChanged}
 
-// payNow pays a debt that is due and waits for it.
+// payNow pays a debt that is due and waits for it: of a service that is spread, until
+// each shard was looked at.
 func (l *Leader) payNow(ctx context.Context, o Outcome) (Outcome, error) {
 	if !l.debt.due || l.pending().Size() > 0 || o.Held != "" {
 		return o, nil
 	}
-	l.carryOut(ctx)
-	return o.with(l.await(ctx))
+	var all result
+	for owed := math.MaxInt; all.err == nil && len(l.shards.owing) < owed; {
+		owed = max(1, len(l.shards.owing))
+		l.carryOut(ctx)
+		r := l.await(ctx)
+		all.changes, all.drift, all.gone = append(all.changes, r.changes...), append(all.drift, r.drift...), append(all.gone, l.gone...)
+		all.err = r.err
+		if len(l.shards.owing) == 0 {
+			break
+		}
+	}
+	l.gone = all.gone
+	return o.with(all)
 }

@@ -49,31 +49,37 @@ func (l *Leader) mark(ctx context.Context, s step, v view) error {
 // genome in their place is the one that fails, and those that stay slow; then those not ready, then the
 // youngest. The leader's own comes last of its kind.
 func (l *Leader) leaverOrder(names []string, v view) []string {
-	out, mutants, halted := slices.Clone(names), l.mutants(v), l.halted()
-	slow := l.slowDue(v)
-	stays := func(name string) bool {
-		return slices.Contains(mutants, name) == halted && !slices.Contains(slow, name)
+	mutants, slow, halted := setOf(l.mutants(v)), setOf(l.slowDue(v)), l.halted()
+	candidates := make([]candidate, len(names))
+	for i, name := range names {
+		number, _ := cellNumber(l.Service.Name, name)
+		candidates[i] = candidate{name, number, mutants[name] == halted && !slow[name], l.isOwn(name), v.ready(name)}
 	}
-	slices.SortStableFunc(out, func(a, b string) int {
+	slices.SortStableFunc(candidates, func(a, b candidate) int {
 		return cmp.Or(
-			compareBool(stays(a), stays(b)),
-			compareBool(l.isOwn(a), l.isOwn(b)),
-			compareBool(v.ready(a), v.ready(b)),
-			l.younger(a, b),
+			compareBool(a.stays, b.stays),
+			compareBool(a.own, b.own),
+			compareBool(a.ready, b.ready),
+			cmp.Compare(b.number, a.number), // the youngest first: numbers only rise
 		)
 	})
+	out := make([]string, len(names))
+	for i, c := range candidates {
+		out[i] = c.name
+	}
 	return out
+}
+
+// candidate is a cell that may leave, with all that it is judged by: a comparison must
+// not look anything up, as there are thousands of them.
+type candidate struct {
+	name              string
+	number            int
+	stays, own, ready bool
 }
 
 func (l *Leader) isOwn(name string) bool {
 	return l.Holder.Service == l.Service.Name && l.Holder.Cell == name
-}
-
-// younger orders by number in the name, highest first: names only rise.
-func (l *Leader) younger(a, b string) int {
-	x, _ := cellNumber(l.Service.Name, a)
-	y, _ := cellNumber(l.Service.Name, b)
-	return y - x
 }
 
 func compareBool(a, b bool) int {

@@ -31,12 +31,21 @@ func (l *Leader) landed(ctx context.Context, r result) {
 		l.takeOver(r)
 		return
 	}
+	if r.moved != nil {
+		l.landedMove(ctx, r)
+		return
+	}
 	if errors.Is(r.err, errLearned) {
 		l.takeShape(*r.shape)
 		return
 	}
+	l.landedAhead(r)
 	l.Metrics.applies.WithLabelValues(l.Service.Name, outcome(r)).Inc()
 	l.Metrics.applySeconds.WithLabelValues(l.Service.Name, outcome(r)).Observe(r.took.Seconds())
+	if r.parts != nil {
+		l.landedSpread(ctx, r)
+		return
+	}
 	l.drift = r.drift
 	for _, d := range r.drift {
 		l.Log.Warn("drift outside the cells, left alone", "address", d.Address, "action", d.Action, "why", d.Why)

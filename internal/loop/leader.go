@@ -10,6 +10,7 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/sense"
 )
 
 // Leader decides and acts for one service while it holds the service's lock.
@@ -51,15 +52,18 @@ type Leader struct {
 	strangers map[string]bool
 	sweptAt   time.Time
 
-	eyes    *eyes
-	seen    view // the last look
-	memory  memory
-	deaths  deathWatch
-	mourned []string // the dead that were told of
-	mail    mail
+	standIns sense.StandIns
+	eyes     *eyes
+	table    *policy.Timetable // of the bounds, once it was asked
+	seen     view              // the last look
+	memory   memory
+	deaths   deathWatch
+	mourned  []string // the dead that were told of
+	mail     mail
 	// slowHeld is why slow cells are not judged, or nothing.
 	slowHeld string
 	last     balance.Decision
+	fore     foresight // which order is likely next, and its plan
 	told     report
 
 	busy     string                 // what the worker does, or nothing
@@ -71,7 +75,9 @@ type Leader struct {
 	renewal  string                 // what is in the way of renewing cells
 	strange  map[strangeChange]bool // changes of others that no lesson has explained
 	rested   bool                   // the service was paused in Consul, and all must be read anew
+	patient  bool                   // it is one beat that a person asked for
 	debt     debt                   // what depends on the cells and may not be as they are
+	shards   shards                 // where the cells of a service are that is spread
 }
 
 // Process says which process leads, for the note that lets another break the
@@ -91,6 +97,8 @@ type LeaderConfig struct {
 	Holder fleet.Holder
 	// Behind are the services that this one needs.
 	Behind []*policy.Service
+	// Front are the services that need this one and whose work can wait.
+	Front []*policy.Service
 	// Bundle is what the service is led from: the one published when the leader
 	// began, empty where nothing was. Another one ends it.
 	Bundle string
@@ -121,7 +129,10 @@ type LeaderConfig struct {
 
 // heldCell is a cell as Terraform's state holds it. A tainted one is half-born:
 // Terraform would make it anew.
-type heldCell struct{ Tainted bool }
+type heldCell struct {
+	Tainted bool
+	Shard   int // whose state holds it; 0 for a service that isn't spread
+}
 
 // NewLeader returns a leader that hasn't begun.
 func NewLeader(cfg LeaderConfig, lease *fleet.Lease) *Leader {
@@ -137,6 +148,7 @@ func NewLeader(cfg LeaderConfig, lease *fleet.Lease) *Leader {
 		deaths:       deathWatch{After: cfg.Service.Replace.After, MassHold: cfg.Service.Replace.MassHold},
 		mail:         mail{asked: map[string]sent{}},
 		results:      make(chan result, 1),
+		fore:         foresight{pace: balance.Pace{Least: cfg.Service.PlanAhead.Pause, Most: cfg.Service.PlanAhead.PauseMax}},
 	}
 }
 
@@ -146,6 +158,7 @@ func NewLeader(cfg LeaderConfig, lease *fleet.Lease) *Leader {
 func (l *Leader) Run(ctx context.Context) error {
 	l.Metrics.leader.WithLabelValues(l.Service.Name).Set(1)
 	defer l.Metrics.forget(l.Service.Name)
+	defer l.endAhead()
 	ticker := time.NewTicker(l.Service.Beat)
 	defer ticker.Stop()
 	if err := l.beat(ctx); err != nil {
@@ -205,10 +218,16 @@ func (l *Leader) books(surge int) books {
 	return books{names: l.cells(), orders: l.record.Orders, held: l.held, surge: surge}
 }
 
-// start lets the worker do one thing. It must not be busy.
+// start lets the worker do one thing, once nothing runs any more that was begun
+// ahead. It must not be busy.
 func (l *Leader) start(ctx context.Context, what string, work func(context.Context) result) {
 	l.busy = what
 	// The work outlives the leader's own end: an apply is let end.
 	ctx = context.WithoutCancel(ctx)
-	go func() { l.results <- work(ctx) }()
+	l.dropAhead(aheadRest)
+	last := l.fore.last
+	go func() {
+		last.wait()
+		l.results <- work(ctx)
+	}()
 }

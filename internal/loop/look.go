@@ -39,6 +39,7 @@ type Sources struct {
 type view struct {
 	at         time.Time
 	members    []fleet.Member
+	index      map[string]int // where each is in members; nil for a view that has none
 	membersErr error
 	vitals     sense.ServiceVitals
 	byCell     map[string]sense.Vitals
@@ -55,6 +56,7 @@ type view struct {
 	unread     error           // requests that hold something else
 	slow       map[string]fleet.Slow
 	behind     []balance.Behind // the services that this one needs
+	front      []balance.Front  // those that need it and can wait
 	consulErr  error            // pins, marks and tombstones are as of the last beat
 	proven     bool             // the leader's own session was proven
 }
@@ -68,7 +70,7 @@ func (l *Leader) look(ctx context.Context) view {
 		pin: l.seen.pin, paused: l.seen.paused, leaving: l.seen.leaving, tombstones: l.seen.tombstones, published: l.seen.published, requests: l.seen.requests, slow: l.seen.slow,
 	}
 	defer func() { l.seen = v }()
-	ctx, cancel := context.WithTimeout(ctx, max(s.Beat, time.Second)*4/5)
+	ctx, cancel := context.WithTimeout(ctx, l.lookLimit())
 	defer cancel()
 	quantile := 0.99
 	if s.Latency != nil {
@@ -77,8 +79,9 @@ func (l *Leader) look(ctx context.Context) view {
 	var g errgroup.Group
 	g.Go(func() error {
 		v.members, v.membersErr = l.Fleet.Members(ctx, s.Name)
+		v.index = indexOf(v.members)
 		if v.membersErr == nil {
-			v.ask(ctx, l.Sources, quantile)
+			v.ask(ctx, l.Sources, quantile, func(r []sense.Result) { l.standIns.Fill(r, l.Now(), 3*s.Beat) })
 		}
 		return nil
 	})
@@ -108,12 +111,16 @@ func (l *Leader) look(ctx context.Context) view {
 		v.behind = l.lookBehind(ctx, v.at)
 		return nil
 	})
+	g.Go(func() error {
+		v.front = l.lookInFront(ctx, v.at)
+		return nil
+	})
 	_ = g.Wait() // the functions above keep their errors in the view
 	return v
 }
 
 // ask gathers the vitals of the members that have a sidecar.
-func (v *view) ask(ctx context.Context, src Sources, quantile float64) {
+func (v *view) ask(ctx context.Context, src Sources, quantile float64, standIn func([]sense.Result)) {
 	var siblings []sense.Sibling
 	for _, m := range v.members {
 		// A silent cell is judged by the death watch; asked here it would only
@@ -128,6 +135,7 @@ func (v *view) ask(ctx context.Context, src Sources, quantile float64) {
 			v.byCell[r.Cell] = r.Vitals
 		}
 	}
+	standIn(results) // after that: whether a cell is idle is known of now or not at all
 	v.vitals = sense.Combine(v.at, results, quantile)
 }
 
@@ -238,10 +246,24 @@ func pauseFile(path string) bool {
 	return !errors.Is(err, os.ErrNotExist)
 }
 
+// indexOf says where each member is. A cell is looked for many times a beat, and of
+// thousands a search through all each time would be most of the beat's work.
+func indexOf(members []fleet.Member) map[string]int {
+	index := make(map[string]int, len(members))
+	for i, m := range members {
+		index[m.Name] = i
+	}
+	return index
+}
+
 // member returns the member of a name.
 func (v *view) member(name string) (fleet.Member, bool) {
-	i := slices.IndexFunc(v.members, func(m fleet.Member) bool { return m.Name == name })
-	if i < 0 {
+	i, known := v.index[name]
+	if v.index == nil {
+		i = slices.IndexFunc(v.members, func(m fleet.Member) bool { return m.Name == name })
+		known = i >= 0
+	}
+	if !known {
 		return fleet.Member{}, false
 	}
 	return v.members[i], true

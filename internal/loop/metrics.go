@@ -20,6 +20,7 @@ type Metrics struct {
 	decisions, births, applies         *prometheus.CounterVec
 	refusals, replacements, heldSilent *prometheus.CounterVec
 	birthSeconds, applySeconds         *prometheus.HistogramVec
+	plansAhead, ordersPlanned, aheadOf *prometheus.CounterVec
 	readings                           *readingCollector
 }
 
@@ -55,10 +56,20 @@ func NewMetrics(reg prometheus.Registerer, now func() time.Time) *Metrics {
 		birthSeconds: seconds("birth_seconds", "Time from order to passing, one observation a birth."),
 		applySeconds: seconds("apply_seconds", "Time from plan to the end of apply.", "result"),
 		readings:     newReadingCollector(now),
+
+		plansAhead:    counter("plans_ahead_total", "Plans made before their order, by what became of them: used, or why they were thrown away.", "fate"),
+		ordersPlanned: counter("orders_planned_total", "Orders carried out by where their plan came from: ahead or anew.", "plan"),
+		aheadOf:       counter("plans_ahead_cpu_seconds_total", "Processor time of Terraform and its providers for plans made before their order."),
 	}
 	reg.MustRegister(m.leader, m.desired, m.ordered, m.ready, m.mutants, m.min, m.max, m.decisions, m.births,
-		m.applies, m.refusals, m.replacements, m.heldSilent, m.birthSeconds, m.applySeconds, m.readings)
+		m.applies, m.refusals, m.replacements, m.heldSilent, m.birthSeconds, m.applySeconds, m.readings,
+		m.plansAhead, m.ordersPlanned, m.aheadOf)
 	return m
+}
+
+// aheadCPU adds to what a service's plans ahead have cost.
+func (m *Metrics) aheadCPU(service string) func(time.Duration) {
+	return func(d time.Duration) { m.aheadOf.WithLabelValues(service).Add(max(0, d.Seconds())) }
 }
 
 // forget drops the gauges of a service that this sidecar no longer leads, so

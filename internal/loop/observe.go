@@ -28,6 +28,7 @@ type eyes struct {
 	meter   *sense.RateMeter
 	rates   sense.Rates
 	spools  sense.SpoolMeter
+	uneven  unevenMeter
 	// lastReady stands in while members are unknown.
 	lastReady int
 }
@@ -49,11 +50,14 @@ func (e *eyes) observe(v view, b books, m *memory) balance.Observation {
 		Downs:      downs,
 		BusyMax:    v.vitals.BusyMax.Value,
 		BusySource: v.vitals.BusySource,
+		StandIns:   v.vitals.StandIns,
+		StandInWhy: v.vitals.StandInWhy,
 		Version:    v.vitals.Version,
 		Latency:    v.vitals.Latency.Value,
 		Quiet:      v.vitals.Quiet,
 		Requests:   requestsOf(v.requests),
 		Behind:     v.behind,
+		Front:      v.front,
 	}
 	if v.pin != nil {
 		obs.Pin = &v.pin.Count
@@ -66,9 +70,21 @@ func (e *eyes) observe(v view, b books, m *memory) balance.Observation {
 	if e.service.KafkaLag != nil {
 		e.queue(v, &obs)
 	} else {
-		obs.Offered, obs.Served = v.vitals.Offered.Value, v.vitals.Served.Value
+		obs.Offered, obs.Served, obs.Serving = v.vitals.Offered.Value, v.vitals.Served.Value, v.serving()
 	}
 	return obs
+}
+
+// serving counts the cells that have a part in what the vitals say is served. Some of
+// them may be no longer, or not yet, ready.
+func (v view) serving() int {
+	n := v.vitals.StandIns
+	for _, vitals := range v.byCell {
+		if vitals.Served.Known && vitals.Served.Value > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // queue fills in what comes from the topic.
@@ -83,6 +99,7 @@ func (e *eyes) queue(v view, obs *balance.Observation) {
 	obs.Lag = v.lag.Lag
 	obs.Partitions = v.lag.PartitionCount
 	obs.Rebalancing = v.lag.Rebalancing
+	obs.Laggards, obs.RebalancePause = e.uneven.observe(v.lag)
 	obs.Offered, obs.Served = rates.Offered, rates.Served
 	if growth := e.spools.Observe(v.at, v.spools); obs.Offered.Known {
 		obs.Offered.Value = max(0, obs.Offered.Value+growth)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/reading"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/sense"
@@ -59,6 +60,21 @@ func TestAdoptedSpoolsCountOnce(t *testing.T) {
 		if got := obs.Offered; got.Known != (step.want >= 0) || got.Known && got.Value != step.want {
 			t.Errorf("step %d: offered %+v, want %g", i, got, step.want)
 		}
+	}
+}
+
+// TestThoseThatLeaveServe counts the cells behind what is served: one that leaves
+// is not ready, and has its part in it; one that is just born serves nothing.
+func TestThoseThatLeaveServe(t *testing.T) {
+	at := time.Unix(1000, 0)
+	v := view{at: at, byCell: map[string]sense.Vitals{}, leaving: map[string]fleet.Leaving{"api-2": {}}}
+	for name, served := range map[string]float64{"api-1": 100, "api-2": 80, "api-3": 0} {
+		v.byCell[name] = sense.Vitals{Served: reading.Of(served, at)}
+		v.members = append(v.members, fleet.Member{Cell: fleet.Cell{Name: name}, Health: fleet.Passing})
+	}
+	obs := newEyes(&policy.Service{}).observe(v, books{names: []string{"api-1", "api-2"}}, &memory{})
+	if obs.Ready != 1 || obs.Serving != 2 {
+		t.Errorf("%d ready, %d serving, want 1 and 2", obs.Ready, obs.Serving)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/balance"
@@ -51,12 +52,16 @@ func (l *Leader) Plan(ctx context.Context) (Outcome, error) {
 		return o, nil
 	}
 	if s.orders() {
+		l.record.Shards = l.placed(s.Names)
 		l.record.Names, l.record.Count = s.Names, len(s.Names)
 	}
 	order := l.pending()
 	for _, name := range s.Replace {
 		order.Keep = slices.DeleteFunc(order.Keep, func(k guard.Key) bool { return k == l.roster().key(name) })
 		order.Replace = append(order.Replace, l.roster().key(name))
+	}
+	if l.spread() {
+		return l.planSpread(ctx, o, order)
 	}
 	plan, err := l.Root.Plan(ctx, l.desired(), order, l.shape)
 	var refused *act.RefusedError
@@ -88,7 +93,7 @@ func (l *Leader) Apply(ctx context.Context) (Outcome, error) {
 	}
 	left := l.pending()
 	found := len(l.record.Orders) > 0 || left.Size() > 0
-	if left.Size() == 0 && found {
+	if left.Size() == 0 && found && !l.unread() {
 		l.close(ctx, result{order: l.record.Orders[0]}) // carried out, and not written down
 	}
 	if left.Size() > 0 {
@@ -128,12 +133,19 @@ func (l *Leader) Apply(ctx context.Context) (Outcome, error) {
 	if err := l.place(ctx, s, o.Reason); err != nil {
 		return o, err
 	}
+	if l.busy == "" {
+		o.Held = l.shardTrouble() // all of it lies in shards that wait
+		return o, nil
+	}
 	return o.with(l.await(ctx))
 }
 
 // await takes the worker's result. Where the worker had to learn first, the
 // record says so and the order is begun again.
 func (l *Leader) await(ctx context.Context) result {
+	if l.busy == "" {
+		return result{} // all that was to be done is in shards that wait for another try
+	}
 	r := <-l.results
 	l.landed(ctx, r)
 	if !errors.Is(r.err, errLearned) {
@@ -167,6 +179,7 @@ func (l *Leader) firstLook(ctx context.Context) (view, error) {
 		return view{}, err
 	}
 	l.takeOver(result{what: preparing, prepared: p})
+	l.patient = true
 	first := l.look(ctx)
 	l.eyes.observe(first, l.books(l.surge(first)), &l.memory)
 	if err := pause(ctx, l.Service.Beat); err != nil {
@@ -182,10 +195,22 @@ func (l *Leader) firstLook(ctx context.Context) (view, error) {
 	return v, nil
 }
 
+// lookLimit is how long a look may take: a leader's must be over when the next beat
+// begins, while a person who asks for a single one would rather wait than be told
+// that something was late.
+func (l *Leader) lookLimit() time.Duration {
+	if l.patient {
+		return max(l.Service.Beat, patientLook)
+	}
+	return max(l.Service.Beat, time.Second) * 4 / 5
+}
+
+const patientLook = 10 * time.Second
+
 // once decides and turns the decision into a step, without taking it.
 func (l *Leader) once(ctx context.Context, v view) (step, Outcome) {
 	obs := l.eyes.observe(v, l.books(l.surge(v)), &l.memory)
-	l.memory.Law, l.last = balance.Decide(lawConfig(l.Service), l.memory.Law, obs)
+	l.memory.Law, l.last = balance.Decide(LawConfig(l.Service, l.bounds()), l.memory.Law, obs)
 	w, reason := l.wish(ctx, v)
 	s := l.roster().step(w, func(names []string) []string { return l.leaverOrder(names, v) })
 	held := v.paused

@@ -17,11 +17,13 @@ import (
 // record comes first: whoever leads next finds there what was begun.
 func (l *Leader) place(ctx context.Context, s step, reason string) error {
 	now := l.Now()
+	reason = l.plannedAhead(s, reason)
 	next := l.record
 	next.Names, next.Count, next.Next = s.Names, len(s.Names), s.Next
 	if !l.roster().Named {
 		next.Names = nil
 	}
+	next.Shards = l.placed(next.Names)
 	surge := s.Surge - next.Surge
 	next.Surge = s.Surge
 	unborn, leaving := l.unfinished(s)
@@ -37,6 +39,7 @@ func (l *Leader) place(ctx context.Context, s step, reason string) error {
 	if err := l.putRecord(ctx, next); err != nil {
 		return err
 	}
+	l.tellSpread(next)
 	for _, name := range dropped(earlier, next.Orders[0].Add) {
 		l.memory.Book.Withdrawn(l.roster().key(name)) // or it would count as on its way for ever
 	}
@@ -120,21 +123,36 @@ func (l *Leader) birthTime() time.Duration {
 // the state holds: one that it holds no more is just to be born.
 func (l *Leader) pending() guard.Order {
 	r := l.roster()
-	held := slices.Sorted(maps.Keys(l.held))
-	var replace []string
-	for _, n := range intersect(r.Names, held) {
-		if l.held[n].Tainted && r.keepsNames() || l.outlived(n) {
+	var add, keep, replace []string
+	for _, n := range r.Names {
+		switch c, held := l.held[n]; {
+		case !held:
+			add = append(add, n)
+		case c.Tainted && r.keepsNames() || l.outlived(n):
 			replace = append(replace, n)
+		default:
+			keep = append(keep, n)
 		}
 	}
-	keep := without(intersect(r.Names, held), replace)
 	return guard.Order{
-		Add:     r.keys(without(r.Names, held, replace)),
-		Remove:  r.keys(without(held, r.Names)),
+		Add:     r.keys(add),
+		Remove:  r.keys(l.notIn(r.Names)),
 		Replace: r.keys(replace),
 		Keep:    r.keys(keep),
 		Lost:    r.keys(intersect(keep, l.deaths.silent())),
 	}
+}
+
+// notIn are the cells that the state holds and that are none of the names.
+func (l *Leader) notIn(names []string) (others []string) {
+	wanted := setOf(names)
+	for name := range l.held {
+		if !wanted[name] {
+			others = append(others, name)
+		}
+	}
+	slices.Sort(others)
+	return others
 }
 
 // outlived reports whether the record orders a cell to be made anew and that
@@ -158,6 +176,10 @@ func (l *Leader) outlived(name string) bool {
 
 // carryOut hands the record's order to the worker.
 func (l *Leader) carryOut(ctx context.Context) {
+	if l.spread() {
+		l.carryOutSpread(ctx)
+		return
+	}
 	job := &carry{
 		leader:  l,
 		base:    l.stateAsDesired(),
@@ -166,10 +188,12 @@ func (l *Leader) carryOut(ctx context.Context) {
 		shape:   l.shape,
 		roster:  l.roster(),
 		strange: maps.Clone(l.strange),
+		shared:  l.emptied(l.record),
 	}
 	if len(l.record.Orders) > 0 {
 		job.record = l.record.Orders[0]
 	}
+	job.ahead = l.takeAhead(job.order)
 	l.start(ctx, "order "+job.record.ID, job.run)
 }
 

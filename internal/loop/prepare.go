@@ -28,6 +28,11 @@ type preparation struct {
 	shape  guard.Shape
 	held   map[string]heldCell
 	memory memory
+	shards *shardRoots
+	cant   string        // why the service can't be spread, or nothing
+	unread map[int]error // shards whose states can't be read
+	// amended: the record doesn't say which states the cells are in.
+	amended bool
 }
 
 // prepare lets the worker get ready: terraform init, the shape of an order,
@@ -62,6 +67,10 @@ func (l *Leader) getReady(ctx context.Context) (*preparation, error) {
 	if err := p.root.Init(ctx); err != nil {
 		return nil, err
 	}
+	p.shards = &shardRoots{base: p.root, share: l.Service.Terraform.ShardsAtOnce, limit: l.Service.Terraform.Timeout / lateShare}
+	if err := l.finishMove(ctx, &p); err != nil {
+		return nil, err
+	}
 	if p.found {
 		if err := l.fromRecord(ctx, &p); err != nil {
 			return nil, err
@@ -73,8 +82,13 @@ func (l *Leader) getReady(ctx context.Context) (*preparation, error) {
 
 // learn plans how the root module's cells come and go.
 func (l *Leader) learn(ctx context.Context, p *preparation) error {
-	return l.withStateLock(ctx, p.root, preparing, func(*stateLock) (err error) {
-		_, p.shape, err = p.root.StateCells(ctx)
+	shard := firstShard(p.record)
+	root, err := p.shards.open(ctx, shard)
+	if err != nil {
+		return err
+	}
+	return l.withShardLock(ctx, root, shard, preparing, func(*stateLock) (err error) {
+		_, p.shape, err = root.StateCells(ctx)
 		return err
 	})
 }
@@ -114,6 +128,7 @@ func (l *Leader) fromState(ctx context.Context, p *preparation) error {
 		return fmt.Errorf("make the record that is missing from the state: it doesn't hold the leader's own cell %s: the apply that makes it hasn't ended, or it was made otherwise", own)
 	}
 	p.record = l.recordOf(p.held, p.root.Module().Named)
+	p.record.Shards = shardsOf(p.record.Names, p.held)
 	next, err := nextNameOf(p.root.Module().Dir, l.Service.Name).read()
 	switch {
 	case errors.Is(err, errNextName):
@@ -147,7 +162,7 @@ func (l *Leader) recordOf(held map[string]heldCell, named bool) fleet.Record {
 }
 
 func (l *Leader) readCells(ctx context.Context, p *preparation) error {
-	cells, err := p.root.Cells(ctx, p.shape)
+	cells, others, err := p.root.Holds(ctx, p.shape)
 	if err != nil {
 		return fmt.Errorf("read which cells the state holds: %w", err)
 	}
@@ -156,7 +171,14 @@ func (l *Leader) readCells(ctx context.Context, p *preparation) error {
 	for _, c := range cells {
 		p.held[r.name(c.Key)] = heldCell{Tainted: !c.Whole()}
 	}
-	return nil
+	p.cant = p.root.Unspreadable(p.shape, others)
+	if p.root.Unspreadable(guard.Shape{}, nil) != "" {
+		return nil // there are no other states
+	}
+	if p.found && !p.record.Spread() {
+		return l.findShards(ctx, p)
+	}
+	return l.readShards(ctx, p)
 }
 
 // halfBorn lists the cells of the record that an earlier order left tainted:
@@ -193,6 +215,8 @@ func (l *Leader) takeOver(r result) {
 	// A name is never used twice, not even when Consul has forgotten it.
 	p.record.Next = max(p.record.Next, l.record.Next)
 	l.Root, l.record, l.index, l.held = p.root, p.record, p.index, p.held
+	l.shards.ready(p, l.Now())
+	l.unwritten = l.unwritten || p.amended || l.record.Emptied != l.emptied(l.record)
 	l.takeShape(p.shape.With(l.shape))
 	if p.root.Module().Named {
 		l.failed = l.halfBorn()
@@ -201,6 +225,7 @@ func (l *Leader) takeOver(r result) {
 		l.memory = p.memory
 	}
 	l.debt.due = l.mayLag()
+	l.shards.oweAll(l)
 	l.memory.Book.Only(l.births())
 	l.prepared, l.stale = true, false
 	// Failures are counted on until an order succeeds or none is left: a provider

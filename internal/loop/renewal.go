@@ -114,7 +114,7 @@ func (l *Leader) renew(w *wish, v view) string {
 	case len(intersect(mutants, w.Leaving)) > 0:
 		// They go first. Where they had to, nobody takes their place before.
 		if full && more < 0 {
-			w.Desired = max(l.Service.Min, len(staying))
+			w.Desired = max(l.bounds().Min, len(staying))
 		}
 	case !l.passing(v, without(staying, mutants)):
 		w.Surge = max(0, min(more, w.Renew))
@@ -122,11 +122,11 @@ func (l *Leader) renew(w *wish, v view) string {
 		w.Retire = min(more, w.Renew) // for the newcomers that are there
 	case !full:
 		w.Surge = w.Renew
-	case w.Desired > l.Service.Min:
+	case w.Desired > l.bounds().Min:
 		w.Desired--
 		w.Retire = 1
 	default:
-		return fmt.Sprintf("%d cells are to be renewed, and max = %d leaves no room for a newcomer while min = %d allows none fewer", len(mutants), w.Max, l.Service.Min)
+		return fmt.Sprintf("%d cells are to be renewed, and max = %d leaves no room for a newcomer while min = %d allows none fewer", len(mutants), w.Max, l.bounds().Min)
 	}
 	return ""
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/balance"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/reading"
 )
 
@@ -19,6 +20,7 @@ type report struct {
 	mutants       int
 	renewal       string
 	desired       int
+	bounds        policy.Bounds
 	writtenAt     time.Time
 }
 
@@ -28,9 +30,9 @@ func (l *Leader) tell(ctx context.Context, v view, obs balance.Observation, trou
 	l.measure(v, obs)
 	d := l.last
 	news := d.Code != l.told.code || d.Desired != l.told.desired || trouble != l.told.trouble ||
-		l.renewal != l.told.renewal || len(l.mutants(v)) != l.told.mutants
+		l.renewal != l.told.renewal || l.bounds() != l.told.bounds || len(l.mutants(v)) != l.told.mutants
 	if news {
-		l.Log.Info("decision", "desired", d.Desired, "ordered", d.Ordered, "ready", d.Ready, "code", d.Code, "reason", d.Reason, "trouble", trouble,
+		l.Log.Info("decision", "desired", d.Desired, "ordered", d.Ordered, "ready", d.Ready, "code", d.Code, "reason", d.Reason, "trouble", trouble, "bounds", l.bounds().String(),
 			"mutants", len(l.mutants(v)), "renewal", l.renewal)
 	} else {
 		l.Log.Debug("decision", "desired", d.Desired, "code", d.Code, "reason", d.Reason, "trouble", trouble)
@@ -44,7 +46,7 @@ func (l *Leader) tell(ctx context.Context, v view, obs balance.Observation, trou
 	} else {
 		written = v.at
 	}
-	l.told = report{code: d.Code, trouble: trouble, desired: d.Desired, writtenAt: written, mutants: len(l.mutants(v)), renewal: l.renewal}
+	l.told = report{code: d.Code, bounds: l.bounds(), trouble: trouble, desired: d.Desired, writtenAt: written, mutants: len(l.mutants(v)), renewal: l.renewal}
 }
 
 // rest says why nothing is looked at or done.
@@ -62,7 +64,7 @@ func (l *Leader) rest(ctx context.Context, code, why string) {
 }
 
 func (l *Leader) word(v view, obs balance.Observation, trouble string) Word {
-	w := Word{Decision: l.last, Trouble: trouble, Mutants: l.mutants(v), Renewal: l.renewal}
+	w := Word{Decision: l.last, Trouble: trouble, Mutants: l.mutants(v), Renewal: l.renewal, Ahead: l.fore.plan.says()}
 	for _, d := range l.drift {
 		w.Drift = append(w.Drift, d.String())
 	}
@@ -85,8 +87,8 @@ func (l *Leader) measure(v view, obs balance.Observation) {
 		m.ready.WithLabelValues(name).Set(float64(d.Ready))
 	}
 	m.mutants.WithLabelValues(name).Set(float64(len(l.mutants(v))))
-	m.min.WithLabelValues(name).Set(float64(l.Service.Min))
-	m.max.WithLabelValues(name).Set(float64(l.Service.Max))
+	m.min.WithLabelValues(name).Set(float64(l.bounds().Min))
+	m.max.WithLabelValues(name).Set(float64(l.bounds().Max))
 	m.readings.set(name, map[string]reading.Reading{
 		"offered_per_second": obs.Offered,
 		"served_per_second":  obs.Served,

@@ -17,10 +17,10 @@ type mail struct {
 	unread   bool                    // that some can't be read was told
 }
 
-// sent is a request as it was written; a floor of 0 was withdrawn.
+// sent is a request as it was written; one of 0 was withdrawn.
 type sent struct {
-	floor int
-	at    time.Time
+	floor, ceiling int
+	at             time.Time
 }
 
 // exchange writes what the decision asks of others and answers to them. trouble
@@ -41,33 +41,34 @@ func (l *Leader) exchange(ctx context.Context, v view, trouble string) {
 }
 
 func (l *Leader) askOthers(ctx context.Context, v view) {
-	for _, need := range l.Behind {
+	for _, name := range l.neighbours() {
 		var ask balance.Ask
 		for _, a := range l.last.Asks {
-			if a.Service == need.Name {
+			if a.Service == name {
 				ask = a
 			}
 		}
-		was, known := l.mail.asked[need.Name]
+		was, known := l.mail.asked[name]
 		// Renewed once a beat at most, it must outlive some of them.
 		ttl := max(l.Service.RequestTTL, 3*l.Service.Beat)
-		if known && was.floor == ask.Floor && (ask.Floor == 0 || v.at.Sub(was.at) < ttl/3) {
+		nothing := ask.Floor == 0 && ask.Ceiling == 0
+		if known && was.floor == ask.Floor && was.ceiling == ask.Ceiling && (nothing || v.at.Sub(was.at) < ttl/3) {
 			continue
 		}
 		var err error
-		if ask.Floor == 0 {
-			err = l.lease.Withdraw(ctx, need.Name)
+		if nothing {
+			err = l.lease.Withdraw(ctx, name)
 		} else {
-			err = l.lease.Ask(ctx, need.Name, fleet.Request{Floor: ask.Floor, Reason: ask.Reason}, ttl)
+			err = l.lease.Ask(ctx, name, fleet.Request{Floor: ask.Floor, Ceiling: ask.Ceiling, Reason: ask.Reason}, ttl)
 		}
 		if err != nil {
-			l.Log.Warn("could not tell another service's leader what is asked of it", "of", need.Name, "error", err)
+			l.Log.Warn("could not tell another service's leader what is asked of it", "of", name, "error", err)
 			continue
 		}
-		if was.floor != ask.Floor {
-			l.Log.Info("asked another service for cells", "of", need.Name, "floor", ask.Floor, "reason", ask.Reason)
+		if was.floor != ask.Floor || was.ceiling != ask.Ceiling {
+			l.Log.Info("asked another service for cells", "of", name, "floor", ask.Floor, "ceiling", ask.Ceiling, "reason", ask.Reason)
 		}
-		l.mail.asked[need.Name] = sent{floor: ask.Floor, at: v.at}
+		l.mail.asked[name] = sent{floor: ask.Floor, ceiling: ask.Ceiling, at: v.at}
 	}
 }
 
@@ -125,7 +126,7 @@ func requestsOf(all []fleet.Request) []balance.Request {
 	var requests []balance.Request
 	for _, r := range all {
 		requests = append(requests, balance.Request{
-			From: r.From, Floor: r.Floor, Expires: r.Expires, Reason: cmp.Or(r.Reason, "it says nothing more"),
+			From: r.From, Floor: r.Floor, Ceiling: r.Ceiling, Expires: r.Expires, Reason: cmp.Or(r.Reason, "it says nothing more"),
 		})
 	}
 	return requests

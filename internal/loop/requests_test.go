@@ -113,7 +113,7 @@ func (p *pairOfLeaders) beat(l *Leader, change func(*balance.Observation)) balan
 	if change != nil {
 		change(&obs)
 	}
-	l.memory.Law, l.last = balance.Decide(lawConfig(l.Service), l.memory.Law, obs)
+	l.memory.Law, l.last = balance.Decide(LawConfig(l.Service, l.bounds()), l.memory.Law, obs)
 	l.exchange(p.t.Context(), v, "")
 	return l.last
 }

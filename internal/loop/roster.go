@@ -229,6 +229,9 @@ func cellNumber(service, name string) (int, bool) {
 // without returns the elements of list that are in none of the others.
 func without(list []string, others ...[]string) []string {
 	var out []string
+	if out, large := partition(list, slices.Concat(others...), false); large {
+		return out
+	}
 	for _, v := range list {
 		if !slices.ContainsFunc(others, func(o []string) bool { return slices.Contains(o, v) }) {
 			out = append(out, v)
@@ -239,6 +242,9 @@ func without(list []string, others ...[]string) []string {
 
 // intersect returns the elements of list that are also in other.
 func intersect(list, other []string) []string {
+	if out, large := partition(list, other, true); large {
+		return out
+	}
 	var out []string
 	for _, v := range list {
 		if slices.Contains(other, v) {
@@ -246,4 +252,23 @@ func intersect(list, other []string) []string {
 		}
 	}
 	return out
+}
+
+// largeLists is from which product of their lengths on two lists are compared by a
+// set: of ten thousand cells the square is a second's work.
+const largeLists = 10_000
+
+// partition returns the elements of list that are in other, or those that aren't. It
+// reports whether the lists are large enough for that to be worth it.
+func partition(list, other []string, in bool) (out []string, large bool) {
+	if len(list)*len(other) < largeLists {
+		return nil, false
+	}
+	set := setOf(other)
+	for _, v := range list {
+		if set[v] == in {
+			out = append(out, v)
+		}
+	}
+	return out, true
 }

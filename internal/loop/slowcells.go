@@ -21,7 +21,9 @@ func (l *Leader) watchSlow(ctx context.Context, v view) string {
 	if r.Slow == policy.SlowOff {
 		l.memory.Slow = slowWatch{} // marks from before are taken back
 	} else {
-		l.memory.Slow.forget(l.lives(v))
+		if len(l.memory.Slow.Cells) > 0 {
+			l.memory.Slow.forget(l.lives(v))
+		}
 		held = l.memory.Slow.judge(r, v.at, l.pacings(v))
 	}
 	marked := l.memory.Slow.marked()

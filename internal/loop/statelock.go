@@ -26,6 +26,7 @@ const clockSlack = 2 * time.Second
 type stateLock struct {
 	leader *Leader
 	root   *act.Root
+	shard  int // whose state it is; 0 for a service that isn't spread
 	order  string
 	left   *fleet.Applying // the note of a use that was cut short; nil if none was
 	noted  bool            // the note in Consul is this use's own
@@ -35,12 +36,18 @@ type stateLock struct {
 // the lock, it is broken and the run made once more; run may so be called
 // twice. Without a lease nothing is written, so nothing is noted either.
 func (l *Leader) withStateLock(ctx context.Context, root *act.Root, order string, run func(*stateLock) error) error {
-	s := &stateLock{leader: l, root: root, order: order}
+	return l.withShardLock(ctx, root, 0, order, run)
+}
+
+// withShardLock is withStateLock for the state of a shard: each has a lock and a
+// note of its own.
+func (l *Leader) withShardLock(ctx context.Context, root *act.Root, shard int, order string, run func(*stateLock) error) error {
+	s := &stateLock{leader: l, root: root, shard: shard, order: order}
 	if l.lease == nil {
 		return run(s)
 	}
 	var err error
-	if s.left, err = l.Fleet.Applying(ctx, l.Service.Name); err != nil {
+	if s.left, err = l.Fleet.Applying(ctx, l.Service.Name, shard); err != nil {
 		return fmt.Errorf("read whether an apply was cut short: %w", err)
 	}
 	if s.left == nil {
@@ -72,7 +79,7 @@ func (s *stateLock) note(ctx context.Context) error {
 	err := l.lease.PutApplying(ctx, fleet.Applying{
 		Machine: l.Self.Machine, Boot: l.Self.Boot, Host: l.Self.Host,
 		PID: l.Self.PID, Started: l.Self.Started,
-		Order: s.order, Since: l.Now().UTC(),
+		Order: s.order, Shard: s.shard, Since: l.Now().UTC(),
 	})
 	if err != nil {
 		return fmt.Errorf("note that Terraform is about to be run: %w", err)
@@ -88,7 +95,7 @@ func (s *stateLock) close(ctx context.Context, err error) {
 	if s.noted && cut || !s.noted && err != nil {
 		return
 	}
-	if err := s.leader.lease.ClearApplying(ctx); err != nil {
+	if err := s.leader.lease.ClearApplying(ctx, s.shard); err != nil {
 		s.leader.Log.Warn("could not remove the note of the apply", "order", s.order, "error", err)
 	}
 }

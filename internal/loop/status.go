@@ -18,6 +18,7 @@ type Status struct {
 	// Count and Names are the record's; Count is nil where there is no record.
 	Count   *int            `json:"count"`
 	Names   []string        `json:"names,omitempty"`
+	Shards  []int           `json:"shards,omitempty"` // of each name; none where all are in one state
 	Epoch   uint64          `json:"epoch,omitempty"`
 	Bundle  string          `json:"bundle,omitempty"`
 	Genome  string          `json:"genome,omitempty"`
@@ -51,6 +52,8 @@ type Word struct {
 	// what is in the way of renewing them.
 	Mutants []string `json:"mutants,omitempty"`
 	Renewal string   `json:"renewal,omitempty"`
+	// Ahead says which order lies planned before it is placed, or nothing.
+	Ahead string `json:"ahead,omitempty"`
 	// Lag is in messages, LagSeconds how long it takes to work off; nil where
 	// unknown or not asked for.
 	Lag        *float64 `json:"lag,omitempty"`
@@ -63,6 +66,7 @@ func ReadStatus(ctx context.Context, c *fleet.Client, service string) Status {
 	record, _, err := c.Record(ctx, service)
 	if err == nil {
 		s.Count, s.Names, s.Epoch, s.Orders = &record.Count, record.Names, record.Epoch, record.Orders
+		s.Shards = record.Shards
 		s.Bundle, s.Genome, s.Halt = record.Bundle, record.Genome, record.Halt
 	}
 	s.missing("the record", err, fleet.ErrNoRecord)
@@ -85,7 +89,7 @@ func ReadStatus(ctx context.Context, c *fleet.Client, service string) Status {
 		s.Last = &word
 	}
 	s.missing("the last decision", err, fleet.ErrNotFound)
-	v := view{members: s.Members, leaving: map[string]fleet.Leaving{}}
+	v := view{members: s.Members, index: indexOf(s.Members), leaving: map[string]fleet.Leaving{}}
 	for _, l := range s.Leaving {
 		v.leaving[l.Cell] = l
 	}

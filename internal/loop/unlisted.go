@@ -76,6 +76,7 @@ func (l *Leader) judgeUnlisted(ctx context.Context, v view) {
 	}
 	if u.stale(l.Now(), l.Service.Replace.MassHold) {
 		l.debt.due, l.debt.retry = true, time.Time{}
+		l.oweShardsOf(slices.Concat(u.gone, u.broken))
 	}
 }
 

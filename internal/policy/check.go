@@ -60,24 +60,32 @@ func (d *decoder) tellApart(p *Policy) {
 
 // service checks one service by itself.
 func (d *decoder) service(s *Service) {
-	d.bounds(s)
 	d.terraform(&s.Terraform)
 	d.signals(s)
 	d.metrics(&s.Metrics)
 	d.health(&s.Health)
 	d.path(&s.Drain.Path)
 	d.drainCommand(&s.Drain)
-	d.inOrder(&s.Birth.Time, &s.Birth.Timeout)
-	d.inOrder(&s.Birth.BackoffMin, &s.Birth.BackoffMax)
-	if s.Drain.Path != "" {
-		d.inOrder(&s.Drain.Timeout, &s.Terraform.Timeout)
-	}
+	d.numbers(s)
 	d.postgres(s)
-	d.law(s)
+	d.schedules(s)
 	if s.Front != nil {
 		d.front(s.Front)
 	}
 	d.proxy(s)
+}
+
+// numbers checks those of a service's numbers against each other that decide on
+// its count and its orders.
+func (d *decoder) numbers(s *Service) {
+	d.bounds(s)
+	d.inOrder(&s.Birth.Time, &s.Birth.Timeout)
+	d.inOrder(&s.Birth.BackoffMin, &s.Birth.BackoffMax)
+	d.inOrder(&s.PlanAhead.Pause, &s.PlanAhead.PauseMax)
+	if s.Drain.Path != "" {
+		d.inOrder(&s.Drain.Timeout, &s.Terraform.Timeout)
+	}
+	d.law(s)
 }
 
 // drainCommand checks what is run before a cell leaves.

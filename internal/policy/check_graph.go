@@ -16,6 +16,9 @@ func (d *decoder) graph(p *Policy) {
 		if s.Pair != "" && !slices.Contains(s.Needs, s.Pair) {
 			d.refuse("Paired with nobody it needs", &s.Pair, "is %q, which isn't in needs. Write needs = [%q] too: its leader must ask for room there.", s.Pair, s.Pair)
 		}
+		if s.Yields && len(s.Needs) == 0 {
+			d.refuse("Yields to nobody", &s.Yields, "is true, but service %q needs no other. Name the services that may have it hold back in needs, or remove the line.", s.Name)
+		}
 		if slices.Contains(s.Needs, s.Name) {
 			d.refuse("A service needs itself", &s.Needs, "names %q itself. Remove it.", s.Name)
 		}

@@ -11,9 +11,34 @@ func (d *decoder) law(s *Service) {
 	l := &s.Law
 	d.inOrder(&l.TrendMin, &l.TrendMax)
 	d.inOrder(&s.Beat, &l.NeedWindow)
+	d.inOrderNumbers(&l.LevelLow, &l.LevelHigh)
 	d.inOrderNumbers(&l.CorrectionMin, &l.CorrectionMax)
 	d.inOrderNumbers(&l.WeightMin, &l.WeightMax)
 	d.lookBacks(l)
+	d.windows(s)
+}
+
+// MostBeats is how many beats the law keeps of what it has seen.
+const MostBeats = 3600
+
+// windows refuses what is longer than the law remembers, and so would be cut
+// without a word. At beats of less than a second the defaults are cut, and nobody
+// asked for more.
+func (d *decoder) windows(s *Service) {
+	most := MostBeats * s.Beat
+	refuse := func(ptr any, window time.Duration) {
+		if d.sound(ptr, &s.Beat) && d.written(ptr) && window > most {
+			d.refuse("Longer than is remembered", ptr, "is %s: the law keeps %d beats, which are %s at a beat of %s. Shorten it, or lengthen beat.",
+				short(window), MostBeats, short(most), short(s.Beat))
+		}
+	}
+	l := &s.Law
+	for _, ptr := range []*time.Duration{&l.NeedWindow, &l.TrendMax, &l.RateWindow, &l.ReleaseIdle, &l.ReleaseWindow} {
+		refuse(ptr, *ptr)
+	}
+	if len(l.LookBacks) > 0 {
+		refuse(&l.LookBacks, slices.Max(l.LookBacks))
+	}
 }
 
 func (d *decoder) lookBacks(l *Law) {

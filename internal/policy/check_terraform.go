@@ -14,6 +14,9 @@ var reserved = []string{"TF_VAR_*", "TF_CLI_ARGS*", "TF_LOG*", "TF_WORKSPACE", "
 func (d *decoder) terraform(t *Terraform) {
 	d.match(&t.Variable, identifier)
 	d.match(&t.Workspace, workspaceName)
+	if ShardOf(t.Workspace) > 0 {
+		d.refuse("Not a name", &t.Workspace, "looks like that of a shard of a service that is spread. Choose one that doesn't end in %q and a number.", ShardPrefix)
+	}
 	d.notEmpty(&t.Variable)
 	d.notEmpty(&t.Binary)
 	d.noneEmpty(&t.VarFiles)

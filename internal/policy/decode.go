@@ -119,7 +119,7 @@ func (d *decoder) block(block *hcl.Block, f field, v reflect.Value, where string
 		target = reflect.New(f.block()).Elem()
 	}
 	if f.typ.Kind() == reflect.Slice {
-		where = fmt.Sprintf("%s %q", f.name, block.Labels[0])
+		where = inside(where, fmt.Sprintf("%s %q", f.name, block.Labels[0]))
 		target.FieldByName("Name").SetString(block.Labels[0])
 		v.Set(reflect.Append(v, target.Addr()))
 		d.ranges[target.FieldByName("Name").Addr().Interface()] = block.LabelRanges[0]

@@ -9,7 +9,7 @@ import "time"
 type Law struct {
 	// Price is the one dial between waiting and idling: one cell too few counts
 	// as price / (1 - price) cells too many.
-	Price float64 `policy:"price" default:"0.97" within:"[0.5,0.999]"`
+	Price float64 `policy:"price" default:"0.95" within:"[0.5,0.999]"`
 
 	// Utilization and RequestUtilization are no fields of the block: both are
 	// utilization.upper.
@@ -55,6 +55,19 @@ type Law struct {
 	// can't overlap.
 	Duty float64 `policy:"duty" default:"0.5" within:"(0,2]"`
 
+	// LevelLow is the multiple of the mean load below which a forecast is a low one.
+	// Low, usual and high forecasts each learn a correction of their own.
+	LevelLow float64 `policy:"level_low" default:"1.5" within:"(0,1000]"`
+	// LevelHigh is the multiple of the mean load from which on it is a high one.
+	LevelHigh float64 `policy:"level_high" default:"5" within:"(0,1000]"`
+
+	// SurgeRatio is how many times of what was foreseen is believed at once. What
+	// a surge brings above that must last, since one that is over before a cell
+	// can be born should buy none.
+	SurgeRatio float64 `policy:"surge_ratio" default:"3" within:"[1,100]"`
+	// SurgeBirths is for how long, as a part of a birth.
+	SurgeBirths float64 `policy:"surge_births" default:"0.1" within:"(0,1]"`
+
 	// TrendErrors is how many standard errors make a trend.
 	TrendErrors float64 `policy:"trend_errors" default:"4" within:"(0,100]"`
 	// TrendLead is how much further than the lead of an order a trend is drawn
@@ -62,6 +75,9 @@ type Law struct {
 	TrendLead float64 `policy:"trend_lead" default:"1.25" within:"(0,10]"`
 	// TrendCap is the most a trend may ask for, in units of the present need.
 	TrendCap float64 `policy:"trend_cap" default:"1.5" within:"[1,10]"`
+	// StepShare tells a step, which leads no further, from a rise: the step must
+	// leave less than this share of the squared deviations that a rise leaves.
+	StepShare float64 `policy:"step_share" default:"0.7" within:"(0,1]"`
 	// TrendMin is the shortest window of a trend, which is half a birth.
 	TrendMin time.Duration `policy:"trend_min" default:"1m" within:"[1s,24h]"`
 	// TrendMax is the longest window of a trend.
@@ -88,11 +104,26 @@ type Law struct {
 
 	// RoundingShare is how far the computed number may be rounded down to a
 	// whole cell, as a share of that number.
-	RoundingShare float64 `policy:"rounding_share" default:"0.05" within:"(0,0.5]"`
+	RoundingShare float64 `policy:"rounding_share" default:"0.08" within:"(0,0.5]"`
 	// RoundingMax is how far it may be rounded down at most, in cells.
 	RoundingMax float64 `policy:"rounding_max" default:"0.25" within:"(0,1)"`
 
-	// ReleaseWindow is how long a lower count must have been enough.
+	// GrowShare is how large a part of the cells a rise must be that only the
+	// forecast asks for. What the load asks for that is there is ordered at once.
+	GrowShare float64 `policy:"grow_share" default:"0.15" within:"(0,1)"`
+
+	// ReleaseIdle is how long at most the cells of a downward order must have been
+	// more than enough, all of them together: one waits for this time, four for a
+	// quarter of it. It is what an order is worth.
+	ReleaseIdle time.Duration `policy:"release_idle" default:"20m" within:"[1s,24h]"`
+	// ReleaseLooks is the same as a number of look-backs, of the one in use, where that
+	// is less: a smooth load, which is best foreseen from the last minute, is followed
+	// down sooner than a noisy one.
+	ReleaseLooks float64 `policy:"release_looks" default:"2.5" within:"(0,100]"`
+	// ReleaseBirths is for how many births longer each of them must have been so, but
+	// no longer than that look-back.
+	ReleaseBirths float64 `policy:"release_births" default:"2" within:"(0,10]"`
+	// ReleaseWindow is how long a lower count must have been enough at least.
 	ReleaseWindow time.Duration `policy:"release_window" default:"30s" within:"[1s,24h]"`
 	// ReleaseAfter is how long the law must have run before it lowers.
 	ReleaseAfter time.Duration `policy:"release_after" default:"5m" within:"[1s,24h]"`
@@ -101,6 +132,19 @@ type Law struct {
 	ReleaseShare float64 `policy:"release_share" default:"0.05" within:"(0,1)"`
 	// ReleaseKeep is the share of the cells that one such order must leave.
 	ReleaseKeep float64 `policy:"release_keep" default:"0.4" within:"(0,1)"`
+
+	// Patience is how long load may wait for a birth. Where one takes longer, spare
+	// cells are kept.
+	Patience time.Duration `policy:"patience" default:"15m" within:"[1s,24h]"`
+	// SpareShare is how many spare cells, as a share of the others; at least one.
+	SpareShare float64 `policy:"spare_share" default:"0.1" within:"(0,10]"`
+
+	// HotRatio is how many times the mean lag of the other partitions the lag of one
+	// must be for it to be hot: more cells don't help there, and it orders none.
+	HotRatio float64 `policy:"hot_ratio" default:"4" within:"[1,1000]"`
+	// StuckAfter is after how long without a commit, while there is lag, a partition
+	// is stuck: its lag is no reason for more cells, and none to keep some.
+	StuckAfter time.Duration `policy:"stuck_after" default:"5m" within:"[1s,24h]"`
 
 	// RateWindow is the time over which the rate of a cell is measured.
 	RateWindow time.Duration `policy:"rate_window" default:"1m" within:"[1s,1h]"`
@@ -132,6 +176,10 @@ type Law struct {
 	// EffectRetry is after how long one more order is tried nevertheless; of a single
 	// cell where a service behind has no room.
 	EffectRetry time.Duration `policy:"effect_retry" default:"30m" within:"[1s,168h]"`
+
+	// Together is how long an order waits at most for services behind to grow first,
+	// or for load in front that can wait to be held back.
+	Together time.Duration `policy:"together" default:"2m" within:"[1s,24h]"`
 
 	// IdleTime is how long the busy share must be below utilization.lower
 	// before the decision names what keeps the cells.

@@ -170,6 +170,7 @@ func complete(d *decoder, p *Policy) {
 		if s.Spool != nil {
 			completeSpool(d, s.Spool)
 		}
+		completeSchedules(d, s)
 	}
 }
 

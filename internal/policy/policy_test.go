@@ -67,7 +67,7 @@ func TestParseSearchEngine(t *testing.T) {
 	}
 	want := Terraform{
 		Dir: "crawler", Variable: "desired_count", Binary: "terraform", Parallelism: 50,
-		Timeout: 15 * time.Minute, LockTimeout: time.Minute, OnForeignChange: ForeignTarget,
+		Timeout: 15 * time.Minute, ShardSize: 100, ShardsAtOnce: 4, LockTimeout: time.Minute, OnForeignChange: ForeignTarget,
 	}
 	if diff := cmp.Diff(want, s.Terraform); diff != "" {
 		t.Error(diff)

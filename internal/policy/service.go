@@ -1,6 +1,9 @@
 package policy
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Service is one kind of cell and the bounds within which it is kept.
 //
@@ -29,6 +32,10 @@ type Service struct {
 	// RequestTTL is how long such a request counts when the leader that asks
 	// doesn't renew it, as it does thrice in that time. At least three beats.
 	RequestTTL time.Duration `policy:"request_ttl" default:"1m" within:"[1s,1h]"`
+	// Yields says that this service's work can wait, as a crawler's can: while one that
+	// it needs has too few cells, that one's leader may ask it to have no more, or
+	// fewer; and it grows only after those it needs.
+	Yields bool `policy:"yields"`
 	// Pair is the one of `needs` of which each new cell is given one cell for
 	// life: the one with the most room when it is born. The application is told
 	// which one by HOMEOSTAT_PARTNER_ and the service's name, as host:port.
@@ -61,7 +68,9 @@ type Service struct {
 	Replace     Replace     `policy:"replace"`
 	Renew       Renew       `policy:"renew"`
 	Limits      Limits      `policy:"limits"`
+	Schedules   []*Schedule `policy:"schedule"`
 	Law         Law         `policy:"law"`
+	PlanAhead   PlanAhead   `policy:"plan_ahead"`
 	Front       *Front      `policy:"front"`
 	Proxy       *Proxy      `policy:"proxy"`
 }
@@ -94,6 +103,14 @@ type Terraform struct {
 	// Timeout limits one plan and one apply. An apply that exceeds it is
 	// interrupted and waited for.
 	Timeout time.Duration `policy:"timeout" default:"15m" within:"[10s,24h]"`
+	// ShardSize is above how many cells a service is spread over further workspaces
+	// of the root module, each with at most that many; 0 for never. It needs a
+	// module that takes `cell_names` and holds nothing but cells, and a backend
+	// that has workspaces.
+	ShardSize int `policy:"shard_size" default:"100" within:"[0,10000]"`
+	// ShardsAtOnce is in how many of them Terraform runs side by side. They share
+	// `parallelism`.
+	ShardsAtOnce int `policy:"shards_at_once" default:"4" within:"[1,100]"`
 	// LockTimeout is how long to wait for the lock of Terraform's state.
 	LockTimeout time.Duration `policy:"lock_timeout" default:"1m" within:"[0s,24h]"`
 	// VarFiles are further variable files, relative to `dir`, in the order in
@@ -323,6 +340,26 @@ type Renew struct {
 	AtOnce int `policy:"at_once" default:"1" within:"[0,1000]"`
 }
 
+// PlanAhead says whether Terraform's plan of the order that is likely next is made,
+// and judged, before the order is placed, so that it goes straight to the apply of
+// that plan. The order is foreseen from the law's own sum and where it is going, and
+// from cells that drain. Nothing is planned ahead while the service is paused or
+// pinned.
+type PlanAhead struct {
+	// Enabled turns it on. What it costs is one plan each time, at most every
+	// `pause`.
+	Enabled bool `policy:"enabled" default:"true"`
+	// MaxAge is how old a plan may be when its order is placed; what Terraform found
+	// by its refresh, and what data sources told, is as old. A plan made from another
+	// state, root module or variable file than there is now is never used.
+	MaxAge time.Duration `policy:"max_age" default:"5m" within:"[1s,1h]"`
+	// Pause is the shortest time from one such plan to the next. It doubles with each
+	// that was of no use, until one is.
+	Pause time.Duration `policy:"pause" default:"30s" within:"[100ms,24h]"`
+	// PauseMax is the longest that it becomes.
+	PauseMax time.Duration `policy:"pause_max" default:"5m" within:"[100ms,24h]"`
+}
+
 // Limits bound how much is changed.
 type Limits struct {
 	// DestroysPerApply is the most cells that one apply may destroy; 0 for as
@@ -354,3 +391,6 @@ func (s *Service) WaitBound() time.Duration {
 		return 0
 	}
 }
+
+// NeedsService says whether this service needs the one of that name.
+func (s *Service) NeedsService(name string) bool { return slices.Contains(s.Needs, name) }

@@ -186,7 +186,8 @@ func TestRealPartitionsAdded(t *testing.T) {
 	r := onKafka(t, 1)
 	r.produce(t, 0, 5)
 	r.commit(t, map[int]int64{0: 5})
-	k, m := r.sampler(t), NewRateMeter(0)
+	late := time.Duration(0)
+	k, m := r.sampler(t, func(c *KafkaConfig) { c.Now = func() time.Time { return time.Now().Add(late) } }), NewRateMeter(0)
 	first := k.Sample(t.Context())
 	m.Observe(first)
 	_, err := r.client.CreatePartitions(t.Context(), &kafka.CreatePartitionsRequest{
@@ -195,6 +196,7 @@ func TestRealPartitionsAdded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	late = layoutFor
 	until(t, k, "partitions to be added", func(s LagSample) bool { return s.PartitionCount.Value == 3 && s.Lag.Known })
 	waitFor(t, "message on a partition that was added", func() error {
 		res, err := r.client.Produce(t.Context(), &kafka.ProduceRequest{
@@ -206,7 +208,7 @@ func TestRealPartitionsAdded(t *testing.T) {
 	s := k.Sample(t.Context())
 	wantUnknown(t, "lag", s.Lag, "partition 2: group")
 	rates := m.Observe(s)
-	wantValue(t, "offered, in messages", rates.Offered, 1/s.At.Sub(first.At).Seconds())
+	wantValue(t, "offered, in messages", rates.Offered, 1/s.At.Sub(first.Listed).Seconds())
 }
 
 func resError(res *kafka.ProduceResponse) error {

@@ -136,3 +136,33 @@ func waitFor(tb testing.TB, what string, try func() error) {
 		}
 	}
 }
+
+// grow asks for more partitions of a topic.
+func grow(topic string, count int) *kafka.CreatePartitionsRequest {
+	return &kafka.CreatePartitionsRequest{Topics: []kafka.TopicPartitionsConfig{{Name: topic, Count: int32(count)}}}
+}
+
+// remove and create remove the fake's topic and make it anew.
+func (f *fake) remove(tb testing.TB) {
+	tb.Helper()
+	res, err := f.client.DeleteTopics(tb.Context(), &kafka.DeleteTopicsRequest{Topics: []string{"t"}})
+	if err == nil {
+		err = res.Errors["t"]
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func (f *fake) create(tb testing.TB, partitions int) {
+	tb.Helper()
+	res, err := f.client.CreateTopics(tb.Context(), &kafka.CreateTopicsRequest{
+		Topics: []kafka.TopicConfig{{Topic: "t", NumPartitions: partitions, ReplicationFactor: 1}},
+	})
+	if err == nil {
+		err = res.Errors["t"]
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+}

@@ -63,11 +63,16 @@ func (k *Kafka) readCommits(ctx context.Context, partitions []int) commits {
 	}
 }
 
-func (k *Kafka) fetchCommits(ctx context.Context, ids []int32) commits {
-	m, err := k.roundTrip(ctx, &offsetfetch.Request{
-		GroupID: k.cfg.Group,
-		Topics:  []offsetfetch.RequestTopic{{Name: k.cfg.Topic, PartitionIndexes: ids}},
-	})
+func (k *Kafka) fetchCommits(ctx context.Context, ids []int32) (c commits) {
+	var m kafka.Response
+	at, err := k.coordinator.find(ctx, k)
+	if err == nil {
+		defer func() { k.coordinator.judge(at, c.err) }()
+		m, err = k.roundTrip(ctx, &commitsAt{
+			GroupID: k.cfg.Group, coordinator: at,
+			Topics: []offsetfetch.RequestTopic{{Name: k.cfg.Topic, PartitionIndexes: ids}},
+		})
+	}
 	res, ok := m.(*offsetfetch.Response)
 	switch {
 	case err != nil:
@@ -81,7 +86,7 @@ func (k *Kafka) fetchCommits(ctx context.Context, ids []int32) commits {
 	if err != nil {
 		return commits{err: fmt.Errorf("fetch the offsets committed by group %q: %w", k.cfg.Group, err)}
 	}
-	c := commits{offsets: make(map[int]int64, len(ids)), errs: make(map[int]error)}
+	c = commits{offsets: make(map[int]int64, len(ids)), errs: make(map[int]error)}
 	for _, t := range res.Topics {
 		if t.Name == k.cfg.Topic {
 			c.take(t.Partitions)
@@ -129,8 +134,13 @@ func (k *Kafka) describeGroup(ctx context.Context) group {
 	}
 }
 
-func (k *Kafka) askGroup(ctx context.Context) group {
-	m, err := k.roundTrip(ctx, &describegroups.Request{Groups: []string{k.cfg.Group}})
+func (k *Kafka) askGroup(ctx context.Context) (g group) {
+	var m kafka.Response
+	at, err := k.coordinator.find(ctx, k)
+	if err == nil {
+		defer func() { k.coordinator.judge(at, g.err) }()
+		m, err = k.roundTrip(ctx, &groupAt{Groups: []string{k.cfg.Group}, coordinator: at})
+	}
 	res, ok := m.(*describegroups.Response)
 	switch {
 	case err != nil:

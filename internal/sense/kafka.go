@@ -51,6 +51,12 @@ type Kafka struct {
 	// mu lets one sample run at a time and guards what is below.
 	mu     sync.Mutex
 	starts logStarts
+	// known is where the partitions were led when that was last asked, zero while it
+	// must be asked, and ends the sum of the log ends of the last sample.
+	known layout
+	ends  int64
+
+	coordinator coordinator
 }
 
 // NewKafka checks the configuration and prepares a client. It connects to

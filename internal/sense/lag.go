@@ -11,7 +11,10 @@ import (
 type LagSample struct {
 	// At is the instant the log ends were asked for. It keeps the monotonic
 	// clock, so that rates survive a change of the wall clock.
-	At           time.Time
+	At time.Time
+	// Listed is when the list of partitions was read; one that was added since is not
+	// among them.
+	Listed       time.Time
 	Topic, Group string
 	// Partitions is ordered by partition; empty if the topic is unknown.
 	Partitions []PartitionLag

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
@@ -52,6 +53,40 @@ type layout struct {
 	leaders map[int]int
 	// ids lists the partitions in rising order.
 	ids []int
+	// at is when it was read.
+	at time.Time
+}
+
+// layoutFor is how old the list of partitions and their leaders may be: six beats of
+// the default length. That one of them has moved, or is gone, its old leader says at
+// once; only partitions that were added are seen that much later, and with them
+// what was written there since.
+const layoutFor = 30 * time.Second
+
+// current returns the layout that is known, or reads it. fresh says that it was read.
+func (k *Kafka) current(ctx context.Context) (l layout, fresh bool, err error) {
+	if k.known.ids != nil && k.cfg.Now().Sub(k.known.at).Abs() < layoutFor {
+		return k.known, false, nil
+	}
+	l, err = k.layout(ctx)
+	return l, true, err
+}
+
+// passed notes the log ends of a sample. A sum that has gone back is that of a topic
+// made anew, whose partitions may be others; and what could not be read may be gone.
+func (k *Kafka) passed(s LagSample) {
+	sum, whole := int64(0), true
+	for _, p := range s.Partitions {
+		if p.End < 0 {
+			whole = false
+			continue
+		}
+		sum += p.End
+	}
+	if !whole || sum < k.ends {
+		k.known = layout{}
+	}
+	k.ends = sum
 }
 
 // layout reads where the partitions are led, more than once if need be.
@@ -65,7 +100,14 @@ func (k *Kafka) layout(ctx context.Context) (l layout, err error) {
 }
 
 // readLayout asks any broker for the topic's partitions and their leaders.
-func (k *Kafka) readLayout(ctx context.Context) (layout, error) {
+func (k *Kafka) readLayout(ctx context.Context) (l layout, err error) {
+	at := k.cfg.Now()
+	defer func() {
+		l.at, k.known = at, layout{}
+		if err == nil {
+			k.known = l
+		}
+	}()
 	m, err := k.roundTrip(ctx, &freshMetadata{topic: k.cfg.Topic})
 	if err != nil {
 		return layout{}, fmt.Errorf("read metadata from kafka at %s: %w", k.brokers(), err)

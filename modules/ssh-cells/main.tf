@@ -15,8 +15,9 @@ terraform {
 }
 
 data "homeostat_service" "record" {
-  count   = var.cell_names == null ? 1 : 0
-  service = var.service
+  count     = var.cell_names == null ? 1 : 0
+  service   = var.service
+  workspace = terraform.workspace # where the cells are spread, only those of this one
 }
 
 data "homeostat_cells" "live" {
@@ -52,6 +53,10 @@ locals {
   ]
   names = var.cell_names != null ? var.cell_names : slice(concat(local.known, local.fresh), 0, local.count)
 
+  # A map, since Terraform looks through the whole for each instance: a set of a
+  # hundred takes it twice as long.
+  cells = { for name in local.names : name => name }
+
   # A cell with a machine of its own is born there and nowhere else. That one has
   # none is said by its birth and not by the plan: a leader plans one cell more than
   # there are to learn what an order changes.
@@ -66,7 +71,7 @@ locals {
 }
 
 resource "homeostat_cell" "cell" {
-  for_each = toset(local.names)
+  for_each = local.cells
 
   service = var.service
   name    = each.key

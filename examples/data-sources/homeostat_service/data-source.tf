@@ -5,7 +5,8 @@ variable "initial_count" {
 }
 
 data "homeostat_service" "crawler" {
-  service = "crawler"
+  service   = "crawler"
+  workspace = terraform.workspace
 
   # A record that is gone, because Consul has lost its data, is no reason to remove the
   # cells that live: a count is never guessed.

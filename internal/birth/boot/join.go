@@ -96,13 +96,13 @@ func (l *life) speak(ctx context.Context) (joined bool, err error) {
 	return true, nil
 }
 
-// hello is said once something is noted of the ticket. Before that nobody answers, and
-// nobody would take it away, should this machine be gone the next moment.
+// hello is said once something is noted of the ticket; until then standing counts.
 func (l *life) hello(ctx context.Context) error {
-	if err := l.standing(ctx); !l.unknown.IsZero() {
-		return err
+	err := l.consul.PostJoin(ctx, l.ID, helloMail+l.Contact, l.Hello)
+	if errors.Is(err, fleet.ErrNotFound) {
+		return nil
 	}
-	return l.consul.PostJoin(ctx, l.ID, helloMail+l.Contact, l.Hello)
+	return err
 }
 
 // refused says once that another machine is waited for. This one goes on saying

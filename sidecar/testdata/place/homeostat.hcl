@@ -1,7 +1,7 @@
 consul {
   address = "127.0.0.1:1"
   prefix  = "script"
-  timeout = "1s"
+  timeout = "10s"
 }
 
 service "pod" {

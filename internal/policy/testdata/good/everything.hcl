@@ -123,6 +123,21 @@ service "api" {
     max_request_bytes = 1000000
   }
 
+  schedule "mornings" {
+    cron      = "30 7 * * 1-5"
+    end       = "0 19 * * 1-5"
+    time_zone = "Europe/Berlin"
+    min       = 8
+    max       = 40
+    ahead     = "10m"
+  }
+
+  schedule "new-year" {
+    cron = "0 22 31 12 *"
+    for  = "4h"
+    max  = 60
+  }
+
   limits {
     destroys_per_apply = 5
     destroys_per_hour  = 30
@@ -138,8 +153,10 @@ service "api" {
 }
 
 service "crawler" {
-  min = 0
-  max = 100
+  min    = 0
+  max    = 100
+  needs  = ["api"]
+  yields = true
 
   terraform { dir = "crawler" }
 

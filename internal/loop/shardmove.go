@@ -1,0 +1,218 @@
+package loop
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/act/spread"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
+)
+
+// Cells move from one shard to another only because a person wishes it: to spread a
+// service whose cells are all in one state, or to gather one that has shrunk. The
+// leader does it, between its orders, some cells at a time:
+//
+//	wish -> note -> both states -> record -> note taken away -> next, until none is left
+//
+// Cut anywhere, whoever leads next finds the note and finishes that move before it
+// looks at what the states hold. A cell is never in no state, and nothing of it is
+// touched.
+
+// moveBatch is how many cells move at a time; orders wait for no more than that.
+const moveBatch = 100
+
+// moving is what the worker does then.
+const moving = "move of cells between shards"
+
+// respread begins the next move, if a person wishes any. It returns what is in the
+// way, and whether it began one.
+func (l *Leader) respread(ctx context.Context) (trouble string, begun bool) {
+	wish, err := l.Fleet.SpreadWished(ctx, l.Service.Name)
+	if err != nil || wish == nil {
+		return "", false // it is looked for again
+	}
+	if l.Now().Before(l.shards.moveAgain) {
+		return l.shards.moveTrouble, false
+	}
+	moves, later := l.nextMoves()
+	if later {
+		return "", false
+	}
+	if len(moves) == 0 {
+		if err := l.lease.EndSpread(ctx); err != nil {
+			return fmt.Sprintf("no cell is to be moved, and the wish for it can't be taken away: %v", err), false
+		}
+		l.Log.Info("no more cells are to be moved between shards", "by", wish.By, "why", cmp.Or(l.shards.cant, "all are where they should be"))
+		return "", false
+	}
+	l.start(ctx, moving, func(ctx context.Context) result {
+		r := result{what: moving, moved: &moves[0]}
+		r.err = l.move(ctx, l.shards.roots, l.shape, moves[0])
+		return r
+	})
+	return "", true
+}
+
+// nextMoves are the moves that bring cells where they should be. They have to come
+// later while there is anything to do of an order, as in a shard that waits: a cell that
+// isn't there yet can't be moved. One that can't be spread is left as it is, unless
+// the policy has it gathered in one state.
+func (l *Leader) nextMoves() (moves []spread.Move, later bool) {
+	size := l.Service.Terraform.ShardSize
+	switch {
+	case len(l.record.Orders) > 0 || l.pending().Size() > 0 || l.unread():
+		return nil, true
+	case !l.roster().Named || l.shards.cant != "" && size > 0:
+		return nil, false
+	default:
+		return spread.Moves(l.record.Names, l.shardList(), size, moveBatch), false
+	}
+}
+
+// shardList is the shard of each name of the record.
+func (l *Leader) shardList() []int {
+	at, list := l.at(), make([]int, len(l.record.Names))
+	for i, name := range l.record.Names {
+		list[i] = at[name]
+	}
+	return list
+}
+
+// move notes one move and carries it out. It runs in the worker.
+func (l *Leader) move(ctx context.Context, roots *shardRoots, shape guard.Shape, m spread.Move) error {
+	if err := l.lease.PutMove(ctx, fleet.MoveNote{From: m.From, To: m.To, Names: m.Names, Since: l.Now().UTC()}); err != nil {
+		return fmt.Errorf("note that cells are about to be moved: %w", err)
+	}
+	return l.moveStates(ctx, roots, shape, m)
+}
+
+func (l *Leader) moveStates(ctx context.Context, roots *shardRoots, shape guard.Shape, m spread.Move) error {
+	from, err := roots.open(ctx, m.From)
+	if err != nil {
+		return err
+	}
+	to, err := roots.open(ctx, m.To)
+	if err != nil {
+		return err
+	}
+	for _, root := range []*act.Root{from, to} {
+		if err := l.mendState(root); err != nil {
+			return err
+		}
+	}
+	// Beside the root module, so that it outlives the leader's own cell.
+	backup := filepath.Join(from.Module().Dir, ".terraform", "homeostat", "moved")
+	return l.withShardLock(ctx, to, m.To, moving, func(*stateLock) error {
+		return l.withShardLock(ctx, from, m.From, moving, func(*stateLock) error {
+			return act.MoveCells(ctx, from, to, shape, m.Names, backup, l.mayMove)
+		})
+	})
+}
+
+// mayMove reports whether states may still be written: the lock is held, and nobody has
+// paused the service meanwhile.
+func (l *Leader) mayMove(ctx context.Context) error {
+	if err := l.lease.Check(ctx); err != nil {
+		return err
+	}
+	why, err := l.pausedNow(ctx)
+	if err == nil && why != "" {
+		err = errors.New(why)
+	}
+	return err
+}
+
+// landedMove has the record say where the cells are now.
+func (l *Leader) landedMove(ctx context.Context, r result) {
+	if r.err != nil {
+		l.shards.moveFailures++
+		l.shards.moveAgain = l.Now().Add(retryAfter(l.shards.moveFailures))
+		l.shards.moveTrouble = fmt.Sprintf("cells can't be moved from shard %d to shard %d; trying again at %s: %v", r.moved.From, r.moved.To, l.shards.moveAgain.Format(time.TimeOnly), r.err)
+		l.Log.Error("cells were not moved", "from", r.moved.From, "to", r.moved.To, "error", r.err)
+		l.prepared = false // the preparation finishes it: the cells may be in both states
+		return
+	}
+	l.shards.moveFailures = 0
+	err := l.putRecord(ctx, l.afterMove(*r.moved))
+	if err == nil {
+		err = l.lease.ClearMove(ctx)
+	}
+	if err != nil {
+		l.Log.Warn("cells were moved, and that can't be written down: it is looked at anew", "error", err)
+		l.prepared = false
+		return
+	}
+	l.Log.Info("cells moved to another state; none was touched", "from", r.moved.From, "to", r.moved.To, "cells", len(r.moved.Names))
+}
+
+// afterMove notes which of the cells that the states hold were moved, and returns the
+// record that says it.
+func (l *Leader) afterMove(m spread.Move) fleet.Record {
+	for _, name := range m.Names {
+		if c, held := l.held[name]; held {
+			c.Shard = m.To
+			l.held[name] = c
+		}
+	}
+	next := l.record
+	next.Shards = l.shardList()
+	next.Shards = movedShards(next, m)
+	return next
+}
+
+// movedShards are the shards of a record's names after a move; nil where all are in
+// shard 0.
+func movedShards(r fleet.Record, m spread.Move) []int {
+	shards := make([]int, len(r.Names))
+	copy(shards, r.Shards)
+	moved := setOf(m.Names)
+	for i, name := range r.Names {
+		if moved[name] {
+			shards[i] = m.To
+		}
+	}
+	if len(shards) == 0 || slices.Max(shards) == 0 {
+		return nil
+	}
+	return shards
+}
+
+// finishMove finishes a move that was cut, before anything is read from the states.
+func (l *Leader) finishMove(ctx context.Context, p *preparation) error {
+	note, err := l.Fleet.Move(ctx, l.Service.Name)
+	if err != nil {
+		return fmt.Errorf("read whether a move of cells was cut: %w", err)
+	}
+	if note == nil {
+		return nil
+	}
+	if l.lease == nil {
+		return fmt.Errorf("cells are being moved from shard %d to shard %d since %s: look again when the leader has done it", note.From, note.To, note.Since.Format(time.RFC3339))
+	}
+	m := spread.Move{From: note.From, To: note.To, Names: note.Names}
+	var shape guard.Shape
+	if err := json.Unmarshal(p.record.Shape, &shape); err != nil {
+		return fmt.Errorf("finish a move of cells that was cut: the record doesn't say what belongs to a cell: %w", err)
+	}
+	if err := l.moveStates(ctx, p.shards, shape, m); err != nil {
+		return fmt.Errorf("finish a move of cells from shard %d to shard %d that was cut: %w", m.From, m.To, err)
+	}
+	p.record.Shards = movedShards(p.record, m)
+	p.record.Emptied = !p.record.Spread() && p.shards.any()
+	if p.index, err = l.lease.PutRecord(ctx, p.record, p.index); err != nil {
+		return fmt.Errorf("finish a move of cells that was cut: %w", err)
+	}
+	if err := l.lease.ClearMove(ctx); err != nil {
+		return fmt.Errorf("finish a move of cells that was cut: %w", err)
+	}
+	l.Log.Info("a move of cells that was cut is finished; none was touched", "from", m.From, "to", m.To, "cells", len(m.Names))
+	return nil
+}

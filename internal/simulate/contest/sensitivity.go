@@ -1,0 +1,137 @@
+package contest
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/balance"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/simulate/table"
+)
+
+// Knob is a constant of the law or the policy.
+type Knob struct {
+	Name string
+	// Scale returns the configuration with the knob at a multiple of its default.
+	Scale func(cfg balance.Config, by float64) balance.Config
+}
+
+// policyKnobs are those of the policy. The beat is how often the law looks; the picture
+// has steps of a second, so that half of it is 3 s.
+var policyKnobs = []Knob{
+	{"beat", func(c balance.Config, by float64) balance.Config {
+		c.Beat = times(5*time.Second, by).Round(time.Second)
+		return c
+	}},
+	{"wait bound", func(c balance.Config, by float64) balance.Config {
+		c.WaitBound = times(c.WaitBound, by)
+		return c
+	}},
+}
+
+// shares are constants that are near 1: what they leave is scaled, not they.
+var shares = map[string]bool{"Price": true, "Utilization": true, "RequestUtilization": true}
+
+// Knobs are all constants there are, those of the law by their field's name.
+func Knobs() []Knob {
+	knobs := append([]Knob(nil), policyKnobs...)
+	law := reflect.TypeFor[balance.Law]()
+	for i := range law.NumField() {
+		knobs = append(knobs, Knob{law.Field(i).Name, func(c balance.Config, by float64) balance.Config {
+			c.Law = balance.DefaultLaw()
+			scale(law.Field(i).Name, reflect.ValueOf(&c.Law).Elem().Field(i), by)
+			return c
+		}})
+	}
+	return knobs
+}
+
+func scale(name string, field reflect.Value, by float64) {
+	switch field.Kind() {
+	case reflect.Float64:
+		v := field.Float()
+		if shares[name] {
+			field.SetFloat(1 - (1-v)*by)
+			return
+		}
+		field.SetFloat(v * by)
+	case reflect.Int, reflect.Int64:
+		field.SetInt(int64(math.Round(float64(field.Int()) * by)))
+	case reflect.Slice:
+		scaled := reflect.MakeSlice(field.Type(), field.Len(), field.Len())
+		for i := range field.Len() {
+			scaled.Index(i).Set(field.Index(i))
+			scale(name, scaled.Index(i), by)
+		}
+		field.Set(scaled)
+	}
+}
+
+func times(d time.Duration, by float64) time.Duration { return time.Duration(float64(d) * by) }
+
+// Turned are ours at its defaults, and with each knob halved and doubled, in that
+// order.
+func Turned(cfg balance.Config) []Candidate {
+	all := []Candidate{Ours("defaults", cfg)}
+	for _, k := range Knobs() {
+		all = append(all,
+			Ours(k.Name+" halved", k.Scale(cfg, 0.5)),
+			Ours(k.Name+" doubled", k.Scale(cfg, 2)))
+	}
+	return all
+}
+
+// What counts as a cliff: a mean that a factor of two in one constant makes so much
+// worse.
+const (
+	cliffSlow  = 2   // times, and half a point
+	cliffCost  = 1.5 // times
+	cliffPoint = 0.5
+)
+
+// Sensitivity is the table of an outcome of Turned, and how many cliffs there are.
+// What changes nothing in this picture stands below.
+func (o *Outcome) Sensitivity() (t table.Table, cliffs int) {
+	t = table.Table{
+		Title: fmt.Sprintf("Each constant halved and doubled: slow %% / cost / changes an hour, %d rows, %s", len(o.Rows), seeds(o.Seeds)),
+		Head:  []string{"constant", "halved", "doubled"},
+	}
+	base := o.Mean(0, All)
+	say := func(m Mean) string {
+		text := m.pair() + " / " + table.Figure(m.Changes)
+		if m.Slow > max(cliffSlow*base.Slow, base.Slow+cliffPoint) || m.Cost > cliffCost*base.Cost {
+			cliffs++
+			text += " !"
+		}
+		return text
+	}
+	still := ""
+	t.Add("none", say(base), "")
+	for i, k := range Knobs() {
+		half, twice := o.Mean(1+2*i, All), o.Mean(2+2*i, All)
+		if half == base && twice == base {
+			still += ", " + k.Name
+			continue
+		}
+		t.Add(k.Name, say(half), say(twice))
+	}
+	t.Note("Price and Utilization: what they leave to 1 is halved and doubled. The beat of 5 s is halved to 3 s, since the picture has steps of a second.")
+	if still != "" {
+		t.Note("Without effect here: %s.", still[2:])
+	}
+	t.Note("! marks a cliff: slow twice as high and half a point more, or cost half as much again. There are %d.", cliffs)
+	return t, cliffs
+}
+
+// SensitivityRows are the rows on which constants are turned: of 40 cells, with
+// births of one and of ten minutes.
+func SensitivityRows(rows []Row) []Row {
+	var some []Row
+	for _, r := range rows {
+		if r.Cells == 40 && (r.Birth == time.Minute || r.Birth == 10*time.Minute) {
+			some = append(some, r)
+		}
+	}
+	return some
+}
