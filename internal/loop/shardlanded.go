@@ -42,8 +42,26 @@ func (l *Leader) landedSpread(ctx context.Context, r result) {
 		l.oweNext()
 	}
 	l.Log.Info("order carried out in shards", "order", r.order.ID, "shards", len(r.parts), "done", done, "took", r.took.Round(time.Millisecond))
-	l.debt = debt{due: len(l.shards.owing) > 0}
+	l.oweMissed(r)
 	l.closeSpread(ctx, r)
+}
+
+// errMissed says that cells are gone, which come to be replaced a few at a time.
+var errMissed = errors.New("Terraform's refresh misses cells, which are looked for again")
+
+// oweMissed sets when the shards that this leader owes a look are looked at. Where only
+// Terraform's refresh knows who is dead, those are among them in which any was missed:
+// no more are replaced at a time than the pace allows, and the rest is forgotten until
+// then.
+func (l *Leader) oweMissed(r result) {
+	if l.Service.Members == policy.MembersState {
+		l.oweShardsOf(r.gone)
+	}
+	if l.debt.due = len(l.shards.owing) > 0; l.debt.due && r.payment && len(r.gone) > 0 {
+		l.unpaid(errMissed) // or it would be looked in each beat
+		return
+	}
+	l.debt = debt{due: l.debt.due}
 }
 
 // noteMissed adds to the cells that refreshes have missed what those of these shards
