@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -286,7 +285,7 @@ func (l *Leader) wish(ctx context.Context, v view) (wish, string) {
 		Held:   len(l.held),
 		Max:    l.bounds().Max,
 	}
-	w.Births, _ = l.memory.Book.Allowed(min(l.bounds().Max, mostBirths), l.Now(), l.backoff())
+	w.Births, _ = l.memory.Book.Allowed(min(l.bounds().Max, mostChanges), l.Now(), l.backoff())
 	w.Destroys = l.destroysLeft()
 	for _, name := range l.cells() {
 		if _, ok := v.leaving[name]; ok {
@@ -373,12 +372,12 @@ func (l *Leader) mourn(judged verdict) {
 }
 
 // destroysLeft is how many cells may be destroyed by the next order: what the
-// policy allows an apply, and what is left of the hour.
+// policy allows an apply, what is left of the hour, and what a record has room for.
 func (l *Leader) destroysLeft() int {
 	_, _, destroyed := l.memory.counts(l.Now())
-	left := math.MaxInt
+	left := mostChanges
 	if n := l.Service.Limits.DestroysPerApply; n > 0 {
-		left = n
+		left = min(left, n)
 	}
 	if n := l.Service.Limits.DestroysPerHour; n > 0 {
 		left = min(left, max(0, n-destroyed))

@@ -20,9 +20,9 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 )
 
-// mostBirths is how many cells one order brings forth at most: the record names
-// each with its incarnation, and Consul takes no value of any size.
-const mostBirths = 1000
+// mostChanges is how many cells one order brings forth at most, and takes away: the
+// record names each, and Consul takes no value of any size.
+const mostChanges = 1000
 
 // shards is what a leader knows of where the cells of a service are that is spread
 // over several states. What is in the way of one shard holds up that one alone.
