@@ -144,9 +144,9 @@ func (m *serviceModel) unclear(r *fleet.Record, move *fleet.MoveNote) *problem {
 			Cause: fmt.Sprintf("there is no record, and workspace %s is that of one shard: which of the cells are in it isn't known", m.Workspace.ValueString()),
 			Next:  "let a leader make the record from Terraform's states; nothing was changed",
 		}
-	case r != nil && r.Spread() && m.Workspace.IsNull():
+	case r != nil && (r.Spread() || r.Emptied) && m.Workspace.IsNull():
 		return &problem{
-			Cause: "the service is spread over workspaces, and the data source doesn't say which one asks",
+			Cause: "the service is spread over workspaces, or was, and the data source doesn't say which one asks",
 			Next:  "have the module say workspace = terraform.workspace; nothing was changed",
 		}
 	default:

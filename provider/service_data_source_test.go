@@ -51,6 +51,7 @@ func TestServiceInAWorkspace(t *testing.T) {
 func TestServiceIsUnclear(t *testing.T) {
 	spread := &fleet.Record{Count: 2, Names: []string{"pod-1", "pod-2"}, Shards: []int{0, 2}}
 	one := &fleet.Record{Count: 1, Names: []string{"pod-1"}}
+	again := &fleet.Record{Count: 1, Names: []string{"pod-1"}, Emptied: true}
 	move := &fleet.MoveNote{From: 0, To: 2, Names: []string{"pod-2"}, Since: time.Unix(0, 0)}
 	for name, c := range map[string]struct {
 		record    *fleet.Record
@@ -64,6 +65,8 @@ func TestServiceIsUnclear(t *testing.T) {
 		"spread, and no workspace":        {spread, nil, types.StringNull(), "doesn't say which one"},
 		"spread, and its workspace":       {spread, nil, types.StringValue("shard-2"), ""},
 		"in one state, and no workspace":  {one, nil, types.StringNull(), ""},
+		"in one again, and no workspace":  {again, nil, types.StringNull(), "doesn't say which one"},
+		"in one again, and a workspace":   {again, nil, types.StringValue("default"), ""},
 		"in one state, and a shard's own": {one, nil, types.StringValue("shard-2"), ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -131,6 +131,14 @@ func TestMovesAreCut(t *testing.T) {
 			t.Errorf("%s is still in shard %d", name, shard)
 		}
 	}
+	// The workspaces that were emptied read the variable file, too.
+	if text := h.file("homeostat.auto.tfvars.json"); !strings.Contains(text, "null") {
+		t.Errorf("the variable file names the cells in all workspaces: %s", text)
+	}
+	if out, code := h.homeostat("vars", "pod"); code == 0 || !strings.Contains(out, "would make each once more") {
+		t.Errorf("vars: exit %d\n%s", code, out)
+	}
+	h.succeed("vars", "-shard", "0", "pod")
 	// It grows on as if nothing had been.
 	h.pin(12)
 	h.spreads(12)

@@ -180,11 +180,12 @@ func (h *house) pin(n int) {
 // moves, no shard holds too many, and gaps are filled.
 func TestSpread(t *testing.T) {
 	h := spreadHouse(t)
+	h.edit("homeostat.hcl", "min  = 1", "min  = 0")
 	h.pin(2)
 	h.alone()
 	at := h.spreads(2)
 	ids := h.allIDs()
-	for _, n := range []int{8, 4, 11, 3, 5} {
+	for _, n := range []int{8, 4, 11, 3, 8, 0, 5} {
 		h.pin(n)
 		now := h.spreads(n)
 		h.keep(at, now, ids)
@@ -274,6 +275,30 @@ func TestShardIsLocked(t *testing.T) {
 	}
 }
 
+// TestShardHangs has the plan of one shard hang. The other of the order doesn't wait for
+// it, and what was ordered in that one is done when it hangs no more.
+func TestShardHangs(t *testing.T) {
+	h := spreadHouse(t)
+	h.write("terraform", fmt.Sprintf("#!/bin/sh\n[ \"$1\" = plan ] && [ \"${TF_DATA_DIR##*/}\" = shard-1 ] && [ -e '%s/hang' ] && exec sleep 600\nexec '%s' \"$@\"\n", h.dir, h.terraform))
+	h.run("chmod", "+x", filepath.Join(h.dir, "terraform"))
+	h.edit("homeostat.hcl", `lock_timeout = "2s"`, fmt.Sprintf("lock_timeout = \"2s\"\n    timeout      = \"1m\"\n    binary       = %q", filepath.Join(h.dir, "terraform")))
+	h.pin(5)
+	h.alone()
+	at, ids := h.spreads(5), h.allIDs()
+	h.write("hang", "")
+	h.pin(8) // one more in shard 1, and two in shard 2
+	h.await("shard 2 is made while shard 1 hangs", func(context.Context) error {
+		now, err := h.shardCells()
+		if err == nil && len(now) != 7 {
+			err = fmt.Errorf("states %v", now)
+		}
+		return err
+	})
+	h.reads("shard 1 is tried again at", "took far longer")
+	h.remove("hang")
+	h.keep(at, h.spreads(8), ids)
+}
+
 // TestForeignChangeInAShard has somebody else's resource in one shard's way: the
 // order is carried out without it, which is told of.
 func TestForeignChangeInAShard(t *testing.T) {
@@ -292,28 +317,41 @@ resource "terraform_data" "other" {}
 	}
 }
 
-// TestSpreadRecordSaysWhere has Consul lose the record of a service that is spread.
+// TestSpreadRecordSaysWhere has Consul lose the record of a service that is spread, and
+// then has one come back of the time when all cells were in one state.
 func TestSpreadRecordSaysWhere(t *testing.T) {
 	h := spreadHouse(t)
 	h.pin(7)
 	h.alone()
 	at := h.spreads(7)
-	// Consul loses its data: the record is made from the states of all workspaces.
 	ids := h.allIDs()
-	h.must(h.fleet.Pause(t.Context(), "pod", fleet.Pause{By: "test"}))
-	h.hears("this service is paused by test") // by the leader, or it would miss a pause this short
-	h.forgetRecord()
-	h.must(h.fleet.Resume(t.Context(), "pod"))
+	consul, err := api.NewClient(&api.Config{Address: h.consul.Addr()})
+	h.must(err)
+	// Consul loses its data: the record is made from the states of all workspaces.
+	h.whilePaused("lost", func() {
+		_, err = consul.KV().Delete("homeostat/pod/record", nil)
+		h.must(err)
+	})
+	h.keep(at, h.spreads(7), ids)
+	h.whilePaused("old", func() {
+		record, _, err := h.fleet.Record(t.Context(), "pod")
+		h.must(err)
+		record.Format, record.Shards = 1, nil
+		text, err := json.Marshal(record)
+		h.must(err)
+		_, err = consul.KV().Put(&api.KVPair{Key: "homeostat/pod/record", Value: text}, nil)
+		h.must(err)
+	})
 	h.keep(at, h.spreads(7), ids)
 }
 
-// forgetRecord takes the record out of Consul.
-func (h *house) forgetRecord() {
+// whilePaused does something while the service is paused.
+func (h *house) whilePaused(by string, do func()) {
 	h.t.Helper()
-	consul, err := api.NewClient(&api.Config{Address: h.consul.Addr()})
-	h.must(err)
-	_, err = consul.KV().Delete("homeostat/pod/record", nil)
-	h.must(err)
+	h.must(h.fleet.Pause(h.t.Context(), "pod", fleet.Pause{By: by}))
+	h.hears("this service is paused by " + by) // by the leader, or it would miss a pause this short
+	do()
+	h.must(h.fleet.Resume(h.t.Context(), "pod"))
 }
 
 // lockState holds the lock of a local state, as Terraform itself does. It returns

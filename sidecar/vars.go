@@ -52,12 +52,14 @@ func (s *settings) vars(ctx context.Context, std stdio, name string, shard int) 
 			return err
 		}
 		switch {
-		case shard >= 0 && !record.Spread():
+		case shard >= 0 && !record.Spread() && !record.Emptied:
 			return fmt.Errorf("%s isn't spread: leave -shard out", service.Name)
 		case shard >= 0:
 			return writeShard(std, root, record, shard)
 		case record.Spread():
 			return fmt.Errorf("%s is spread, and no one file is right in each of its workspaces: name one with -shard", service.Name)
+		case record.Emptied:
+			return fmt.Errorf("all cells of %s are in one state again, but the workspaces of its shards would read the file, too, and an apply there would make each once more: write -shard 0, or delete them (terraform workspace delete) and have the leader look for them, as it does after a pause", service.Name)
 		}
 		d := act.Desired{Count: record.Count}
 		if root.Module().Named {

@@ -10,7 +10,7 @@ import (
 
 // RecordFormat is the newest format of the record that this version knows. A
 // field that an older version would lose by writing the record back raises it:
-// 2 says where the cells of a service are that is spread. What isn't is written
+// 2 says where the cells of a service are that is spread, or was. What isn't is written
 // in format 1, so that older versions can read it.
 const RecordFormat = 2
 
@@ -28,6 +28,9 @@ type Record struct {
 	// Shards is the shard of each name, as many as there are names; nil where all
 	// are in one state.
 	Shards []int `json:"shards,omitempty"`
+	// Emptied is set while all are in one state and there are workspaces of shards
+	// still, which read the variable file, too.
+	Emptied bool `json:"emptied,omitempty"`
 	// Next is the number in the name of the next new cell; it only rises.
 	Next int `json:"next"`
 	// Bundle is the digest of policy, root module and genome, Genome that of the
@@ -115,7 +118,7 @@ func (r *Record) check() error {
 
 // format is the oldest format that says all of the record.
 func (r *Record) format() int {
-	if len(r.Shards) > 0 {
+	if len(r.Shards) > 0 || r.Emptied {
 		return 2
 	}
 	return 1

@@ -78,8 +78,10 @@ const lookLate = time.Second
 func (p *part) onTime(ctx context.Context, plan func(context.Context) (*act.Plan, error)) (*act.Plan, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	p.planned = time.Now()
-	go p.watch(ctx, cancel, p.planned)
+	if p.planned.IsZero() {
+		p.planned = time.Now() // else it is planned once more, its lock having been broken
+	}
+	go p.watch(ctx, cancel, time.Now())
 	made, err := plan(ctx)
 	if cause := context.Cause(ctx); err != nil && cause != nil {
 		err = fmt.Errorf("%w: %w", cause, err)

@@ -51,7 +51,7 @@ var errPartial = errors.New("the rest was left out: see the drift, which is anot
 // pay begins to pay a debt that is due. It returns what is in the way.
 func (l *Leader) pay(ctx context.Context) string {
 	switch {
-	case !l.debt.due || l.toDo() || l.record.Spread() && len(l.payable()) == 0:
+	case !l.debt.due || l.toDo() || l.spread() && len(l.payable()) == 0:
 		return ""
 	case l.Now().Before(l.debt.retry):
 		return fmt.Sprintf("what depends on the cells is looked at again at %s: %s", l.debt.retry.Format(time.TimeOnly), l.debt.trouble)

@@ -86,7 +86,7 @@ func (l *Leader) mayPlanAhead(v view, w wish) bool {
 	known := len(l.shape.Patterns) > 0 && (l.shape.Removals || len(l.held) == 0 || l.shape.Count == l.stateAsDesired().Count)
 	ours := len(l.drift) == 0 && !l.debt.due && len(l.unlisted.gone)+len(l.unlisted.broken) == 0
 	whole := len(w.Dead)+len(w.Failed) == 0 && w.Surge == 0 && w.Retire == 0 && len(l.mutants(v)) == 0
-	return l.Service.PlanAhead.Enabled && !l.record.Spread() && v.pin == nil && known && ours && whole && l.pending().Size() == 0
+	return l.Service.PlanAhead.Enabled && !l.spread() && v.pin == nil && known && ours && whole && l.pending().Size() == 0
 }
 
 // foreseen is the step that is likely next, and why: the removal of those that drain,

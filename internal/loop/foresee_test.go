@@ -21,6 +21,23 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
 )
 
+// farRoot is the root module of far.
+func farRoot(t *testing.T, terraform string) *act.Root {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "main.tf"), []byte(farModule), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	environ := slices.DeleteFunc(os.Environ(), func(line string) bool { return strings.HasPrefix(line, "TF_") })
+	root, err := act.Open(act.Config{
+		Dir: dir, DataDir: filepath.Join(t.TempDir(), "data"), Variable: "desired_count", Binary: terraform, Environ: append(environ, "CHECKPOINT_DISABLE=1"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
 // far is a leader of a root module with named cells, without Consul: what it sees,
 // and what it foresees, is the test's.
 type far struct {
@@ -45,17 +62,7 @@ func newFar(t *testing.T) *far {
 	if testing.Short() {
 		t.Skip("runs Terraform")
 	}
-	dir, terraform := t.TempDir(), testkit.Terraform(t)
-	if err := os.WriteFile(filepath.Join(dir, "main.tf"), []byte(farModule), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	environ := slices.DeleteFunc(os.Environ(), func(line string) bool { return strings.HasPrefix(line, "TF_") })
-	root, err := act.Open(act.Config{
-		Dir: dir, DataDir: filepath.Join(t.TempDir(), "data"), Variable: "desired_count", Binary: terraform, Environ: append(environ, "CHECKPOINT_DISABLE=1"),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := farRoot(t, testkit.Terraform(t))
 	s := &policy.Service{
 		Name: "pod", Min: 1, Max: 9, Beat: 5 * time.Second,
 		PlanAhead: policy.PlanAhead{Enabled: true, MaxAge: 5 * time.Minute, Pause: 30 * time.Second, PauseMax: 4 * time.Minute},

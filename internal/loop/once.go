@@ -60,7 +60,7 @@ func (l *Leader) Plan(ctx context.Context) (Outcome, error) {
 		order.Keep = slices.DeleteFunc(order.Keep, func(k guard.Key) bool { return k == l.roster().key(name) })
 		order.Replace = append(order.Replace, l.roster().key(name))
 	}
-	if l.record.Spread() {
+	if l.spread() {
 		return l.planSpread(ctx, o, order)
 	}
 	plan, err := l.Root.Plan(ctx, l.desired(), order, l.shape)

@@ -176,7 +176,7 @@ func (l *Leader) outlived(name string) bool {
 
 // carryOut hands the record's order to the worker.
 func (l *Leader) carryOut(ctx context.Context) {
-	if l.record.Spread() {
+	if l.spread() {
 		l.carryOutSpread(ctx)
 		return
 	}
@@ -188,7 +188,7 @@ func (l *Leader) carryOut(ctx context.Context) {
 		shape:   l.shape,
 		roster:  l.roster(),
 		strange: maps.Clone(l.strange),
-		shared:  l.shards.roots.any(),
+		shared:  l.emptied(l.record),
 	}
 	if len(l.record.Orders) > 0 {
 		job.record = l.record.Orders[0]

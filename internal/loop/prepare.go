@@ -31,6 +31,8 @@ type preparation struct {
 	shards *shardRoots
 	cant   string        // why the service can't be spread, or nothing
 	unread map[int]error // shards whose states can't be read
+	// amended: the record doesn't say which states the cells are in.
+	amended bool
 }
 
 // prepare lets the worker get ready: terraform init, the shape of an order,
@@ -174,8 +176,7 @@ func (l *Leader) readCells(ctx context.Context, p *preparation) error {
 		return nil // there are no other states
 	}
 	if p.found && !p.record.Spread() {
-		l.findShards(ctx, p)
-		return nil
+		return l.findShards(ctx, p)
 	}
 	return l.readShards(ctx, p)
 }
@@ -215,6 +216,7 @@ func (l *Leader) takeOver(r result) {
 	p.record.Next = max(p.record.Next, l.record.Next)
 	l.Root, l.record, l.index, l.held = p.root, p.record, p.index, p.held
 	l.shards.ready(p, l.Now())
+	l.unwritten = l.unwritten || p.amended || l.record.Emptied != l.emptied(l.record)
 	l.takeShape(p.shape.With(l.shape))
 	if p.root.Module().Named {
 		l.failed = l.halfBorn()

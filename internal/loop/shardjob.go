@@ -272,7 +272,6 @@ func (p *part) run(ctx context.Context) {
 	l := p.job.leader
 	p.born, p.took = nil, 0
 	began := l.Now()
-	defer p.arrive(0)
 	if p.again() {
 		p.arrive(p.most())
 	}
@@ -284,6 +283,7 @@ func (p *part) run(ctx context.Context) {
 		err = l.withShardLock(ctx, root, p.shard, p.result.order.ID, func(s *stateLock) error { return p.apply(ctx, s, root) })
 	}
 	p.err, p.took = err, l.Now().Sub(began)
+	p.arrive(0)
 	if err == nil {
 		l.Log.Info("shard done", "shard", p.shard, "order", p.result.order.ID, "done", p.job.done.Add(1), "of", len(p.job.parts), "took", p.took.Round(time.Millisecond))
 		return
@@ -317,7 +317,9 @@ func (p *part) failed(ctx context.Context, root *act.Root) {
 		return
 	}
 	free := p.slot()
+	ctx, cancel := context.WithTimeoutCause(ctx, p.job.roots.limit, act.ErrTimeout)
 	cells, err := root.Cells(ctx, p.job.shape)
+	cancel()
 	free()
 	if err != nil {
 		l.Log.Warn("could not read which cells the state of a shard holds", "shard", p.shard, "error", err)

@@ -206,6 +206,7 @@ func (l *Leader) finishMove(ctx context.Context, p *preparation) error {
 		return fmt.Errorf("finish a move of cells from shard %d to shard %d that was cut: %w", m.From, m.To, err)
 	}
 	p.record.Shards = movedShards(p.record, m)
+	p.record.Emptied = !p.record.Spread() && p.shards.any()
 	if p.index, err = l.lease.PutRecord(ctx, p.record, p.index); err != nil {
 		return fmt.Errorf("finish a move of cells that was cut: %w", err)
 	}

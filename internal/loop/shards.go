@@ -53,7 +53,7 @@ type stuckShard struct {
 type shardRoots struct {
 	base  *act.Root
 	share int           // how many are worked in side by side
-	limit time.Duration // for opening one, while the others wait; 0 for Terraform's own
+	limit time.Duration // for opening one and reading its state, while the others wait
 
 	mu     sync.Mutex
 	opened map[int]*act.Root
@@ -71,11 +71,8 @@ func (s *shardRoots) open(ctx context.Context, shard int) (*act.Root, error) {
 	if root := s.opened[shard]; root != nil {
 		return root, nil
 	}
-	if s.limit > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, s.limit, act.ErrTimeout)
-		defer cancel()
-	}
+	ctx, cancel := context.WithTimeoutCause(ctx, s.limit, act.ErrTimeout)
+	defer cancel()
 	if err := s.list(ctx); err != nil {
 		return nil, err
 	}
@@ -132,6 +129,16 @@ func (s *shardRoots) any() bool {
 	return len(s.there) > 0
 }
 
+// listed reports whether it is known which workspaces there are.
+func (s *shardRoots) listed() bool {
+	if s == nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.there != nil
+}
+
 // ready takes over what a preparation found.
 func (s *shards) ready(p *preparation, now time.Time) {
 	s.roots, s.cant = p.shards, p.cant
@@ -142,7 +149,11 @@ func (s *shards) ready(p *preparation, now time.Time) {
 	for n, err := range p.unread {
 		stuck := s.stuck[n]
 		stuck.failures++
-		stuck.retry, stuck.why, stuck.unread = now.Add(retryAfter(stuck.failures)), whyStuck(err), true
+		wait := retryAfter(stuck.failures)
+		if errors.Is(err, act.ErrTimeout) {
+			wait = max(wait, hangPause*p.shards.limit)
+		}
+		stuck.retry, stuck.why, stuck.unread = now.Add(wait), whyStuck(err), true
 		s.stuck[n] = stuck
 	}
 }
@@ -197,9 +208,6 @@ func (l *Leader) readShards(ctx context.Context, p *preparation) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	if len(p.unread) > 0 && !p.found {
-		return fmt.Errorf("make the record that is missing from the states: %w", errors.Join(slices.Collect(maps.Values(p.unread))...))
-	}
 	return p.believe()
 }
 
@@ -212,6 +220,8 @@ func (l *Leader) readShard(ctx context.Context, p *preparation, shard int) ([]ac
 	if err := l.mendState(root); err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, p.shards.limit, act.ErrTimeout)
+	defer cancel()
 	cells, err := root.Cells(ctx, p.shape)
 	if err != nil {
 		return nil, fmt.Errorf("read which cells the state of shard %d holds: %w", shard, err)
@@ -219,12 +229,25 @@ func (l *Leader) readShard(ctx context.Context, p *preparation, shard int) ([]ac
 	return cells, nil
 }
 
-// findShards finds out whether there are workspaces of shards, though all cells are in
-// one state. Where that can't be told the service is led as if there were none.
-func (l *Leader) findShards(ctx context.Context, p *preparation) {
+// findShards finds out whether there are workspaces of shards, though the record says that
+// all cells are in one state. It may be an old one that was brought back: who isn't in
+// that state is looked for in theirs, or would be born a second time. Where it can't be
+// told whether there are any, the service is led as if there were none.
+func (l *Leader) findShards(ctx context.Context, p *preparation) error {
 	if _, err := p.shards.all(ctx); err != nil {
 		l.Log.Warn("can't tell whether there are workspaces of shards", "error", err)
 	}
+	if !p.shards.any() {
+		return nil
+	}
+	if err := l.readShards(ctx, p); err != nil {
+		return err
+	}
+	p.record.Shards = shardsOf(p.record.Names, p.held)
+	if p.amended = p.record.Spread(); p.amended {
+		l.Log.Warn("the record says that all cells are in one state, and they are in several: put right", "spread", p.record.Shards)
+	}
+	return nil
 }
 
 // miss notes a shard whose state can't be read.
@@ -237,14 +260,24 @@ func (p *preparation) miss(shard int, err error) {
 
 // believe takes from the record which cells the shards hold that can't be read. Whether
 // those are there that an order makes isn't known: they are still to be made. All
-// others are whole, as far as is known.
+// others are whole, as far as is known. A record that names no shards is believed where
+// the states that could be read hold all cells, those that are to be removed included.
 func (p *preparation) believe() error {
 	if len(p.unread) == 0 {
 		return nil
 	}
-	unborn := map[string]bool{}
+	unborn, known := map[string]bool{}, slices.Clone(p.record.Names)
 	for _, o := range p.record.Orders {
 		maps.Copy(unborn, setOf(newbornNames(o.Add)))
+		known = append(known, o.Remove...)
+	}
+	if !p.record.Spread() {
+		lost := slices.ContainsFunc(known, func(name string) bool { _, held := p.held[name]; return !held && !unborn[name] })
+		if lost || !p.found {
+			return fmt.Errorf("find the cells that the record doesn't place: %w", errors.Join(slices.Collect(maps.Values(p.unread))...))
+		}
+		p.unread = nil // they were emptied
+		return nil
 	}
 	for i, shard := range p.record.Shards {
 		name := p.record.Names[i]
@@ -283,6 +316,20 @@ func (l *Leader) at() map[string]int {
 	return at
 }
 
+// spread reports whether there are cells in another state than that of shard 0, or are to
+// be. A record without cells doesn't say where those are that are still to be removed.
+func (l *Leader) spread() bool {
+	if l.record.Spread() {
+		return true
+	}
+	for _, c := range l.held {
+		if c.Shard > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // placed are the shards of the names that an order leaves, nil where the service
 // isn't spread: its cells are, and will be, in one state.
 func (l *Leader) placed(names []string) []int {
@@ -290,7 +337,7 @@ func (l *Leader) placed(names []string) []int {
 	if l.shards.cant != "" {
 		size = 0
 	}
-	if !l.record.Spread() && (size == 0 || len(names) <= size) {
+	if !l.spread() && (size == 0 || len(names) <= size) {
 		return nil
 	}
 	stay := setOf(names)
@@ -346,7 +393,7 @@ func (l *Leader) tellSpread(now fleet.Record) {
 // movable leaves out of an order what is to be done in shards that wait for another
 // try, and reports whether there is any.
 func (l *Leader) movable(o guard.Order) (guard.Order, bool) {
-	if !l.record.Spread() || !slices.ContainsFunc(slices.Collect(maps.Keys(l.shards.stuck)), l.isStuck) {
+	if !l.spread() || !slices.ContainsFunc(slices.Collect(maps.Keys(l.shards.stuck)), l.isStuck) {
 		return o, false
 	}
 	// What is to go from a shard that can't be read is known to the record's order alone.
@@ -425,10 +472,19 @@ func (l *Leader) shardTrouble() string {
 	return strings.Join(all, "; ")
 }
 
+// emptied reports whether there are workspaces of shards, though a record has all cells in
+// one state. As long as that can't be told it is as the record said before.
+func (l *Leader) emptied(r fleet.Record) bool {
+	if r.Spread() {
+		return false
+	}
+	return l.shards.roots.any() || l.record.Emptied && !l.shards.roots.listed()
+}
+
 // writeVariables puts the variable file right: once a service is spread it can't say
 // what is right in each workspace, and those that were emptied read it still.
 func (l *Leader) writeVariables() (path string, changed bool, err error) {
-	if l.record.Spread() || l.shards.roots.any() {
+	if l.record.Spread() || l.emptied(l.record) {
 		return l.Root.ReleaseVariables()
 	}
 	return l.Root.WriteVariables(l.desired())

@@ -125,7 +125,7 @@ func TestPartsOfAnOrder(t *testing.T) {
 				left++
 			}
 		}
-		if l.record.Spread() && (left > 0 != waits || order.Size()+left != l.pending().Size()) {
+		if l.spread() && (left > 0 != waits || order.Size()+left != l.pending().Size()) {
 			t.Fatalf("%d wait (%t), and %d of %d are done", left, waits, order.Size(), l.pending().Size())
 		}
 		j := l.newSpreadJob(order)
@@ -134,7 +134,7 @@ func TestPartsOfAnOrder(t *testing.T) {
 			if p.order.Size() == 0 {
 				t.Fatalf("shard %d has nothing to do", p.shard)
 			}
-			if l.record.Spread() && waiting[p.shard] {
+			if l.spread() && waiting[p.shard] {
 				t.Fatalf("shard %d waits", p.shard)
 			}
 			for _, k := range slices.Concat(p.order.Add, p.order.Remove, p.order.Keep) {
@@ -202,6 +202,27 @@ func TestOrderInAStuckShardIsKept(t *testing.T) {
 	}
 }
 
+// TestAllOfThemGo has an order take away all cells of a service that is spread: its record
+// names none and so no shard, and those in other states go all the same.
+func TestAllOfThemGo(t *testing.T) {
+	l := spreadLeader(map[string]int{"pod-1": 0, "pod-2": 1, "pod-3": 1}, 2)
+	l.record.Shards = l.placed(nil)
+	l.record.Names, l.record.Count = nil, 0
+	l.record.Orders = []fleet.Order{{ID: "1", Remove: []string{"pod-1", "pod-2", "pod-3"}}}
+	l.shards.stuck[1] = stuckShard{failures: 1, retry: time.Now().Add(time.Hour)}
+	if o, waits := l.movable(l.pending()); !waits || !slices.Equal(o.Remove, []guard.Key{"pod-1"}) {
+		t.Errorf("while shard 1 waits: %+v, waits %t", o, waits)
+	}
+	delete(l.shards.stuck, 1)
+	if j := l.newSpreadJob(l.pending()); !l.spread() || len(j.parts) != 2 || len(j.parts[1].order.Remove) != 2 {
+		t.Errorf("spread %t, parts %+v", l.spread(), j.parts)
+	}
+	l.partDone(&part{shard: 1, desired: act.Desired{Names: []string{}}})
+	if l.spread() || len(l.pending().Remove) != 1 {
+		t.Errorf("spread %t, left to do %+v", l.spread(), l.pending())
+	}
+}
+
 // TestPartsThatFail sorts out an order of which one shard failed: it alone
 // waits, and what it was to do stays in the order.
 func TestPartsThatFail(t *testing.T) {
@@ -264,6 +285,37 @@ func TestRemaining(t *testing.T) {
 	want := fleet.Order{ID: "1", Add: []fleet.Newborn{{Name: "pod-4", Incarnation: "x"}}, Remove: []string{"pod-2"}, Replace: []string{"pod-3"}}
 	if diff := cmp.Diff(want, remaining(order, done)); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestRecordThatPlacesNobody has a state not be read while the record says that all cells
+// are in one: it is believed where that one holds them all.
+func TestRecordThatPlacesNobody(t *testing.T) {
+	record := fleet.Record{Names: []string{"pod-1", "pod-2"}, Count: 2}
+	ordered := record
+	ordered.Orders = []fleet.Order{{Add: []fleet.Newborn{{Name: "pod-2"}}}}
+	none := fleet.Record{Orders: []fleet.Order{{Remove: []string{"pod-1", "pod-2"}}}}
+	for name, c := range map[string]struct {
+		record fleet.Record
+		held   []string
+		fails  bool
+	}{
+		"all are there":               {record, []string{"pod-1", "pod-2"}, false},
+		"one is to be born":           {ordered, []string{"pod-1"}, false},
+		"one may be in the other one": {record, []string{"pod-1"}, true},
+		"so may one that is to go":    {none, []string{"pod-1"}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &preparation{found: true, record: c.record, held: map[string]heldCell{}}
+			for _, name := range c.held {
+				p.held[name] = heldCell{}
+			}
+			p.miss(3, errors.New("no route"))
+			err := p.believe()
+			if (err != nil) != c.fails || err == nil && len(p.unread) > 0 || err != nil && !strings.Contains(err.Error(), "no route") {
+				t.Errorf("%v, unread %v", err, p.unread)
+			}
+		})
 	}
 }
 
@@ -346,6 +398,10 @@ func TestShardThatCantBeRead(t *testing.T) {
 		if l.shards.ready(p, l.Now()); l.shards.stuck[1].retry.Sub(l.Now()) != 2*retryMin {
 			t.Errorf("the next try is in %s", l.shards.stuck[1].retry.Sub(l.Now()))
 		}
+		p.unread[1], p.shards.limit = fmt.Errorf("read it: %w", act.ErrTimeout), time.Minute
+		if l.shards.ready(p, l.Now()); l.shards.stuck[1].retry.Sub(l.Now()) != hangPause*time.Minute {
+			t.Errorf("after it hung, the next try is in %s", l.shards.stuck[1].retry.Sub(l.Now()))
+		}
 		if l.shards.ready(&preparation{}, l.Now()); l.isStuck(1) || l.unread() {
 			t.Error("it still waits, and was read")
 		}
@@ -377,30 +433,27 @@ func TestWorkspacesShareTheFile(t *testing.T) {
 // TestSharedVariables has both ways of writing the variable file heed that the
 // workspaces of shards read it, too.
 func TestSharedVariables(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "main.tf"), []byte(farModule), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	root, err := act.Open(act.Config{Dir: dir, DataDir: filepath.Join(t.TempDir(), "data"), Variable: "desired_count", Binary: os.Args[0], Environ: []string{"HOME=" + dir}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := farRoot(t, os.Args[0])
+	dir := root.Module().Dir
 	for name, c := range map[string]struct {
 		shards []int
 		there  map[int]bool
+		was    bool // there were workspaces that had been emptied
 		names  bool // the file has them
 	}{
-		"in one state":                 {nil, map[int]bool{}, true},
-		"in one state again":           {nil, map[int]bool{3: true}, false},
-		"in one state, and not looked": {nil, nil, true},
-		"in several":                   {[]int{0, 3}, map[int]bool{3: true}, false},
+		"in one state":                 {nil, map[int]bool{}, false, true},
+		"in one state again":           {nil, map[int]bool{3: true}, false, false},
+		"in one state, and not looked": {nil, nil, false, true},
+		"emptied, and not looked":      {nil, nil, true, false},
+		"emptied, and gone":            {nil, map[int]bool{}, true, true},
+		"in several":                   {[]int{0, 3}, map[int]bool{3: true}, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := spreadLeader(map[string]int{"pod-1": 0, "pod-2": 0}, 1)
-			l.Root, l.record.Shards, l.shards.roots = root, c.shards, &shardRoots{there: c.there}
+			l.Root, l.record.Shards, l.record.Emptied, l.shards.roots = root, c.shards, c.was, &shardRoots{there: c.there}
 			writes := map[string]func() error{"between orders": func() error { _, _, err := l.writeVariables(); return err }}
 			if c.shards == nil {
-				writes["by an order"] = (&carry{leader: l, desired: l.desired(), shared: l.shards.roots.any()}).writeVariables
+				writes["by an order"] = (&carry{leader: l, desired: l.desired(), shared: l.emptied(l.record)}).writeVariables
 			}
 			for when, write := range writes {
 				if err := write(); err != nil {
@@ -525,19 +578,6 @@ func TestShardsInTurn(t *testing.T) {
 		if l.oweNext(); !slices.Equal(l.shards.owing, want) {
 			t.Errorf("order %d: %v, want %v", i, l.shards.owing, want)
 		}
-	}
-}
-
-// TestPartDone takes over what a shard holds, and leaves the others as they are.
-func TestPartDone(t *testing.T) {
-	l := spreadLeader(map[string]int{"pod-1": 0, "pod-2": 1, "pod-3": 1}, 2)
-	l.shards.stuck[1], l.shards.owing = stuckShard{failures: 2}, []int{0, 1}
-	l.partDone(&part{shard: 1, desired: act.Desired{Names: []string{"pod-3"}, Count: 1}})
-	if diff := cmp.Diff(map[string]heldCell{"pod-1": {}, "pod-3": {Shard: 1}}, l.held); diff != "" {
-		t.Error(diff)
-	}
-	if len(l.shards.stuck) > 0 || !slices.Equal(l.shards.owing, []int{0}) {
-		t.Errorf("stuck %v, owing %v", l.shards.stuck, l.shards.owing)
 	}
 }
 

@@ -1,0 +1,418 @@
+package loop
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/act/spread"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
+)
+
+// prefixes counts the folders in Consul that were used.
+var prefixes atomic.Int32
+
+// lockedLeader is a spreadLeader that holds the lock, whose record is in Consul.
+func lockedLeader(t *testing.T, at map[string]int, orders ...fleet.Order) *Leader {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs Consul")
+	}
+	l := quietLeader(at, 2)
+	c, err := fleet.New(fleet.Config{Addresses: []string{testkit.SharedConsul(t).Addr()}, Prefix: fmt.Sprintf("shards-%d", prefixes.Add(1))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	l.Fleet, l.Metrics, l.Jitter = c, NewMetrics(prometheus.NewRegistry(), time.Now), func() float64 { return 0 }
+	lease, err := c.TryStand(t.Context(), "pod", fleet.Holder{Host: "here"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = lease.Release(context.WithoutCancel(t.Context())) })
+	l.lease, l.Self = lease, Process{Machine: "m", Boot: "b", Host: "here", PID: os.Getpid(), Started: 1}
+	l.Root, l.shards.roots.there = farRoot(t, testkit.Terraform(t)), map[int]bool{1: true, 2: true}
+	l.shards.roots.base, l.shards.roots.limit, l.results = l.Root, time.Minute, make(chan result, 1)
+	l.record.Orders = orders
+	if l.index, err = l.lease.PutRecord(t.Context(), l.record, 0); err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// inConsul is the record that Consul holds.
+func inConsul(t *testing.T, l *Leader) *fleet.Record {
+	t.Helper()
+	r, _, err := l.Fleet.Record(t.Context(), "pod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// TestLandedSpread has an order land that adds a cell in shard 1 and takes one away in
+// shard 2.
+func TestLandedSpread(t *testing.T) {
+	add, remove := fleet.Order{Add: []fleet.Newborn{{Name: "pod-4"}}}, fleet.Order{Remove: []string{"pod-3"}}
+	one := func(err error, change func(*part)) *part {
+		p := &part{shard: 1, desired: act.Desired{Names: []string{"pod-2", "pod-4"}, Count: 2}, result: result{err: err, order: add, looked: true}}
+		if change != nil {
+			change(p)
+		}
+		return p
+	}
+	two := func(err error) *part {
+		return &part{shard: 2, desired: act.Desired{Names: []string{}}, result: result{err: err, order: remove, looked: true}}
+	}
+	locked, births := errors.New("locked"), errors.New("no room")
+	was := map[string]heldCell{"pod-1": {}, "pod-2": {Shard: 1}, "pod-3": {Shard: 2}}
+	born := map[string]heldCell{"pod-1": {}, "pod-2": {Shard: 1}, "pod-4": {Shard: 1}}
+	half := map[string]heldCell{"pod-2": {Shard: 1}, "pod-4": {Shard: 1, Tainted: true}}
+	for name, c := range map[string]struct {
+		parts          []*part
+		held           map[string]heldCell
+		add, remove    int // what the record still orders
+		stuck          []int
+		failed         []string
+		delta, destroy int
+		ready          bool
+	}{
+		"all of it is done": {[]*part{one(nil, nil), two(nil)}, born, 0, 0, nil, nil, 0, 1, true},
+		"a shard fails before anything was changed": {[]*part{one(nil, nil), two(locked)},
+			map[string]heldCell{"pod-1": {}, "pod-2": {Shard: 1}, "pod-3": {Shard: 2}, "pod-4": {Shard: 1}}, 0, 1, []int{2}, nil, 1, 0, true},
+		"both do": {[]*part{one(locked, nil), two(locked)}, was, 1, 1, []int{1, 2}, nil, 0, 0, true},
+		"a birth fails, and what the shard holds is known": {[]*part{one(births, func(p *part) { p.applied, p.heldKnown, p.held = true, true, half }), two(nil)},
+			map[string]heldCell{"pod-1": {}, "pod-2": {Shard: 1}, "pod-4": {Shard: 1, Tainted: true}}, 0, 0, []int{1}, []string{"pod-4"}, -1, 1, true},
+		"a birth fails, and that isn't known": {[]*part{one(births, func(p *part) { p.applied = true }), two(nil)},
+			map[string]heldCell{"pod-1": {}, "pod-2": {Shard: 1}}, 1, 0, []int{1}, nil, -1, 1, false},
+		"the removal leaves the cell": {[]*part{one(nil, nil), {shard: 2, result: result{err: births, order: remove, applied: true, heldKnown: true,
+			held: map[string]heldCell{"pod-3": {Shard: 2}}}}},
+			map[string]heldCell{"pod-1": {}, "pod-2": {Shard: 1}, "pod-3": {Shard: 2}, "pod-4": {Shard: 1}}, 0, 1, []int{2}, nil, 1, 0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			order := fleet.Order{ID: "1", Add: add.Add, Remove: remove.Remove}
+			l := lockedLeader(t, map[string]int{"pod-1": 0, "pod-2": 1, "pod-3": 2}, order)
+			l.record.Names, l.record.Shards, l.record.Count = []string{"pod-1", "pod-2", "pod-4"}, []int{0, 1, 1}, 3
+			if err := l.lease.MarkLeaving(t.Context(), fleet.Leaving{Cell: "pod-3", Since: l.Now(), Until: l.Now().Add(time.Hour), Reason: "less load"}); err != nil {
+				t.Fatal(err)
+			}
+			l.landedSpread(t.Context(), result{order: order, parts: c.parts})
+			if diff := cmp.Diff(c.held, l.held); diff != "" {
+				t.Errorf("held %s", diff)
+			}
+			left := inConsul(t, l).Orders
+			if c.add+c.remove == 0 && len(left) != 0 || c.add+c.remove > 0 && (len(left) != 1 || len(left[0].Add) != c.add || len(left[0].Remove) != c.remove) {
+				t.Errorf("the record still orders %+v", left)
+			}
+			if stuck := slices.Sorted(mapKeysOf(l.shards.stuck)); !slices.Equal(stuck, c.stuck) || !slices.Equal(l.failed, c.failed) || l.prepared != c.ready {
+				t.Errorf("stuck %v, failed %v, prepared %t", stuck, l.failed, l.prepared)
+			}
+			var change change
+			if n := len(l.memory.Changes); n > 0 {
+				change = l.memory.Changes[n-1]
+			}
+			if change.Delta != c.delta || change.Destroyed != c.destroy {
+				t.Errorf("remembered: %+v", change)
+			}
+			marks, err := l.Fleet.Leaving(t.Context(), "pod")
+			if err != nil || len(marks) != 1-c.destroy {
+				t.Errorf("marks %v, %v", marks, err)
+			}
+		})
+	}
+}
+
+func mapKeysOf(m map[int]stuckShard) func(func(int) bool) {
+	return func(yield func(int) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}
+
+// TestMissedInShards has cells be gone in several shards of a service of which only
+// Terraform's refresh knows who is dead. Of those that can't be replaced at once none is
+// forgotten, and none is looked for in each beat.
+func TestMissedInShards(t *testing.T) {
+	for name, c := range map[string]struct {
+		members string
+		payment bool
+		gone    []string
+		owing   []int
+		waits   bool
+	}{
+		"found by a look":           {policy.MembersState, true, []string{"pod-2", "pod-3"}, []int{1, 2}, true},
+		"found by an order":         {policy.MembersState, false, []string{"pod-2"}, []int{0, 1}, false},
+		"none is":                   {policy.MembersState, true, nil, nil, false},
+		"where each sidecar speaks": {policy.MembersConsul, true, []string{"pod-2"}, nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := quietLeader(map[string]int{"pod-1": 0, "pod-2": 1, "pod-3": 2}, 1)
+			l.Service.Members = c.members
+			l.shards.owing = []int{}
+			r := result{payment: c.payment, gone: c.gone}
+			for shard := 1; shard <= 2; shard++ {
+				r.parts = append(r.parts, &part{shard: shard, desired: act.Desired{Names: []string{fmt.Sprintf("pod-%d", shard+1)}, Count: 1}, result: result{looked: true}})
+			}
+			l.landedSpread(t.Context(), r)
+			slices.Sort(l.shards.owing)
+			if !slices.Equal(l.shards.owing, c.owing) || l.debt.due != (len(c.owing) > 0) || l.debt.retry.After(l.Now()) != c.waits {
+				t.Errorf("owing %v, debt %+v", l.shards.owing, l.debt)
+			}
+		})
+	}
+}
+
+// TestLandedMove has the record say where moved cells are, and a move that failed be
+// finished by the next preparation.
+func TestLandedMove(t *testing.T) {
+	for name, c := range map[string]struct {
+		names  []string
+		err    error
+		shards []int
+	}{
+		"one of two":               {[]string{"pod-2"}, nil, []int{2, 0}},
+		"the last, into one state": {[]string{"pod-1", "pod-2"}, nil, nil},
+		"it failed":                {[]string{"pod-2"}, errors.New("no route"), []int{2, 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := lockedLeader(t, map[string]int{"pod-1": 2, "pod-2": 1})
+			m := spread.Move{From: 1, To: 0, Names: c.names}
+			if err := l.lease.PutMove(t.Context(), fleet.MoveNote{From: 1, To: 0, Names: c.names, Since: l.Now()}); err != nil {
+				t.Fatal(err)
+			}
+			l.landed(t.Context(), result{what: moving, moved: &m, err: c.err})
+			note, err := l.Fleet.Move(t.Context(), "pod")
+			if err != nil || (note != nil) != (c.err != nil) || l.prepared != (c.err == nil) {
+				t.Errorf("note %+v, %v; prepared %t", note, err, l.prepared)
+			}
+			r := inConsul(t, l)
+			if diff := cmp.Diff(c.shards, r.Shards); diff != "" || r.Emptied != (c.shards == nil) {
+				t.Errorf("emptied %t, %s", r.Emptied, diff)
+			}
+			if waits := l.shards.moveAgain.After(l.Now()); waits != (c.err != nil) || waits && !strings.Contains(l.shards.moveTrouble, "no route") {
+				t.Errorf("tried again at %s: %s", l.shards.moveAgain, l.shards.moveTrouble)
+			}
+		})
+	}
+}
+
+// TestRespread has a person wish cells moved: one move is begun at a time, when nothing is
+// in its way, and the wish is taken away when none is left.
+func TestRespread(t *testing.T) {
+	for name, c := range map[string]struct {
+		cells   int // in shard 0, of at most two in one
+		wished  bool
+		change  func(*Leader)
+		begun   bool
+		stands  bool // the wish
+		trouble string
+	}{
+		"nobody wishes any":            {3, false, nil, false, false, ""},
+		"all are where they should be": {2, true, nil, false, false, ""},
+		"while an order stands":        {3, true, func(l *Leader) { l.record.Orders = []fleet.Order{{ID: "1"}} }, false, true, ""},
+		"after it failed": {3, true, func(l *Leader) {
+			l.shards.moveAgain, l.shards.moveTrouble = l.Now().Add(time.Minute), "no route"
+		}, false, true, "no route"},
+		"one is begun": {3, true, nil, true, true, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			at, instances := map[string]int{}, []string(nil)
+			for i := range c.cells {
+				at[fmt.Sprintf("pod-%d", i+1)] = 0
+				instances = append(instances, fmt.Sprintf(`{"index_key":"pod-%d","schema_version":0,"attributes":{"id":"%[1]d"}}`, i+1))
+			}
+			l := lockedLeader(t, at)
+			l.shape = guard.Shape{Named: true, Patterns: []string{`terraform_data.cell["*"]`}, Removals: true}
+			dir := l.Root.Module().Dir
+			putState(t, dir, 0, instances)
+			putState(t, dir, 1, nil)
+			if c.wished {
+				if err := l.Fleet.WishSpread(t.Context(), "pod", fleet.SpreadWish{By: "anna"}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if c.change != nil {
+				c.change(l)
+			}
+			trouble, begun := l.respread(t.Context())
+			wish, err := l.Fleet.SpreadWished(t.Context(), "pod")
+			if err != nil || trouble != c.trouble || begun != c.begun || (wish != nil) != c.stands {
+				t.Errorf("trouble %q, begun %t, wish %+v, %v", trouble, begun, wish, err)
+			}
+			if !c.begun {
+				return
+			}
+			r := <-l.results
+			if note, err := l.Fleet.Move(t.Context(), "pod"); err != nil || note == nil || r.err != nil {
+				t.Fatalf("note %+v, %v; %v", note, err, r.err)
+			}
+			if l.landed(t.Context(), r); !slices.Equal(inConsul(t, l).Shards, []int{0, 0, 1}) || l.held["pod-3"].Shard != 1 {
+				t.Errorf("record %+v, held %v", inConsul(t, l), l.held)
+			}
+			if first, second := stateOf(t, dir, 0), stateOf(t, dir, 1); strings.Contains(first, `"pod-3"`) || !strings.Contains(second, `"pod-3"`) {
+				t.Errorf("the states are\n%s\n%s", first, second)
+			}
+			// No more is to be moved.
+			if _, begun := l.respread(t.Context()); begun {
+				t.Error("another move is begun")
+			}
+		})
+	}
+}
+
+// TestFinishMove finds a move of a cell from shard 0 to shard 1 that was cut, and finishes
+// it: wherever that was, the cell is in shard 1 alone afterwards, as it was before.
+func TestFinishMove(t *testing.T) {
+	moved, stays := `{"index_key":"pod-2","schema_version":0,"attributes":{"id":"b"}}`, `{"index_key":"pod-1","schema_version":0,"attributes":{"id":"a"}}`
+	for name, c := range map[string]struct {
+		from, to []string
+		change   func(*Leader) error
+		fails    string
+	}{
+		"before anything was moved":           {[]string{stays, moved}, nil, nil, ""},
+		"it is in both states":                {[]string{stays, moved}, []string{moved}, nil, ""},
+		"the states say it, the record not":   {[]string{stays}, []string{moved}, nil, ""},
+		"it differs in both":                  {[]string{stays, moved}, []string{strings.Replace(moved, `"b"`, `"c"`, 1)}, nil, "is in both states and differs"},
+		"the service is paused":               {[]string{stays, moved}, nil, func(l *Leader) error { return l.Fleet.Pause(t.Context(), "pod", fleet.Pause{By: "anna"}) }, "paused by anna"},
+		"by one that only looks":              {[]string{stays, moved}, nil, func(l *Leader) error { l.lease = nil; return nil }, "look again when the leader has done it"},
+		"the record doesn't say what belongs": {[]string{stays, moved}, nil, func(l *Leader) error { l.record.Shape = nil; return nil }, "what belongs to a cell"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := lockedLeader(t, map[string]int{"pod-1": 0, "pod-2": 0})
+			l.record.Shards = nil
+			l.record.Shape, _ = json.Marshal(guard.Shape{Named: true, Patterns: []string{`terraform_data.cell["*"]`}, Removals: true})
+			dir := l.Root.Module().Dir
+			putState(t, dir, 0, c.from)
+			putState(t, dir, 1, c.to)
+			if err := l.lease.PutMove(t.Context(), fleet.MoveNote{From: 0, To: 1, Names: []string{"pod-2"}, Since: l.Now()}); err != nil {
+				t.Fatal(err)
+			}
+			if c.change != nil {
+				if err := c.change(l); err != nil {
+					t.Fatal(err)
+				}
+			}
+			p := &preparation{record: l.record, index: l.index, found: true, root: l.Root, shards: &shardRoots{base: l.Root, limit: time.Minute, there: map[int]bool{1: true}}}
+			err := l.finishMove(t.Context(), p)
+			note, noteErr := l.Fleet.Move(t.Context(), "pod")
+			if noteErr != nil {
+				t.Fatal(noteErr)
+			}
+			if c.fails != "" {
+				if err == nil || !strings.Contains(err.Error(), c.fails) || note == nil || len(inConsul(t, l).Shards) > 0 && inConsul(t, l).Shards[1] == 1 {
+					t.Errorf("%v; note %+v, record %+v", err, note, inConsul(t, l))
+				}
+				if !strings.Contains(stateOf(t, dir, 0), `"pod-2"`) {
+					t.Error("the cell was taken out of the first state")
+				}
+				return
+			}
+			if err != nil || note != nil {
+				t.Fatalf("%v; note %+v", err, note)
+			}
+			if diff := cmp.Diff([]int{0, 1}, inConsul(t, l).Shards); diff != "" || !slices.Equal(p.record.Shards, []int{0, 1}) {
+				t.Errorf("%v: %s", p.record.Shards, diff)
+			}
+			first, second := stateOf(t, dir, 0), stateOf(t, dir, 1)
+			if strings.Contains(first, `"pod-2"`) || !strings.Contains(first, `"pod-1"`) || strings.Count(second, `"pod-2"`) != 1 || !strings.Contains(second, `"b"`) {
+				t.Errorf("the states are\n%s\n%s", first, second)
+			}
+		})
+	}
+}
+
+func statePath(dir string, shard int) string {
+	if shard == 0 {
+		return filepath.Join(dir, "terraform.tfstate")
+	}
+	return filepath.Join(dir, "terraform.tfstate.d", fmt.Sprintf("shard-%d", shard), "terraform.tfstate")
+}
+
+// putState writes a state of these instances; none where there are none.
+func putState(t *testing.T, dir string, shard int, instances []string) {
+	t.Helper()
+	path := statePath(dir, shard)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if len(instances) == 0 {
+		return
+	}
+	text := fmt.Sprintf(`{"version":4,"terraform_version":"1.11.4","serial":3,"lineage":"shard-%d","outputs":{},"resources":[
+		{"mode":"managed","type":"terraform_data","name":"cell","provider":"provider[\"terraform.io/builtin/terraform\"]","instances":[%s]}],"check_results":null}`,
+		shard, strings.Join(instances, ","))
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func stateOf(t *testing.T, dir string, shard int) string {
+	t.Helper()
+	text, err := os.ReadFile(statePath(dir, shard))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// TestOldRecord has a record say that all cells are in one state, as one does that was
+// brought back from before. Who is in the state of another workspace is found there, and
+// isn't born a second time.
+func TestOldRecord(t *testing.T) {
+	cell := func(name string) string {
+		return fmt.Sprintf(`{"index_key":%q,"schema_version":0,"attributes":{"id":%[1]q}}`, name)
+	}
+	for name, c := range map[string]struct {
+		first, second []string
+		shards        []int
+		add           int
+	}{
+		"spread, and it doesn't say so": {[]string{cell("pod-1")}, []string{cell("pod-2")}, []int{0, 1}, 0},
+		"all in one, another emptied":   {[]string{cell("pod-1"), cell("pod-2")}, nil, nil, 0},
+		"one is really lost":            {[]string{cell("pod-1")}, nil, nil, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := lockedLeader(t, map[string]int{"pod-1": 0, "pod-2": 0})
+			l.record.Shards = nil
+			dir := l.Root.Module().Dir
+			putState(t, dir, 0, c.first)
+			putState(t, dir, 1, c.second)
+			p := &preparation{
+				record: l.record, index: l.index, found: true, root: l.Root, shards: &shardRoots{base: l.Root, limit: time.Minute},
+				shape: guard.Shape{Digest: l.Root.Module().Digest, Named: true, Patterns: []string{`terraform_data.cell["*"]`}, Removals: true},
+			}
+			if err := l.readCells(t.Context(), p); err != nil {
+				t.Fatal(err)
+			}
+			l.takeOver(result{what: preparing, prepared: p})
+			if err := l.keepRecord(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			r := inConsul(t, l)
+			if diff := cmp.Diff(c.shards, r.Shards); diff != "" || r.Emptied != (c.shards == nil) {
+				t.Errorf("emptied %t, %s", r.Emptied, diff)
+			}
+			if o := l.pending(); len(o.Add) != c.add || len(o.Remove) > 0 {
+				t.Errorf("it would do %+v", o)
+			}
+		})
+	}
+}
