@@ -168,10 +168,8 @@ type Observation struct {
 	BirthMedian reading.Reading
 	// BusySource says where BusyMax comes from, for the decision.
 	BusySource string
-	// StandIns counts the cells that did not answer in time and whose last vitals, at
-	// most three beats old, are in the values; StandInWhy says more of the first.
-	StandIns   int
-	StandInWhy string
+	// StandIns are the cells that did not answer in time, and what they may hide.
+	StandIns StandIns
 	// Rebalancing says that the consumer group is moving partitions, RebalancePause
 	// for how long that keeps it from reading, in seconds: the median so far.
 	Rebalancing    bool

@@ -21,7 +21,7 @@ func (m *memory) advance(c *Config, o *Observation, t timing, hot bool) (l load,
 	m.fitLooks(c, t)
 	for range missed {
 		m.pushSample(rateSample{}, c.rateWindow(o))
-		m.tick(c, t, m.lastOffered(), false)
+		m.tick(c, t, m.lastOffered(), 0, false)
 	}
 	if fresh {
 		m.At, m.Started = o.At.UnixMilli(), true
@@ -71,7 +71,7 @@ func (m *memory) loadNow(c *Config, o *Observation, t timing, fresh bool) load {
 		return load{}
 	}
 	if fresh {
-		return m.tick(c, t, offered, o.Offered.Known)
+		return m.tick(c, t, offered, m.unheard(c, o), o.Offered.Known)
 	}
 	if len(m.Offered) == 0 {
 		return load{}
@@ -80,8 +80,9 @@ func (m *memory) loadNow(c *Config, o *Observation, t timing, fresh bool) load {
 	return load{offered: offered, need: need, trend: m.trend(c, t, need), known: true}
 }
 
-// tick is one beat of the forecast: load, need, trend, score, forecast.
-func (m *memory) tick(c *Config, t timing, offered float64, scored bool) load {
+// tick is one beat of the forecast: load, need, trend, score, forecast. What is unheard
+// may be offered, too.
+func (m *memory) tick(c *Config, t timing, offered, unheard float64, scored bool) load {
 	if !scored && len(m.Offered) == 0 {
 		return load{}
 	}
@@ -98,7 +99,7 @@ func (m *memory) tick(c *Config, t timing, offered float64, scored bool) load {
 
 	floor := m.floor()
 	if scored {
-		m.score(c, t, floor)
+		m.score(c, t, floor, unheard)
 	}
 	m.relearn(c)
 	m.forecast(c, t, l.trend, floor)

@@ -29,7 +29,7 @@ func (v *verdict) take() {
 	v.climb(t, fresh)
 	v.together(fresh)
 	if fresh && !v.gone.any() {
-		m.keepWanted(c, t, v.wanted)
+		m.keepWanted(c, t, v.enough())
 	}
 	if fresh {
 		m.Effect.waitForRoom(c, o, v.held == CodeBehindFull)
@@ -92,7 +92,7 @@ func (v *verdict) judge() {
 	case v.wanted > o.Ordered:
 		v.desired, v.code = v.wanted, v.growCode()
 	case v.wanted < o.Ordered:
-		v.desired, v.code = v.mem.release(v.cfg, o, v.sum, v.gone)
+		v.desired, v.code = v.mem.release(v.cfg, o, v.sum, v.gone, v.enough())
 	default:
 		v.desired, v.code = o.Ordered, v.steadyCode()
 	}

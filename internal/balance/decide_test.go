@@ -96,6 +96,22 @@ func TestMissingReadingsNeverLower(t *testing.T) {
 	}
 }
 
+// What was wanted when all was known is wanted for as long as it isn't, though the
+// look-back that saw why forgets it.
+func TestMissingReadingsDoNotForget(t *testing.T) {
+	s := newService(t, 4)
+	s.obs.Offered = per(2000)
+	s.beats(6)
+	s.obs.Offered = per(100)
+	s.beats(12)
+	wanted := s.term("wanted")
+	s.obs.Offered = reading.Unknown("late")
+	s.beats(200)
+	if got := s.term("wanted"); wanted <= 4 || got < wanted {
+		t.Errorf("%g cells are wanted without a reading, and %g were with the last one", got, wanted)
+	}
+}
+
 func TestWantedDoesNotFallOnAMissingReading(t *testing.T) {
 	s := newService(t, 4)
 	s.obs.Lag = per(80_000)

@@ -182,15 +182,16 @@ func (m *memory) gain(c *Config, o *Observation) (gain float64, measured bool) {
 	if !rated || !o.Served.Known {
 		return 0, false
 	}
+	rise := o.Served.Value + m.unheard(c, o) - e.Base.Served
 	most := min(float64(e.Cells)*perCell, e.Base.Unserved)
 	if most > leastUnserved*e.Base.Offered {
-		return clamp((o.Served.Value-e.Base.Served)/most, 0, 1), true
+		return clamp(rise/most, 0, 1), true
 	}
 	if e.Base.Excess <= 0 || !o.Latency.Known {
 		return 1, true // it wasn't slow before: something else is
 	}
 	faster := (e.Base.Excess - c.excess(o)) / e.Base.Excess
-	carried := (o.Served.Value - e.Base.Served) / (float64(e.Cells) * perCell)
+	carried := rise / (float64(e.Cells) * perCell)
 	return clamp(max(faster, carried), 0, 1), true
 }
 

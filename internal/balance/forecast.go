@@ -128,13 +128,13 @@ func (m *memory) best() *look {
 // forecast when the order that answers for them was placed, and weighs the
 // lesson by the load: one request counts once, one surge not for days.
 // Quantile regression by the pinball loss: Koenker and Bassett 1978.
-func (m *memory) score(c *Config, t timing, floor float64) {
-	needed := m.felt(t.duty)
+func (m *memory) score(c *Config, t timing, floor, unheard float64) {
+	needed := m.felt(t.duty) + unheard
 	unit := max(m.Mean, floor)
 	if unit <= 0 {
 		return
 	}
-	weight := clamp(needed/unit, c.Law.WeightMin, c.Law.WeightMax)
+	weight := clamp((needed-unheard)/unit, c.Law.WeightMin, c.Law.WeightMax)
 	keep := math.Exp2(-c.Beat.Seconds() / c.Law.HalfLife.Seconds())
 	ago := t.answers()
 	for i := range m.Looks {

@@ -10,8 +10,10 @@ func (m *memory) guardLatency(c *Config, o *Observation) {
 		return
 	}
 	if o.Latency.Value <= c.LatencyUpper.Seconds() {
-		m.Hot = 0
-		m.Trust = min(c.Upper, m.trust(c)+c.Law.GuardRise*c.Beat.Minutes())
+		if c.inBound(o) {
+			m.Hot = 0
+			m.Trust = min(c.Upper, m.trust(c)+c.Law.GuardRise*c.Beat.Minutes())
+		}
 		return
 	}
 	perCell, known := m.rate()

@@ -12,7 +12,7 @@ import (
 // they are: readings nobody made.
 func (o Observation) checked() Observation {
 	o.Ordered = clamp(o.Ordered, 0, mostCells)
-	o.StandIns = clamp(o.StandIns, 0, mostCells)
+	o.StandIns = o.StandIns.checked()
 	o.Ready, o.Serving = clamp(o.Ready, 0, mostCells), clamp(o.Serving, 0, mostCells)
 	o.Offered = within(o.Offered, mostRate)
 	o.Served = within(o.Served, mostRate)

@@ -75,7 +75,9 @@ func (m *memory) learnRate(c *Config, o *Observation, hot bool) {
 	}
 	if busy, known := c.busy(o, backlog); known {
 		believed := backlog || c.Requests || m.Partitions == 0
-		m.setRate(max(leastRate, o.Served.Value/(cells*busy)), cells, believed)
+		if rate := m.rateOf(c, o, cells, busy); rate > 0 {
+			m.setRate(max(leastRate, rate), cells, believed)
+		}
 	}
 }
 

@@ -54,12 +54,13 @@ func (m *memory) spare(c *Config, t timing, ordered int) (enough int, held time.
 	return ordered, 0
 }
 
-// release says to how many cells the count may fall, or which code holds it.
-// What is enough must have been enough for Law.ReleaseWindow; one order takes
+// release says to how many cells the count may fall, or which code holds it; now is
+// what is enough at this instant. What is enough must have been enough for Law.ReleaseWindow; one order takes
 // no more than 1-Law.ReleaseKeep of the cells, and none is placed for next to
 // nothing. A cell too many costs little, a cell missing costs a birth.
-func (m *memory) release(c *Config, o *Observation, s *sum, gone missing) (int, string) {
+func (m *memory) release(c *Config, o *Observation, s *sum, gone missing, now int) (int, string) {
 	enough, _ := m.spare(c, s.timing, o.Ordered)
+	enough = max(enough, now)
 	switch {
 	case gone.any():
 		return o.Ordered, gone.code()

@@ -28,7 +28,7 @@ type sum struct {
 // size adds up the count. Without a load or the rate of a cell it is what is
 // ordered.
 func (m *memory) size(c *Config, o *Observation, t timing, l load) sum {
-	s := sum{timing: t, load: l, trust: m.trust(c), look: m.best(), lag: m.Lag, wanted: o.Ordered}
+	s := sum{timing: t, load: l, trust: m.trust(c), look: m.best(), lag: valueOr(o.Lag, m.Lag), wanted: o.Ordered}
 	s.rate, s.rateKnown = m.rate()
 	s.forecast, _ = s.look.Corrected.ago(0)
 	plain, _ := s.look.Plain.ago(0)

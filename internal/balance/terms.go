@@ -14,8 +14,8 @@ func (v *verdict) terms() []Term {
 		list = append(list, Term{name, value, unit, note})
 	}
 	add(termOffered, s.offered, "/s", v.offeredNote())
-	if n := v.obs.StandIns; n > 0 {
-		add("stand-ins", float64(n), "cells", "did not answer in time and count by their last vitals, at most three beats old: "+v.obs.StandInWhy)
+	if s := &v.obs.StandIns; s.Cells > 0 {
+		add("stand-ins", float64(s.Cells), "cells", "did not answer in time: they count by their last vitals, at most three beats old, and for a release as wholly busy: "+s.Why)
 	}
 	felt, _ := m.Felt.ago(0)
 	if felt > s.need {

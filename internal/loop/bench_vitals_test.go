@@ -73,7 +73,7 @@ func BenchmarkVitals(b *testing.B) {
 	for beat := 1; beat <= 5; beat++ {
 		began := time.Now()
 		took, obs := beatOfMany(b, l)
-		b.Logf("a tenth silent, beat %d: %s, offered known %v, stand-ins %d, %s", beat, took, obs.Offered.Known, obs.StandIns, obs.Offered.Reason)
+		b.Logf("a tenth silent, beat %d: %s, offered known %v, stand-ins %d, %s", beat, took, obs.Offered.Known, obs.StandIns.Cells, obs.Offered.Reason)
 		if took > l.Service.Beat {
 			b.Errorf("the beat took longer than a beat")
 		}
@@ -220,8 +220,8 @@ func TestStragglersStandIn(t *testing.T) {
 			v.members = append(v.members, fleet.Member{Cell: fleet.Cell{Service: "many", Name: cellName("many", i), Incarnation: "x", Vitals: "http://127.0.0.1:1"}})
 		}
 		v.ask(t.Context(), Sources{Vitals: vitals}, 0.99, func(r []sense.Result) { standIns.Fill(r, now, 15*time.Second) })
-		if v.vitals.Offered.Known != want.known || v.vitals.Offered.Value.Known != (want.known == 20) || len(v.byCell) != want.fresh || v.vitals.StandIns != want.old {
-			t.Errorf("beat %d: %+v, fresh %d, stand-ins %d", beat, v.vitals.Offered, len(v.byCell), v.vitals.StandIns)
+		if v.vitals.Offered.Known != want.known || v.vitals.Offered.Value.Known != (want.known == 20) || len(v.byCell) != want.fresh || v.vitals.Silent.Cells != want.old {
+			t.Errorf("beat %d: %+v, fresh %d, stand-ins %d", beat, v.vitals.Offered, len(v.byCell), v.vitals.Silent.Cells)
 		}
 		obs := newEyes(&policy.Service{Latency: &policy.Latency{}}).observe(v, books{}, &memory{})
 		_, d := balance.Decide(balance.Config{Min: 1, Max: 40, Requests: true}, balance.State{}, obs)

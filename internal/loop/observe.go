@@ -50,8 +50,7 @@ func (e *eyes) observe(v view, b books, m *memory) balance.Observation {
 		Downs:      downs,
 		BusyMax:    v.vitals.BusyMax.Value,
 		BusySource: v.vitals.BusySource,
-		StandIns:   v.vitals.StandIns,
-		StandInWhy: v.vitals.StandInWhy,
+		StandIns:   balance.StandIns(v.vitals.Silent),
 		Version:    v.vitals.Version,
 		Latency:    v.vitals.Latency.Value,
 		Quiet:      v.vitals.Quiet,
@@ -78,7 +77,7 @@ func (e *eyes) observe(v view, b books, m *memory) balance.Observation {
 // serving counts the cells that have a part in what the vitals say is served. Some of
 // them may be no longer, or not yet, ready.
 func (v view) serving() int {
-	n := v.vitals.StandIns
+	n := v.vitals.Silent.Cells
 	for _, vitals := range v.byCell {
 		if vitals.Served.Known && vitals.Served.Value > 0 {
 			n++
@@ -106,6 +105,7 @@ func (e *eyes) queue(v view, obs *balance.Observation) {
 	}
 	obs.CommitInterval = rates.CommitInterval
 	obs.InFlightMessages = v.vitals.InFlight.Value
+	obs.StandIns.Served = 0 // what is served is counted at the topic
 }
 
 // ready counts the cells that take work. Where cells can't register, those

@@ -133,6 +133,14 @@ func (i Increase) within(bucket int, share float64) float64 {
 	return lower + (upper-lower)*share
 }
 
+// slowest is the same with every observation above the largest bound.
+func (i Increase) slowest() *Increase {
+	counts := make([]float64, len(i.Counts))
+	counts[len(counts)-1] = i.Count()
+	i.Counts = counts
+	return &i
+}
+
 // check says what is wrong with an increase that came from elsewhere.
 func (i Increase) check() error {
 	if len(i.Counts) != len(i.Bounds)+1 {

@@ -2,6 +2,7 @@ package sense
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,12 +40,24 @@ type ServiceVitals struct {
 	Quiet bool
 	// Version is that of the ready cells; empty while they differ.
 	Version string
-	// StandIns counts the cells that did not answer in time and whose last vitals
-	// count, and StandInWhy is what was the matter with the first of them.
-	StandIns   int
-	StandInWhy string
+	// Silent are the cells that did not answer in time and whose last vitals count.
+	Silent Silent
 	// Missing names the cells that gave no vitals, with the reason.
 	Missing []string
+}
+
+// Silent is what is known of cells whose last vitals stand in for those of now.
+type Silent struct {
+	// Cells counts them, and Why is what was the matter with the first.
+	Cells int
+	Why   string
+	// Served is their part in the sum, per second, Busy the largest of their busy
+	// shares, 0 to 1, and Age the age of the oldest of their vitals.
+	Served, Busy float64
+	Age          time.Duration
+	// Latency is the quantile over all cells if each of their requests were slower than
+	// the largest bound; Known where it is below that.
+	Latency reading.Reading
 }
 
 // Combine reckons up a service from what its cells answered. The caller asks
@@ -70,11 +83,33 @@ func Combine(at time.Time, results []Result, quantile float64) ServiceVitals {
 		if r.Err != nil {
 			s.Missing = append(s.Missing, r.Err.Error())
 		}
-		if r.Old != nil {
-			if s.StandIns++; s.StandIns == 1 {
-				s.StandInWhy = r.Old.Error()
-			}
+	}
+	s.Silent = silentOf(at, results, quantile)
+	return s
+}
+
+// silentOf reckons up those that stand in.
+func silentOf(at time.Time, results []Result, quantile float64) (s Silent) {
+	if !slices.ContainsFunc(results, func(r Result) bool { return r.Old != nil }) {
+		return s
+	}
+	worst := slices.Clone(results)
+	for i, r := range results {
+		if r.Old == nil {
+			continue
 		}
+		if s.Cells++; s.Cells == 1 {
+			s.Why = r.Old.Error()
+		}
+		v := &worst[i].Vitals
+		s.Age, s.Served, s.Busy = max(s.Age, v.Age), s.Served+v.Served.Value, max(s.Busy, v.Busy.Value)
+		if v.Latency != nil {
+			v.Latency = v.Latency.slowest()
+		}
+	}
+	latency, beyond := mergedQuantile(at, worst, quantile)
+	if s.Latency = latency.Value; beyond {
+		s.Latency = reading.Reading{At: at, Reason: "it may be above all bounds: " + s.Why}
 	}
 	return s
 }

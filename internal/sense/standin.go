@@ -50,6 +50,7 @@ func (s *StandIns) Fill(results []Result, now time.Time, maxAge time.Duration) {
 		if v, known := s.last[r.Sibling]; known {
 			r.Vitals, r.Old, r.Err = v, r.Err, nil
 			r.Vitals.Age = now.Sub(v.At)
+			r.Vitals.InFlight.Value = 0 // it may be done, and what is in flight allows for lag
 		}
 	}
 }
