@@ -14,13 +14,14 @@ import (
 //     five points (within_bounds_trigger) of the query's window lie in bounds;
 //   - plugins/builtin/target/aws-asg/plugin/aws.go, since here cells are
 //     machines: the count is the group's desired capacity, which is raised when
-//     machines are ordered and falls with each one that is gone;
+//     machines are ordered (scaleOut) and falls with each one that is drained and
+//     gone (scaleIn, terminateInstance);
 //   - policy/handler.go and
 //     https://developer.hashicorp.com/nomad/tools/autoscaling/agent/policy: it
 //     looks every 10 s, and not at all for 5 min after an action.
 //
-// That it doesn't look while machines come or go is left out: it would only order
-// later.
+// That it doesn't look while machines come or go (plugin.go, processLastActivity)
+// is left out: it would only order later.
 const (
 	nomadPeriod    = 10 * time.Second
 	nomadCooldown  = 5 * time.Minute
