@@ -51,12 +51,12 @@ func completeSchedules(d *decoder, s *Service) {
 }
 
 // follow takes over the bounds of the service that the schedule doesn't write.
-func (w *Schedule) follow(s *Service) {
-	if w.ownMin {
-		w.Min = s.Min
+func (s *Schedule) follow(own *Service) {
+	if s.ownMin {
+		s.Min = own.Min
 	}
-	if w.ownMax {
-		w.Max = s.Max
+	if s.ownMax {
+		s.Max = own.Max
 	}
 }
 

@@ -34,4 +34,3 @@ func ShardOf(workspace string) int {
 	}
 	return n
 }
-
