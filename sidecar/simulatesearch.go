@@ -35,10 +35,10 @@ func (sim *simulation) searchSettings(ctx context.Context, std stdio) error {
 		tried += len(choices)
 		return sim.try(ctx, knobs, choices, trial.Seeds(1, sim.seeds))
 	})
+	sim.progress(std.Err, -1)
 	if err != nil {
 		return err
 	}
-	sim.progress(std.Err, -1)
 	return sim.printFrontier(ctx, std, knobs, found)
 }
 
