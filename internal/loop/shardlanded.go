@@ -47,7 +47,7 @@ func (l *Leader) landedSpread(ctx context.Context, r result) {
 }
 
 // errMissed says that cells are gone, which come to be replaced a few at a time.
-var errMissed = errors.New("Terraform's refresh misses cells, which are looked for again")
+var errMissed = errors.New("cells are missed by the refresh, and are looked for again")
 
 // oweMissed sets when the shards that this leader owes a look are looked at. Where only
 // Terraform's refresh knows who is dead, those are among them in which any was missed:
