@@ -23,9 +23,9 @@ const payMax = 15 * time.Minute
 // that plan also shows which cells are gone.
 type debt struct {
 	due      bool
-	failures int // in a row
-	retry    time.Time
-	trouble  string // what was in the way of the last try
+	failures int       // in a row
+	retry    time.Time // not before
+	trouble  string    // what was in the way of the last try, if any was
 }
 
 // owe notes what an apply has left to do outside the cells, if anything there
@@ -52,6 +52,8 @@ var errPartial = errors.New("the rest was left out: see the drift, which is anot
 func (l *Leader) pay(ctx context.Context) string {
 	switch {
 	case !l.debt.due || l.toDo() || l.spread() && len(l.payable()) == 0:
+		return ""
+	case l.Now().Before(l.debt.retry) && l.debt.trouble == "":
 		return ""
 	case l.Now().Before(l.debt.retry):
 		return fmt.Sprintf("what depends on the cells is looked at again at %s: %s", l.debt.retry.Format(time.TimeOnly), l.debt.trouble)

@@ -49,6 +49,10 @@ func (l *Leader) landedSpread(ctx context.Context, r result) {
 // errMissed says that cells are gone, which come to be replaced a few at a time.
 var errMissed = errors.New("cells are missed by the refresh, and are looked for again")
 
+// restBeforeLook is for how many beats nothing may be ordered before shards are looked
+// at: the next order, which is often near, would wait for that.
+const restBeforeLook = 6
+
 // oweMissed sets when the shards that this leader owes a look are looked at. Where only
 // Terraform's refresh knows who is dead, those are among them in which any was missed:
 // no more are replaced at a time than the pace allows, and the rest is forgotten until
@@ -62,6 +66,9 @@ func (l *Leader) oweMissed(r result) {
 		return
 	}
 	l.debt = debt{due: l.debt.due}
+	if !r.payment && len(r.gone) == 0 {
+		l.debt.retry = l.Now().Add(restBeforeLook * l.Service.Beat)
+	}
 }
 
 // noteMissed adds to the cells that refreshes have missed what those of these shards

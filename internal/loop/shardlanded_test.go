@@ -160,12 +160,13 @@ func TestMissedInShards(t *testing.T) {
 	}{
 		"found by a look":           {policy.MembersState, true, []string{"pod-2", "pod-3"}, []int{1, 2}, true},
 		"found by an order":         {policy.MembersState, false, []string{"pod-2"}, []int{0, 1}, false},
+		"an order finds none":       {policy.MembersState, false, nil, []int{0}, true},
 		"none is":                   {policy.MembersState, true, nil, nil, false},
 		"where each sidecar speaks": {policy.MembersConsul, true, []string{"pod-2"}, nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := quietLeader(map[string]int{"pod-1": 0, "pod-2": 1, "pod-3": 2}, 1)
-			l.Service.Members = c.members
+			l.Service.Members, l.Service.Beat = c.members, 5*time.Second
 			l.shards.owing = []int{}
 			r := result{payment: c.payment, gone: c.gone}
 			for shard := 1; shard <= 2; shard++ {
