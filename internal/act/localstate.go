@@ -1,11 +1,13 @@
 package act
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -70,6 +72,47 @@ func mend(state *os.File, backup string) (bool, error) {
 	return true, state.Sync()
 }
 
+// backendConfig is what completes the module's backend at init: what the policy
+// says, and for a local state that is Terraform's default one by another spelling
+// the default spelling.
+//
+// For init in a new data directory moves what the default state holds to the
+// backend, and empties the default one where the two are alike. Whether they are
+// the same file it tells by their names alone, so that a state whose path is
+// written out in full would be emptied by each leader (Terraform 1.11,
+// internal/command/meta_backend.go, backend_C_r_s).
+func (r *Root) backendConfig() map[string]string {
+	settings := make(map[string]string, len(r.cfg.BackendConfig)+2)
+	maps.Copy(settings, r.cfg.BackendConfig)
+	if r.module.Backend != "local" {
+		return settings
+	}
+	for key, standard := range map[string]string{"path": defaultState, "workspace_dir": defaultWorkspaces} {
+		if said := r.backendSetting(key, standard); said != standard && r.sameFile(said, standard) {
+			settings[key] = standard
+		}
+	}
+	return settings
+}
+
+// sameFile tells whether two paths lead to one file, which may not be there yet.
+func (r *Root) sameFile(a, b string) bool {
+	a, b = r.inModule(a), r.inModule(b)
+	if same(a, b) {
+		return true
+	}
+	return filepath.Base(a) == filepath.Base(b) && same(filepath.Dir(a), filepath.Dir(b))
+}
+
+func same(a, b string) bool {
+	first, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	second, err := os.Stat(b)
+	return err == nil && os.SameFile(first, second)
+}
+
 // LocalState is where the local backend keeps the state; empty for any other.
 func (r *Root) LocalState() string {
 	if r.module.Backend != "local" {
@@ -78,21 +121,28 @@ func (r *Root) LocalState() string {
 	return r.localState()
 }
 
+// The names that the local backend uses where the module sets none.
+const (
+	defaultState      = "terraform.tfstate"
+	defaultWorkspaces = "terraform.tfstate.d"
+)
+
 // localState is where the local backend keeps the state.
 func (r *Root) localState() string {
-	path, folder := "terraform.tfstate", "terraform.tfstate.d"
-	if p := r.module.BackendSettings["path"]; p != "" {
-		path = p
-	}
-	if p := r.module.BackendSettings["workspace_dir"]; p != "" {
-		folder = p
-	}
-	if p := r.cfg.BackendConfig["path"]; p != "" {
-		path = p
-	}
+	path := r.backendSetting("path", defaultState)
 	if w := r.cfg.Workspace; w != "" && w != "default" {
-		path = filepath.Join(folder, w, "terraform.tfstate")
+		path = filepath.Join(r.backendSetting("workspace_dir", defaultWorkspaces), w, defaultState)
 	}
+	return r.inModule(path)
+}
+
+// backendSetting is one setting of the backend: the policy's, or the module's.
+func (r *Root) backendSetting(key, standard string) string {
+	return cmp.Or(r.cfg.BackendConfig[key], r.module.BackendSettings[key], standard)
+}
+
+// inModule is a path as Terraform takes it, which runs in the module's directory.
+func (r *Root) inModule(path string) string {
 	if filepath.IsAbs(path) {
 		return path
 	}

@@ -1,6 +1,7 @@
 package act
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -85,4 +86,49 @@ resource "terraform_data" "cell" { count = var.desired_count }`})
 	if _, err := r.Learn(t.Context(), Desired{}); err == nil {
 		t.Error("Terraform planned though its state was locked")
 	}
+}
+
+// TestStateWrittenOutInFull has a leader come to a local state that the module
+// names in full: Terraform takes it for another than its default one, and would
+// empty it.
+func TestStateWrittenOutInFull(t *testing.T) {
+	names := map[string]func(dir string) string{
+		"the default":      func(string) string { return "terraform.tfstate" },
+		"in full":          func(dir string) string { return filepath.Join(dir, "terraform.tfstate") },
+		"with a dot":       func(string) string { return "./terraform.tfstate" },
+		"by a link":        func(dir string) string { return symlink(t, dir, "dir") + "/terraform.tfstate" },
+		"by a linked file": func(dir string) string { return symlink(t, filepath.Join(dir, "terraform.tfstate"), "state") },
+		"elsewhere":        func(dir string) string { return filepath.Join(dir, "else.tfstate") },
+	}
+	for name, path := range names {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := write(t, map[string]string{"main.tf": `variable "desired_count" { default = 1 }
+resource "terraform_data" "cell" { count = var.desired_count }`})
+			put(t, filepath.Join(m.dir, "backend.tf"), fmt.Sprintf("terraform {\n  backend \"local\" {\n    path = %q\n  }\n}\n", path(m.dir)))
+			m.terraform("init")
+			m.terraform("apply", "-auto-approve")
+			r := m.open(func(c *Config) { c.DataDir = filepath.Join(t.TempDir(), "leader") })
+			if err := r.Init(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			held, err := r.resources(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(held) != 1 {
+				t.Errorf("the state holds %v", held)
+			}
+		})
+	}
+}
+
+// symlink is a new symbolic link to a path.
+func symlink(t *testing.T, to, name string) string {
+	t.Helper()
+	from := filepath.Join(t.TempDir(), name)
+	if err := os.Symlink(to, from); err != nil {
+		t.Fatal(err)
+	}
+	return from
 }

@@ -148,8 +148,9 @@ func (r *Root) Init(ctx context.Context) error {
 		// backend is dropped rather than migrated.
 		tfexec.Reconfigure(true),
 	}
-	for _, k := range sorted(r.cfg.BackendConfig) {
-		options = append(options, tfexec.BackendConfig(k+"="+r.cfg.BackendConfig[k]))
+	settings := r.backendConfig()
+	for _, k := range sorted(settings) {
+		options = append(options, tfexec.BackendConfig(k+"="+settings[k]))
 	}
 	// terraform-exec has no option for -lockfile; Dir is appended as it is.
 	options = append(options, tfexec.Dir("-lockfile=readonly"))
