@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hashicorp/terraform-exec/tfexec"
+
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
 )
 
@@ -252,6 +254,27 @@ func TestKilledInMidApply(t *testing.T) {
 	if got := held(t, r, s); !slices.Equal(got, keys("0", "1")) {
 		t.Errorf("the state holds %v", got)
 	}
+}
+
+// cutShort is a context that ends while a command is being started.
+type cutShort struct{ context.Context }
+
+func (cutShort) Err() error { return context.Canceled }
+
+// TestErrorWithoutWords has terraform-exec return the error that it has for a command
+// whose context ended in the instant in which it was started or ended.
+func TestErrorWithoutWords(t *testing.T) {
+	r := write(t, map[string]string{"main.tf": `variable "desired_count" { default = 1 }`}).open()
+	ctx, cancel := context.WithCancel(t.Context())
+	err := r.run(ctx, "state pull", func(_ context.Context, tf *tfexec.Terraform) error {
+		cancel()
+		_, err := tf.StatePull(cutShort{context.Background()})
+		return err
+	})
+	if !errors.Is(err, ErrInterrupted) || !errors.Is(err, context.Canceled) {
+		t.Fatalf("got %v, want ErrInterrupted and context.Canceled", err)
+	}
+	t.Log(err)
 }
 
 func TestInterrupted(t *testing.T) {

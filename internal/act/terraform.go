@@ -75,12 +75,22 @@ func (r *Root) runJSON(ctx context.Context, command string, out *bytes.Buffer, c
 	limited, cancel := context.WithTimeoutCause(ctx, r.cfg.Timeout, ErrTimeout)
 	defer cancel()
 	r.cfg.Log.DebugContext(ctx, "terraform begins", "command", command, "dir", r.cfg.Dir)
-	err = onOneThread(func() error { return call(limited, tf) })
+	err = inWords(limited, onOneThread(func() error { return call(limited, tf) }))
 	r.cfg.Log.DebugContext(ctx, "terraform ended", "command", command, "error", err)
 	if err == nil {
 		return nil
 	}
 	return r.explain(limited, command, out, err)
+}
+
+// inWords replaces an error that has nothing to say. That of terraform-exec 0.26, of a
+// command whose context ended in the instant in which it was started or ended, wraps
+// nothing, and asking it for its text is a panic.
+func inWords(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) && errors.Unwrap(err) == nil {
+		return ctx.Err()
+	}
+	return err
 }
 
 // onOneThread runs f on a goroutine that keeps its thread until f is done.
