@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/homeostat-io/terraform-provider-homeostat/internal/loop"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/cell"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/reading"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/sense"
 )
@@ -45,7 +45,7 @@ func (f *fakeSidecar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			v.Cell, v.Incarnation = "pod-1", "i1"
 		}
 		_ = json.NewEncoder(w).Encode(v)
-	case "PUT " + loop.DrainPath, "DELETE " + loop.DrainPath:
+	case "PUT " + cell.DrainPath, "DELETE " + cell.DrainPath:
 		f.calls = append(f.calls, r.Method)
 		f.draining = r.Method == http.MethodPut
 	default:

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/cell"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/door"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/front"
@@ -39,7 +40,7 @@ type node struct {
 	own      *policy.Service
 	registry *prometheus.Registry
 	listener net.Listener
-	cell     *loop.Cell       // nil for a leader alone
+	cell     *cell.Cell       // nil for a leader alone
 	app      *application     // nil for a leader alone
 	database *sense.Postgres  // that the cell is; nil for one that is none
 	partner  *pairing.Partner // of the cell; nil for one that is paired with none
@@ -141,7 +142,7 @@ func (n *node) makeCell(ctx context.Context, std stdio, o runOptions) error {
 		n.leading.host.Machine = identity.Address + "/" + n.leading.host.Machine
 		identity.Machine = n.leading.host.Machine
 	}
-	cfg := loop.CellConfig{
+	cfg := cell.Config{
 		Service: n.service, Identity: identity, Fleet: n.leading.fleet, App: n.app,
 		Version: o.version, Log: n.leading.log, Now: time.Now,
 	}
@@ -165,7 +166,7 @@ func (n *node) makeCell(ctx context.Context, std stdio, o runOptions) error {
 	if n.proxy != nil {
 		cfg.Proxy = n.proxy
 	}
-	n.cell = loop.NewCell(cfg)
+	n.cell = cell.New(cfg)
 	return n.openSpool(ctx)
 }
 

@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/cell"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
-	"github.com/homeostat-io/terraform-provider-homeostat/internal/loop"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/peer"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/sense"
 )
@@ -35,7 +35,7 @@ func TestPeers(t *testing.T) {
 	stranger := filepath.Join(h.dir, "stranger.key")
 	writeKey(t, stranger, "other")
 	for name, ask := range map[string]http.RoundTripper{"without a key": http.DefaultTransport, "with another key": signed(t, stranger)} {
-		for _, call := range []struct{ method, path string }{{http.MethodGet, sense.VitalsPath}, {http.MethodPut, loop.DrainPath}, {http.MethodDelete, loop.DrainPath}} {
+		for _, call := range []struct{ method, path string }{{http.MethodGet, sense.VitalsPath}, {http.MethodPut, cell.DrainPath}, {http.MethodDelete, cell.DrainPath}} {
 			if status, err := request(t, ask, call.method, vitals+call.path+"?cell="+members[0].ID()); status != http.StatusUnauthorized && !errors.Is(err, peer.ErrRefused) {
 				t.Errorf("%s: %s %s: %d, %v", name, call.method, call.path, status, err)
 			}

@@ -6,8 +6,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/cell"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
-	"github.com/homeostat-io/terraform-provider-homeostat/internal/loop"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 )
 
@@ -32,7 +32,7 @@ service "api" {
 	p := read("spool {\n topics = [\"pages\"]\n reply_to = true\n }")
 	n := &node{
 		leading: &leading{policy: p, log: slog.New(slog.DiscardHandler)}, service: p.Service("api"), began: p, own: p.Service("api"),
-		cell: loop.NewCell(loop.CellConfig{Service: p.Service("api"), Identity: fleet.Cell{Address: "192.0.2.7", Port: 8080}}),
+		cell: cell.New(cell.Config{Service: p.Service("api"), Identity: fleet.Cell{Address: "192.0.2.7", Port: 8080}}),
 	}
 	var saying sync.WaitGroup
 	for range 4 {

@@ -20,7 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/birth/boot"
-	"github.com/homeostat-io/terraform-provider-homeostat/internal/loop"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/cell"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 )
 
@@ -76,7 +76,7 @@ func (s *settings) run(ctx context.Context, std stdio, o runOptions) error {
 	defer n.adoptSpools(minding)()
 	n.leading.log.Info("sidecar begins", "version", version, "service", n.service.Name, "cell", o.cell, "listen", n.listener.Addr().String())
 
-	handler := loop.Handler(n.cell, promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{}), n.verifier().Wrap)
+	handler := cell.Handler(n.cell, promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{}), n.verifier().Wrap)
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, IdleTimeout: time.Minute,
@@ -99,7 +99,7 @@ func (s *settings) run(ctx context.Context, std stdio, o runOptions) error {
 		n.leading.log.Info("asked to end: letting what runs end first")
 	case err = <-served:
 	case err = <-n.ended:
-		if errors.Is(err, loop.ErrLeft) {
+		if errors.Is(err, cell.ErrLeft) {
 			err = n.released(ctx)
 		}
 	}

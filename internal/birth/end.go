@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/wait"
 )
 
 // killTime is how long processes may take to go after SIGKILL. One that is
@@ -115,8 +117,8 @@ func (h *hunt) kill(ctx context.Context) error {
 			if quiet++; quiet == quietLooks {
 				return nil
 			}
-			if err := sleep(ctx, 5*time.Millisecond); err != nil {
-				return err
+			if wait.For(ctx, 5*time.Millisecond) != nil {
+				return context.Cause(ctx)
 			}
 			continue
 		}
@@ -176,8 +178,8 @@ func (h *hunt) waitFor(ctx context.Context, until time.Time, done func([]process
 		if left <= 0 {
 			return nil
 		}
-		if err := sleep(ctx, min(pause, left)); err != nil {
-			return fmt.Errorf("%d processes left: %w", len(found), err)
+		if wait.For(ctx, min(pause, left)) != nil {
+			return fmt.Errorf("%d processes left: %w", len(found), context.Cause(ctx))
 		}
 	}
 }

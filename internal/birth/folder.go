@@ -11,6 +11,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/wait"
 )
 
 // Processes is the first kind of birth: it makes cells out of processes of
@@ -97,8 +99,8 @@ func (p *Processes) Hold(ctx context.Context, service, name string) (*Held, erro
 		if ok {
 			return h, nil
 		}
-		if err := sleep(ctx, 50*time.Millisecond); err != nil {
-			return nil, fmt.Errorf("wait for the lock %s, held by another run: %w", filepath.Join(h.dir, "lock"), err)
+		if wait.For(ctx, 50*time.Millisecond) != nil {
+			return nil, fmt.Errorf("wait for the lock %s, held by another run: %w", filepath.Join(h.dir, "lock"), context.Cause(ctx))
 		}
 	}
 }
@@ -190,16 +192,4 @@ func (h *Held) removeFolder() {
 	_ = os.Remove(filepath.Join(h.dir, "lock"))
 	_ = os.Remove(h.dir)
 	_ = os.Remove(filepath.Dir(h.dir))
-}
-
-// sleep waits, or returns the context's error.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

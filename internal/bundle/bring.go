@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/wait"
 )
 
 // want is an object to be brought into the cache.
@@ -65,21 +67,9 @@ func (f *fetcher) bring(ctx context.Context, w want) error {
 		if !errors.As(err, &may) || failed == tries {
 			return fmt.Errorf("%s (%s): %w", w.what, w.digest[:12], err)
 		}
-		if err := sleep(ctx, pace.NextBackOff()); err != nil {
+		if err := wait.For(ctx, pace.NextBackOff()); err != nil {
 			return fmt.Errorf("%s (%s): %w", w.what, w.digest[:12], err)
 		}
-	}
-}
-
-// sleep waits, or returns the error of a context that ends first.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
 	}
 }
 

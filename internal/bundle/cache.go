@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/wait"
 )
 
 // cache is the folder of a cache.
@@ -38,7 +40,7 @@ func (c cache) lock(ctx context.Context) (unlock func(), err error) {
 			return func() { _ = f.Close() }, nil
 		}
 		if errors.Is(err, unix.EWOULDBLOCK) || errors.Is(err, unix.EINTR) {
-			err = sleep(ctx, 50*time.Millisecond)
+			err = wait.For(ctx, 50*time.Millisecond)
 		}
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("wait for another process that fetches into %s: %w", c, err), f.Close())

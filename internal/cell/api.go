@@ -1,4 +1,4 @@
-package loop
+package cell
 
 import (
 	"encoding/json"

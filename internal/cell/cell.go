@@ -1,4 +1,4 @@
-package loop
+package cell
 
 import (
 	"context"
@@ -16,6 +16,7 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/reading"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/sense"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/wait"
 )
 
 // Application is what a cell's sidecar asks of the application beside it.
@@ -50,8 +51,8 @@ type Proxy interface {
 	Idle() bool
 }
 
-// CellConfig is what a cell's sidecar works with.
-type CellConfig struct {
+// Config is what a cell's sidecar works with.
+type Config struct {
 	Service *policy.Service
 	// Identity is how the cell registers.
 	Identity fleet.Cell
@@ -92,7 +93,7 @@ type CellConfig struct {
 // Cell is the sidecar's side of its own cell: it registers it, pushes its
 // health, measures its vitals and drains it when it is to leave.
 type Cell struct {
-	CellConfig
+	Config
 	meter   *sense.CellMeter
 	traffic *sense.TrafficMeter
 
@@ -122,8 +123,8 @@ type Cell struct {
 	move       chan struct{}
 }
 
-// NewCell returns a cell that hasn't registered yet.
-func NewCell(cfg CellConfig) *Cell {
+// New returns a cell that hasn't registered yet.
+func New(cfg Config) *Cell {
 	s := cfg.Service
 	meter := sense.CellConfig{
 		Busy: s.Metrics.Busy, Workers: s.Metrics.Workers, InFlight: s.Metrics.InFlight,
@@ -137,12 +138,12 @@ func NewCell(cfg CellConfig) *Cell {
 	}
 	why := reading.Unknown("not measured yet")
 	return &Cell{
-		CellConfig: cfg,
-		meter:      sense.NewCellMeter(meter),
-		traffic:    sense.NewTrafficMeter(s.Law.RateWindow, s.Metrics.InFlight != ""),
-		nudge:      make(chan struct{}, 1),
-		move:       make(chan struct{}, 1),
-		vitals:     sense.Vitals{InFlight: why, Busy: why, Offered: why, Served: why, Refused: why, SpoolDepth: why, LatencyReason: why.Reason},
+		Config:  cfg,
+		meter:   sense.NewCellMeter(meter),
+		traffic: sense.NewTrafficMeter(s.Law.RateWindow, s.Metrics.InFlight != ""),
+		nudge:   make(chan struct{}, 1),
+		move:    make(chan struct{}, 1),
+		vitals:  sense.Vitals{InFlight: why, Busy: why, Offered: why, Served: why, Refused: why, SpoolDepth: why, LatencyReason: why.Reason},
 	}
 }
 
@@ -176,7 +177,7 @@ func (c *Cell) Run(ctx context.Context) error {
 
 // remember writes down the cell's birth, once it is over.
 func (c *Cell) remember(ctx context.Context) {
-	for pause(ctx, time.Second) == nil {
+	for wait.For(ctx, time.Second) == nil {
 		if ok, _ := c.App.Well(); !ok {
 			continue
 		}
@@ -224,7 +225,7 @@ func (c *Cell) pushHealth(ctx context.Context) {
 		if last == fleet.Passing {
 			every = lookGrown
 		}
-		if pause(ctx, every) != nil {
+		if wait.For(ctx, every) != nil {
 			return
 		}
 	}
@@ -326,7 +327,7 @@ func (c *Cell) measure(ctx context.Context) {
 		c.mu.Lock()
 		c.vitals = v
 		c.mu.Unlock()
-		if pause(ctx, c.Service.Beat) != nil {
+		if wait.For(ctx, c.Service.Beat) != nil {
 			return
 		}
 	}

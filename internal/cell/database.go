@@ -1,10 +1,11 @@
-package loop
+package cell
 
 import (
 	"context"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/reading"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/sense"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/wait"
 )
 
 // watchDatabase looks at the cell's database each beat.
@@ -17,7 +18,7 @@ func (c *Cell) watchDatabase(ctx context.Context) {
 		c.mu.Lock()
 		c.database, c.looked = &d, c.Now()
 		c.mu.Unlock()
-		if pause(ctx, c.Service.Beat) != nil {
+		if wait.For(ctx, c.Service.Beat) != nil {
 			return
 		}
 	}

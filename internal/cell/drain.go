@@ -1,4 +1,4 @@
-package loop
+package cell
 
 import (
 	"cmp"
@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/wait"
 )
 
 // drainRetry is how long after a failure the application is told again.
@@ -127,7 +128,7 @@ func (c *Cell) tellDrain(ctx context.Context) {
 			c.Log.Warn("could not tell the application; going on trying", "drain", want, "error", err)
 		}
 		failing = true
-		_ = pause(ctx, drainRetry) // the loop's condition looks at ctx
+		_ = wait.For(ctx, drainRetry) // the loop's condition looks at ctx
 	}
 }
 
@@ -175,10 +176,10 @@ func (c *Cell) EmptySpool(ctx context.Context) error {
 // that can't be told within limit isn't waited for.
 func (c *Cell) AwaitIdle(ctx context.Context, limit, every time.Duration) {
 	for until := c.Now().Add(limit); !c.isTold() && c.Now().Before(until) && ctx.Err() == nil; {
-		_ = pause(ctx, every) // the loop's condition looks at ctx
+		_ = wait.For(ctx, every) // the loop's condition looks at ctx
 	}
 	for ctx.Err() == nil && !c.idle(ctx) {
-		_ = pause(ctx, every) // the loop's condition looks at ctx
+		_ = wait.For(ctx, every) // the loop's condition looks at ctx
 	}
 }
 

@@ -1,4 +1,4 @@
-package loop
+package cell
 
 import (
 	"context"
@@ -44,7 +44,7 @@ func (f *forgetful) Drain(_ context.Context, begin bool) error {
 // draining.
 func TestTellDrain(t *testing.T) {
 	start := func(ctx context.Context, app *forgetful) *Cell {
-		c := NewCell(CellConfig{Service: &policy.Service{}, App: app, Log: slog.New(slog.DiscardHandler), Now: time.Now})
+		c := New(Config{Service: &policy.Service{}, App: app, Log: slog.New(slog.DiscardHandler), Now: time.Now})
 		go c.tellDrain(ctx)
 		return c
 	}

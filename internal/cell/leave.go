@@ -1,4 +1,4 @@
-package loop
+package cell
 
 import (
 	"cmp"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/wait"
 )
 
 // A cell leaves by order without anybody getting in:
@@ -199,7 +200,7 @@ func (c *Cell) insist(ctx context.Context, a fleet.LeaveAnswer) error {
 		if !told {
 			c.Log.Warn("could not answer the order to leave; going on trying", "phase", a.Phase, "error", err)
 		}
-		if pause(trying, wordRetry) != nil {
+		if wait.For(trying, wordRetry) != nil {
 			return err
 		}
 	}

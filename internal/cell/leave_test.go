@@ -1,4 +1,4 @@
-package loop
+package cell
 
 import (
 	"context"
@@ -65,7 +65,7 @@ func newLeaver(t *testing.T) *leaver {
 
 // begin starts a sidecar of the same life, as after the end of an earlier one.
 func (l *leaver) begin() {
-	l.Cell = NewCell(CellConfig{
+	l.Cell = New(Config{
 		Service: &policy.Service{
 			Name: "api", Beat: 100 * time.Millisecond,
 			Drain: policy.Drain{Timeout: time.Second}, Health: policy.Health{Timeout: time.Second},
@@ -285,7 +285,7 @@ func TestLeavingIsTakenUpAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-removing
-	next := NewCell(l.CellConfig)
+	next := New(l.Config)
 	if !next.Resumes(t.Context()) {
 		t.Error("a sidecar that begins now would start the application")
 	}

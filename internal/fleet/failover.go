@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/consul/api"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/wait"
 )
 
 // turn remembers which address answered last.
@@ -41,9 +43,9 @@ func (c *Client) patiently(ctx context.Context, limit time.Duration, once func(l
 			return err
 		}
 		busy = err
-		wait := pace.NextBackOff()
-		left = limit - time.Since(began) - wait
-		if left <= max(0, limit-c.cfg.Timeout) || sleep(ctx, wait) != nil {
+		pause := pace.NextBackOff()
+		left = limit - time.Since(began) - pause
+		if left <= max(0, limit-c.cfg.Timeout) || wait.For(ctx, pause) != nil {
 			return err
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/consul/api"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/wait"
 )
 
 // lockState is the lock's key as read.
@@ -39,7 +41,7 @@ func (c *Client) TryStand(ctx context.Context, service string, holder Holder) (*
 		lease, err = c.stand(ctx, service, holder)
 	}
 	if held, ok := errors.AsType[*HeldError](err); ok && held.Delayed {
-		if err := sleep(ctx, c.cfg.LockDelay+c.cfg.LockDelay/2); err != nil {
+		if err := wait.For(ctx, c.cfg.LockDelay+c.cfg.LockDelay/2); err != nil {
 			return nil, fmt.Errorf("stand for %s: %w", service, err)
 		}
 		lease, err = c.stand(ctx, service, holder)
@@ -69,13 +71,13 @@ func (c *Client) Stand(ctx context.Context, service string, holder Holder) (*Lea
 			err = c.waitFree(ctx, service)
 		}
 		if err != nil {
-			wait := pace.NextBackOff()
+			pause := pace.NextBackOff()
 			if ok && held.Delayed {
-				wait = time.Second
+				pause = time.Second
 			} else {
-				c.log.WarnContext(ctx, "cannot stand for the lock", "service", service, "err", err, "again_in", wait)
+				c.log.WarnContext(ctx, "cannot stand for the lock", "service", service, "err", err, "again_in", pause)
 			}
-			if err := sleep(ctx, wait); err != nil {
+			if err := wait.For(ctx, pause); err != nil {
 				return nil, fmt.Errorf("stand for %s: %w", service, err)
 			}
 		}
@@ -95,7 +97,7 @@ func (c *Client) waitFree(ctx context.Context, service string) error {
 			return nil
 		}
 		index = advance(index, next)
-		if err := sleep(ctx, time.Second-time.Since(began)); err != nil {
+		if err := wait.For(ctx, time.Second-time.Since(began)); err != nil {
 			return err
 		}
 	}

@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"context"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -14,21 +13,6 @@ func patience() *backoff.ExponentialBackOff {
 	b.InitialInterval, b.MaxInterval, b.RandomizationFactor = 1500*time.Millisecond, 15*time.Second, 0.3
 	b.Reset()
 	return b
-}
-
-// sleep waits for d or until ctx ends.
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }
 
 // advance is the index to wait from next. Consul's index goes backwards when its

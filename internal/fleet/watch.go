@@ -8,6 +8,8 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/hashicorp/consul/api"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/wait"
 )
 
 // WatchRecord calls fn with the record as it is now, nil where there is none,
@@ -78,14 +80,14 @@ func (c *Client) watch(ctx context.Context, what string, query func(context.Cont
 		if ctx.Err() != nil {
 			return fmt.Errorf("watch %s: %w", what, ctx.Err())
 		}
-		wait := time.Second - time.Since(began)
+		pause := time.Second - time.Since(began)
 		if err != nil {
-			index, wait = 0, c.failed(ctx, what, err, pace)
+			index, pause = 0, c.failed(ctx, what, err, pace)
 		} else {
 			index = advance(index, next)
 			pace.Reset()
 		}
-		if err := sleep(ctx, wait); err != nil {
+		if err := wait.For(ctx, pause); err != nil {
 			return fmt.Errorf("watch %s: %w", what, err)
 		}
 	}
@@ -93,7 +95,7 @@ func (c *Client) watch(ctx context.Context, what string, query func(context.Cont
 
 // failed logs what a watch met and says how long to let it be.
 func (c *Client) failed(ctx context.Context, what string, err error, pace *backoff.ExponentialBackOff) time.Duration {
-	wait := pace.NextBackOff()
-	c.log.WarnContext(ctx, "cannot watch", "what", what, "err", err, "again_in", wait)
-	return wait
+	pause := pace.NextBackOff()
+	c.log.WarnContext(ctx, "cannot watch", "what", what, "err", err, "again_in", pause)
+	return pause
 }

@@ -1,9 +1,12 @@
 package loop
 
 import (
+	"context"
+	"errors"
 	"os"
 	"testing"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/sense"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
 )
 
@@ -16,3 +19,14 @@ func TestMain(m *testing.M) {
 	}
 	testkit.Main(m)
 }
+
+// unmeasured is an application that is well and has no metrics.
+type unmeasured struct{}
+
+func (unmeasured) Well() (bool, string) { return true, "" }
+
+func (unmeasured) Scrape(context.Context) (*sense.Scrape, error) {
+	return nil, errors.New("no metrics")
+}
+
+func (unmeasured) Drain(context.Context, bool) error { return nil }

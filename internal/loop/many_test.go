@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/cell"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/peer"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
@@ -58,7 +59,7 @@ func beMany() {
 		if err != nil {
 			panic(err)
 		}
-		cell := oneOfMany(i, "http://"+listener.Addr().String(), parts[2])
+		one := oneOfMany(i, "http://"+listener.Addr().String(), parts[2])
 		guarded := peer.NewVerifier(keys, time.Now).Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if int64(i) < silent.Load() {
 				<-r.Context().Done()
@@ -68,7 +69,7 @@ func beMany() {
 		}))
 		server := &http.Server{Handler: guarded, ReadHeaderTimeout: time.Minute}
 		wg.Go(func() { _ = server.Serve(listener) })
-		wg.Go(func() { _ = cell.Run(ctx) })
+		wg.Go(func() { _ = one.Run(ctx) })
 		time.Sleep(oneAfterTheOther)
 	}
 	fmt.Println("up")
@@ -80,15 +81,15 @@ func beMany() {
 	os.Exit(0) // whoever wanted them is gone
 }
 
-func oneOfMany(i int, url, consul string) *Cell {
+func oneOfMany(i int, url, consul string) *cell.Cell {
 	client, err := fleet.New(fleet.Config{Addresses: []string{consul}})
 	if err != nil {
 		panic(err)
 	}
-	return NewCell(CellConfig{
+	return cell.New(cell.Config{
 		Service:  &policy.Service{Name: "many", Beat: 5 * time.Second},
 		Identity: fleet.Cell{Service: "many", Name: cellName("many", i), Incarnation: "x", TTL: 30 * time.Second, Vitals: url},
-		App:      &forgetful{}, Fleet: client, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+		App:      unmeasured{}, Fleet: client, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/balance"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/wait"
 )
 
 // Outcome is what one beat decided, and what it would change or has changed.
@@ -182,7 +183,7 @@ func (l *Leader) firstLook(ctx context.Context) (view, error) {
 	l.patient = true
 	first := l.look(ctx)
 	l.eyes.observe(first, l.books(l.surge(first)), &l.memory)
-	if err := pause(ctx, l.Service.Beat); err != nil {
+	if err := wait.For(ctx, l.Service.Beat); err != nil {
 		return view{}, err
 	}
 	v := l.look(ctx)

@@ -28,7 +28,7 @@ type preparation struct {
 	shape  guard.Shape
 	held   map[string]heldCell
 	memory memory
-	shards *shardRoots
+	shards *act.Workspaces
 	cant   string        // why the service can't be spread, or nothing
 	unread map[int]error // shards whose states can't be read
 	// amended: the record doesn't say which states the cells are in.
@@ -67,7 +67,7 @@ func (l *Leader) getReady(ctx context.Context) (*preparation, error) {
 	if err := p.root.Init(ctx); err != nil {
 		return nil, err
 	}
-	p.shards = &shardRoots{base: p.root, share: l.Service.Terraform.ShardsAtOnce, limit: l.Service.Terraform.Timeout / lateShare}
+	p.shards = &act.Workspaces{Base: p.root, Share: l.Service.Terraform.ShardsAtOnce, Limit: l.Service.Terraform.Timeout / lateShare}
 	if err := l.finishMove(ctx, &p); err != nil {
 		return nil, err
 	}
@@ -83,7 +83,7 @@ func (l *Leader) getReady(ctx context.Context) (*preparation, error) {
 // learn plans how the root module's cells come and go.
 func (l *Leader) learn(ctx context.Context, p *preparation) error {
 	shard := firstShard(p.record)
-	root, err := p.shards.open(ctx, shard)
+	root, err := p.shards.Open(ctx, shard)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package loop
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/balance"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/cell"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/reading"
@@ -72,20 +74,18 @@ func (p *pairOfLeaders) leader(s *policy.Service, behind ...*policy.Service) *Le
 // register registers a cell of the database whose sidecar tells p.database.
 func (p *pairOfLeaders) register(name string) {
 	p.t.Helper()
-	cell := NewCell(CellConfig{
-		Service:  p.db.Service,
+	registered := cell.New(cell.Config{
+		Service:  &policy.Service{Name: "db"},
 		Identity: fleet.Cell{Service: "db", Name: name, Incarnation: "x", TTL: time.Minute},
-		App:      &forgetful{}, Database: func(context.Context) sense.Database { return p.database },
-		Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return p.now },
+		App:      unmeasured{}, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return p.now },
 	})
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		cell.mu.Lock()
-		cell.database, cell.looked = &p.database, p.now
-		cell.mu.Unlock()
-		cell.showVitals(w, r)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		vitals := registered.Vitals()
+		vitals.Database = &p.database
+		_ = json.NewEncoder(w).Encode(vitals)
 	}))
 	p.t.Cleanup(server.Close)
-	identity := cell.Identity
+	identity := registered.Identity
 	identity.Vitals = server.URL
 	if err := p.fleet.Push(p.t.Context(), identity, fleet.Passing, "well"); err != nil {
 		p.t.Fatal(err)

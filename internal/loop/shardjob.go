@@ -25,7 +25,7 @@ import (
 //	plan, late --+
 type spreadJob struct {
 	carry
-	roots *shardRoots
+	roots *act.Workspaces
 	parts []*part
 	// teachers are the shards with the cells that their states hold, while it isn't
 	// known what an order changes.
@@ -226,7 +226,7 @@ const mostTeachers = 3
 // learned than was. What is in the way in one shard, such as a lock, isn't in all.
 func (j *spreadJob) learn(ctx context.Context, r *result) error {
 	shape, err := j.lessons(func(shard int) (shape guard.Shape, err error) {
-		root, err := j.roots.open(ctx, shard)
+		root, err := j.roots.Open(ctx, shard)
 		if err != nil {
 			return shape, err
 		}
@@ -275,7 +275,7 @@ func (p *part) run(ctx context.Context) {
 	if p.again() {
 		p.arrive(p.most())
 	}
-	root, err := p.job.roots.open(ctx, p.shard)
+	root, err := p.job.roots.Open(ctx, p.shard)
 	if err == nil && p.hasty() {
 		root = root.Hasty()
 	}
@@ -317,7 +317,7 @@ func (p *part) failed(ctx context.Context, root *act.Root) {
 		return
 	}
 	free := p.slot()
-	ctx, cancel := context.WithTimeoutCause(ctx, p.job.roots.limit, act.ErrTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, p.job.roots.Limit, act.ErrTimeout)
 	cells, err := root.Cells(ctx, p.job.shape)
 	cancel()
 	free()

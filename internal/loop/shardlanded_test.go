@@ -46,8 +46,8 @@ func lockedLeader(t *testing.T, at map[string]int, orders ...fleet.Order) *Leade
 	}
 	t.Cleanup(func() { _ = lease.Release(context.WithoutCancel(t.Context())) })
 	l.lease, l.Self = lease, Process{Machine: "m", Boot: "b", Host: "here", PID: os.Getpid(), Started: 1}
-	l.Root, l.shards.roots.there = farRoot(t, testkit.Terraform(t)), map[int]bool{1: true, 2: true}
-	l.shards.roots.base, l.shards.roots.limit, l.results = l.Root, time.Minute, make(chan result, 1)
+	l.Root, l.shards.roots.There = farRoot(t, testkit.Terraform(t)), map[int]bool{1: true, 2: true}
+	l.shards.roots.Base, l.shards.roots.Limit, l.results = l.Root, time.Minute, make(chan result, 1)
 	l.record.Orders = orders
 	if l.index, err = l.lease.PutRecord(t.Context(), l.record, 0); err != nil {
 		t.Fatal(err)
@@ -311,7 +311,7 @@ func TestFinishMove(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			p := &preparation{record: l.record, index: l.index, found: true, root: l.Root, shards: &shardRoots{base: l.Root, limit: time.Minute, there: map[int]bool{1: true}}}
+			p := &preparation{record: l.record, index: l.index, found: true, root: l.Root, shards: &act.Workspaces{Base: l.Root, Limit: time.Minute, There: map[int]bool{1: true}}}
 			err := l.finishMove(t.Context(), p)
 			note, noteErr := l.Fleet.Move(t.Context(), "pod")
 			if noteErr != nil {
@@ -397,7 +397,7 @@ func TestOldRecord(t *testing.T) {
 			putState(t, dir, 0, c.first)
 			putState(t, dir, 1, c.second)
 			p := &preparation{
-				record: l.record, index: l.index, found: true, root: l.Root, shards: &shardRoots{base: l.Root, limit: time.Minute},
+				record: l.record, index: l.index, found: true, root: l.Root, shards: &act.Workspaces{Base: l.Root, Limit: time.Minute},
 				shape: guard.Shape{Digest: l.Root.Module().Digest, Named: true, Patterns: []string{`terraform_data.cell["*"]`}, Removals: true},
 			}
 			if err := l.readCells(t.Context(), p); err != nil {

@@ -87,19 +87,19 @@ func (l *Leader) shardList() []int {
 }
 
 // move notes one move and carries it out. It runs in the worker.
-func (l *Leader) move(ctx context.Context, roots *shardRoots, shape guard.Shape, m spread.Move) error {
+func (l *Leader) move(ctx context.Context, roots *act.Workspaces, shape guard.Shape, m spread.Move) error {
 	if err := l.lease.PutMove(ctx, fleet.MoveNote{From: m.From, To: m.To, Names: m.Names, Since: l.Now().UTC()}); err != nil {
 		return fmt.Errorf("note that cells are about to be moved: %w", err)
 	}
 	return l.moveStates(ctx, roots, shape, m)
 }
 
-func (l *Leader) moveStates(ctx context.Context, roots *shardRoots, shape guard.Shape, m spread.Move) error {
-	from, err := roots.open(ctx, m.From)
+func (l *Leader) moveStates(ctx context.Context, roots *act.Workspaces, shape guard.Shape, m spread.Move) error {
+	from, err := roots.Open(ctx, m.From)
 	if err != nil {
 		return err
 	}
-	to, err := roots.open(ctx, m.To)
+	to, err := roots.Open(ctx, m.To)
 	if err != nil {
 		return err
 	}
@@ -206,7 +206,7 @@ func (l *Leader) finishMove(ctx context.Context, p *preparation) error {
 		return fmt.Errorf("finish a move of cells from shard %d to shard %d that was cut: %w", m.From, m.To, err)
 	}
 	p.record.Shards = movedShards(p.record, m)
-	p.record.Emptied = !p.record.Spread() && p.shards.any()
+	p.record.Emptied = !p.record.Spread() && p.shards.Any()
 	if p.index, err = l.lease.PutRecord(ctx, p.record, p.index); err != nil {
 		return fmt.Errorf("finish a move of cells that was cut: %w", err)
 	}

@@ -14,7 +14,7 @@ import (
 func (l *Leader) planSpread(ctx context.Context, o Outcome, order guard.Order) (Outcome, error) {
 	j := l.newSpreadJob(order)
 	j.shape.Dependents = nil
-	all, err := j.roots.all(ctx)
+	all, err := j.roots.All(ctx)
 	if err != nil {
 		return o, err
 	}
@@ -36,7 +36,7 @@ func (l *Leader) planSpread(ctx context.Context, o Outcome, order guard.Order) (
 
 // look plans one shard and adds what the plan holds to the outcome.
 func (p *part) look(ctx context.Context, o *Outcome) error {
-	root, err := p.job.roots.open(ctx, p.shard)
+	root, err := p.job.roots.Open(ctx, p.shard)
 	if err != nil {
 		return err
 	}

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/cell"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/reading"
@@ -17,25 +20,25 @@ import (
 // The leader's mark makes a slow cell's own sidecar call it `warning`, and its
 // taking back makes it passing again.
 func TestSlowCellIsSparedAndTakenBack(t *testing.T) {
-	l := newLeaver(t)
-	lease, err := l.fleet.TryStand(t.Context(), "api", fleet.Holder{})
+	consul := runningCell(t)
+	lease, err := consul.TryStand(t.Context(), "api", fleet.Holder{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = lease.Release(context.WithoutCancel(t.Context())) })
 	leader := NewLeader(LeaderConfig{
-		Service: &policy.Service{Name: "api", Beat: 5 * time.Second, Replace: byDefault}, Fleet: l.fleet, Log: l.Log, Now: time.Now,
+		Service: &policy.Service{Name: "api", Beat: 5 * time.Second, Replace: byDefault}, Fleet: consul, Log: slog.New(slog.DiscardHandler), Now: time.Now,
 	}, lease)
 	leader.record.Names, leader.record.Count = []string{"api-1", "api-2", "api-3", "api-4", "api-5"}, 5
 	leader.held = map[string]heldCell{}
 	at, paused := slowNoon, ""
 	look := func(latency float64) {
 		t.Helper()
-		members, err := l.fleet.Members(t.Context(), "api")
+		members, err := consul.Members(t.Context(), "api")
 		if err != nil {
 			t.Fatal(err)
 		}
-		marks, err := l.fleet.Slow(t.Context(), "api")
+		marks, err := consul.Slow(t.Context(), "api")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,7 +58,7 @@ func TestSlowCellIsSparedAndTakenBack(t *testing.T) {
 	is := func(want fleet.Health) {
 		t.Helper()
 		testkit.Await(t, time.Minute, func(ctx context.Context) error {
-			members, err := l.fleet.Members(ctx, "api")
+			members, err := consul.Members(ctx, "api")
 			if err != nil || len(members) != 1 {
 				return errors.Join(err, fmt.Errorf("%d members", len(members)))
 			}
@@ -76,7 +79,7 @@ func TestSlowCellIsSparedAndTakenBack(t *testing.T) {
 	paused = "paused"
 	look(5)
 	look(5)
-	if marks, err := l.fleet.Slow(t.Context(), "api"); err != nil || len(marks) != 0 {
+	if marks, err := consul.Slow(t.Context(), "api"); err != nil || len(marks) != 0 {
 		t.Errorf("marked while it was paused: %v, %v", marks, err)
 	}
 	paused = ""
@@ -87,4 +90,27 @@ func TestSlowCellIsSparedAndTakenBack(t *testing.T) {
 	leader.Service.Replace.Slow = policy.SlowOff
 	look(5)
 	is(fleet.Passing)
+}
+
+// runningCell runs the sidecar of api-1, and returns the Consul it registers at.
+func runningCell(t *testing.T) *fleet.Client {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs Consul")
+	}
+	consul, err := fleet.New(fleet.Config{Addresses: []string{testkit.Consul(t).Addr()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(consul.Close)
+	c := cell.New(cell.Config{
+		Service:  &policy.Service{Name: "api", Beat: 100 * time.Millisecond},
+		Identity: fleet.Cell{Service: "api", Name: "api-1", Incarnation: "i1", TTL: 10 * time.Second},
+		Fleet:    consul, App: unmeasured{}, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = c.Run(ctx) }) // it ends with ctx
+	t.Cleanup(func() { cancel(); running.Wait() })
+	return consul
 }

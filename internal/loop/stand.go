@@ -11,6 +11,7 @@ import (
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/wait"
 )
 
 // Stander stands for the lock of one service and leads it while it holds it.
@@ -46,7 +47,7 @@ func (s *Stander) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := s.once(ctx); err != nil && ctx.Err() == nil {
 			s.Log.Warn("standing for the lock again", "service", s.Service, "because", err)
-			_ = pause(ctx, time.Second) // the loop's condition looks at ctx
+			_ = wait.For(ctx, time.Second) // the loop's condition looks at ctx
 		}
 	}
 	return ctx.Err()
@@ -102,7 +103,7 @@ func (s *Stander) makeReady(ctx context.Context) error {
 			s.tellUnready(why)
 			told = why
 		}
-		if err := pause(ctx, pace.NextBackOff()); err != nil {
+		if err := wait.For(ctx, pace.NextBackOff()); err != nil {
 			return err
 		}
 	}
@@ -132,7 +133,7 @@ func (s *Stander) waitForTurn(ctx context.Context) error {
 	}
 	seen := s.Now()
 	for s.Now().Sub(seen) < 2*s.SessionTTL {
-		if err := pause(ctx, s.SessionTTL/4); err != nil {
+		if err := wait.For(ctx, s.SessionTTL/4); err != nil {
 			return err
 		}
 		present, err := s.present(ctx)
@@ -189,7 +190,7 @@ func (s *Stander) keepAway(ctx context.Context) error {
 	if s.Guest {
 		return nil
 	}
-	return pause(ctx, 3*s.SessionTTL)
+	return wait.For(ctx, 3*s.SessionTTL)
 }
 
 // MayLead lists the other services that a service's sidecars may lead.
@@ -212,16 +213,4 @@ func HasGuests(p *policy.Policy, service string) bool {
 	return slices.ContainsFunc(p.Services, func(s *policy.Service) bool {
 		return s.Name != service && (s.Lead == nil || slices.Contains(s.Lead, service))
 	})
-}
-
-// pause waits, or returns the error of a context that ends first.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/wait"
 )
 
 const (
@@ -40,12 +42,5 @@ func (k *Kafka) again(ctx context.Context, attempt int, err error) bool {
 	if attempt >= attempts || !mayPass(err) {
 		return false
 	}
-	timer := time.NewTimer(time.Duration(attempt) * retryPause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return wait.For(ctx, time.Duration(attempt)*retryPause) == nil
 }

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/wait"
 )
 
 // Health says when an application is well. With neither HTTP nor TCP it is well
@@ -73,7 +75,7 @@ func (a *Application) watchHealth(ctx context.Context) (well time.Time) {
 		if well.IsZero() {
 			every = min(max(eager, time.Since(began)/20), every)
 		}
-		wait(ctx, every)
+		_ = wait.For(ctx, every)
 	}
 	return well
 }
@@ -147,15 +149,5 @@ func newClient(timeout time.Duration) *http.Client {
 		CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse
 		},
-	}
-}
-
-// wait sleeps for d or until ctx ends.
-func wait(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
 	}
 }

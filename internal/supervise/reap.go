@@ -8,6 +8,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/wait"
 )
 
 // look is how often the processes are looked at where no signal says that one
@@ -41,7 +43,7 @@ func (a *Application) reap(ctx context.Context) {
 		}
 		select {
 		case <-ended:
-			wait(ctx, eager) // several often end together
+			_ = wait.For(ctx, eager) // several often end together
 		case <-tick.C:
 		case <-ctx.Done():
 			_ = a.reapOnce() // the last ones; this program ends anyway

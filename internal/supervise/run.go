@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/wait"
 )
 
 // Run keeps the application running until ctx ends, then stops it: SIGTERM,
@@ -57,7 +59,7 @@ func (a *Application) rest(ctx context.Context, d time.Duration) {
 		s.Why = fmt.Sprintf("%s; starting it again in %v", why, d.Round(time.Millisecond))
 	})
 	a.Log.Warn("the application isn't running", "why", why, "pause", d)
-	wait(ctx, d)
+	_ = wait.For(ctx, d)
 }
 
 // once starts the application and stays with it until it has ended, by itself

@@ -56,6 +56,8 @@ func forbidden(from, path string) string {
 		return whyProgram
 	case in(to, "internal/testkit") && !in(from, "internal/testkit") && !in(from, "examples"):
 		return "testkit is for tests and examples"
+	case in(from, "internal/loop") && in(to, "internal/cell"), in(from, "internal/cell") && in(to, "internal/loop"):
+		return "a leader and a cell know of each other what is in Consul"
 	case isPure && to != "" && !in(to, "internal/reading") && !samePart(from, to):
 		return "a pure package imports nothing of ours but readings"
 	case isPure && slices.Contains(reachesOutside, path):
@@ -125,6 +127,8 @@ func TestImportsInTheWrongDirectionAreFound(t *testing.T) {
 		{name: "pure to the network", from: "internal/policy", path: "net/http"},
 		{name: "program to testkit", from: "sidecar", path: modulePath + "/internal/testkit"},
 		{name: "internal to testkit", from: "internal/fleet", path: modulePath + "/internal/testkit"},
+		{name: "leader to cell", from: "internal/loop", path: modulePath + "/internal/cell"},
+		{name: "cell to leader", from: "internal/cell", path: modulePath + "/internal/loop"},
 		{name: "pure to readings", from: "internal/balance", path: modulePath + "/internal/reading", fine: true},
 		{name: "pure to a part of itself", from: "internal/policy", path: modulePath + "/internal/policy/field", fine: true},
 		{name: "a name that only begins alike", from: "internal/policyfile", path: "os", fine: true},

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/wait"
 )
 
 // unknownFor is how long nothing may be noted of a ticket before that is believed:
@@ -54,7 +55,7 @@ func (l *life) join(ctx context.Context) error {
 			l.newborn.Log.WarnContext(ctx, "not joined yet", "err", err)
 			last = err
 		}
-		if pause(ctx, lookEvery) != nil {
+		if wait.For(ctx, lookEvery) != nil {
 			return errors.Join(fmt.Errorf("join: %w", context.Cause(ctx)), last)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/install"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/mask"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/wait"
 )
 
 // life is one call of Boot that has something to do.
@@ -78,7 +79,7 @@ func (l *life) become(ctx context.Context) error {
 		if final(err) {
 			return err
 		}
-		if pause(ctx, pace.NextBackOff()) != nil {
+		if wait.For(ctx, pace.NextBackOff()) != nil {
 			return errors.Join(context.Cause(ctx), last)
 		}
 	}
@@ -157,15 +158,3 @@ func (l *life) failure(err error) Progress {
 
 // mask puts stars in the place of each secret.
 func (l *life) mask(text string) string { return mask.Of(l.secrets).Apply(text) }
-
-// pause waits, or returns the error of a context that ends first.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}

@@ -3,6 +3,8 @@ package boot
 import (
 	"context"
 	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/wait"
 )
 
 const (
@@ -59,7 +61,7 @@ func (l *life) tellDone(ctx context.Context) {
 		l.note(ctx, Progress{Step: "installed", Done: true})
 	}
 	for !l.isHeard(ctx) && l.post(ctx) != nil {
-		if pause(ctx, lookEvery) != nil {
+		if wait.For(ctx, lookEvery) != nil {
 			l.newborn.Console("the cell is installed, and whoever waits for it could not be told")
 			return
 		}

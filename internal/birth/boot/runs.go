@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/wait"
 )
 
 const (
@@ -21,7 +23,7 @@ const (
 // runs returns an error, with what it said last, when the cell's sidecar doesn't
 // stay up. Nobody gets into the machine to look.
 func (n *Newborn) runs(ctx context.Context) error {
-	if err := pause(ctx, settled); err != nil {
+	if err := wait.For(ctx, settled); err != nil {
 		return err
 	}
 	err := n.Machine.Systemctl(ctx, "is-active", "--quiet", cellUnit)

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/wait"
 )
 
 // attemptLimit bounds one attempt to get in, so that an sshd that accepts
@@ -80,7 +82,7 @@ func (d *dialer) wait(ctx context.Context) (*Machine, error) {
 			last = failure.as(d.config)
 			d.config.Log.Info("the machine can't be got into yet", "target", last.Target, "stage", string(last.Stage), "cause", last.Cause)
 		}
-		if err := sleep(ctx, pace.next(failure.stage)); err != nil {
+		if err := wait.For(ctx, pace.next(failure.stage)); err != nil {
 			if cause := context.Cause(ctx); !errors.Is(last.Cause, cause) {
 				last.Cause = fmt.Errorf("%w (%w)", last.Cause, cause)
 			}
@@ -137,15 +139,4 @@ func (p pace) next(stage Stage) time.Duration {
 		return p.refused.NextBackOff()
 	}
 	return p.reach.NextBackOff()
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

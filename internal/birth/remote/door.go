@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/wait"
 )
 
 // Outcome is what came of a try to get in.
@@ -149,7 +151,7 @@ func (d *door) try(ctx context.Context, w way) Try {
 			return t
 		}
 		d.config.Log.Info("the door gives no answer", "way", t.Way, "user", t.User, "cause", t.Detail)
-		if sleep(ctx, pace.NextBackOff()) != nil {
+		if wait.For(ctx, pace.NextBackOff()) != nil {
 			return t
 		}
 	}

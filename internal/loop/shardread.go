@@ -1,0 +1,139 @@
+package loop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
+)
+
+// readShards reads what the states of all shards but the first hold.
+func (l *Leader) readShards(ctx context.Context, p *preparation) error {
+	all, err := p.shards.All(ctx)
+	if err != nil {
+		return err
+	}
+	if p.cant != "" && len(all) > 0 && p.record.Spread() {
+		l.Log.Warn("the service is spread, but can't be by what its root module is now", "why", p.cant)
+	}
+	var mu sync.Mutex
+	var g errgroup.Group
+	g.SetLimit(max(1, l.Service.Terraform.ShardsAtOnce))
+	for _, shard := range all {
+		g.Go(func() error {
+			cells, err := l.readShard(ctx, p, shard)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				l.Log.Error("the state of a shard can't be read: its cells are taken from the record and left alone", "shard", shard, "error", err)
+				p.miss(shard, err)
+				return nil
+			}
+			return p.hold(shard, cells)
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return p.believe()
+}
+
+// readShard reads which cells the state of a shard holds.
+func (l *Leader) readShard(ctx context.Context, p *preparation, shard int) ([]act.Cell, error) {
+	root, err := p.shards.Open(ctx, shard)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.mendState(root); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, p.shards.Limit, act.ErrTimeout)
+	defer cancel()
+	cells, err := root.Cells(ctx, p.shape)
+	if err != nil {
+		return nil, fmt.Errorf("read which cells the state of shard %d holds: %w", shard, err)
+	}
+	return cells, nil
+}
+
+// findShards finds out whether there are workspaces of shards, though the record says that
+// all cells are in one state. It may be an old one that was brought back: who isn't in
+// that state is looked for in theirs, or would be born a second time. Where it can't be
+// told whether there are any, the service is led as if there were none.
+func (l *Leader) findShards(ctx context.Context, p *preparation) error {
+	if _, err := p.shards.All(ctx); err != nil {
+		l.Log.Warn("can't tell whether there are workspaces of shards", "error", err)
+	}
+	if !p.shards.Any() {
+		return nil
+	}
+	if err := l.readShards(ctx, p); err != nil {
+		return err
+	}
+	p.record.Shards = shardsOf(p.record.Names, p.held)
+	if p.amended = p.record.Spread(); p.amended {
+		l.Log.Warn("the record says that all cells are in one state, and they are in several: put right", "spread", p.record.Shards)
+	}
+	return nil
+}
+
+// miss notes a shard whose state can't be read.
+func (p *preparation) miss(shard int, err error) {
+	if p.unread == nil {
+		p.unread = map[int]error{}
+	}
+	p.unread[shard] = err
+}
+
+// believe takes from the record which cells the shards hold that can't be read. Whether
+// those are there that an order makes isn't known: they are still to be made. All
+// others are whole, as far as is known. A record that names no shards is believed where
+// the states that could be read hold all cells, those that are to be removed included.
+func (p *preparation) believe() error {
+	if len(p.unread) == 0 {
+		return nil
+	}
+	unborn, known := map[string]bool{}, slices.Clone(p.record.Names)
+	for _, o := range p.record.Orders {
+		maps.Copy(unborn, setOf(newbornNames(o.Add)))
+		known = append(known, o.Remove...)
+	}
+	if !p.record.Spread() {
+		lost := slices.ContainsFunc(known, func(name string) bool { _, held := p.held[name]; return !held && !unborn[name] })
+		if lost || !p.found {
+			return fmt.Errorf("find the cells that the record doesn't place: %w", errors.Join(slices.Collect(maps.Values(p.unread))...))
+		}
+		p.unread = nil // they were emptied
+		return nil
+	}
+	for i, shard := range p.record.Shards {
+		name := p.record.Names[i]
+		if p.unread[shard] == nil || unborn[name] {
+			continue
+		}
+		if err := p.hold(shard, []act.Cell{{Key: guard.Key(name)}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hold notes the cells of a shard. A cell can't be in two states.
+func (p *preparation) hold(shard int, cells []act.Cell) error {
+	for _, c := range cells {
+		name := string(c.Key)
+		if other, twice := p.held[name]; twice {
+			return fmt.Errorf("cell %s is in the states of shard %d and of shard %d: take it out of one with terraform state rm, in the workspace it doesn't belong to",
+				name, min(shard, other.Shard), max(shard, other.Shard))
+		}
+		p.held[name] = heldCell{Tainted: !c.Whole(), Shard: shard}
+	}
+	return nil
+}
