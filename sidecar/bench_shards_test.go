@@ -40,8 +40,10 @@ resource "terraform_data" "cell" {
 // BenchmarkShards measures one cell more and one fewer of a service of ten thousand
 // cells beside the same of a service of ten, in turn, and the first building of ten
 // thousand beside that of a thousand. Leader, guard and Terraform are the real ones.
-// From a pin to the end of its order counts, beats included. What leader and
-// Terraform take in memory is sampled while the large one is built.
+// From a pin to the end of its order counts, beats included. Ten thousand fill their
+// hundred shards to the last, so that one more has a workspace for itself, which is the
+// cheapest case: it is measured with fifty more, too, whose last shard is half full.
+// What leader and Terraform take in memory is sampled while the large one is built.
 func BenchmarkShards(b *testing.B) {
 	rounds := measuring(b)
 	large, part := *shardCells, max(1, *shardCells/10)
@@ -56,22 +58,30 @@ func BenchmarkShards(b *testing.B) {
 
 	var times figures
 	for range rounds {
-		for _, s := range []struct {
-			*spreadBench
-			cells int
-		}{{ten, 10}, {all, large}} {
-			row := fmt.Sprintf("at %d cells", s.cells)
-			times.add("+1", row, s.anyTime(s.cells+1))
-			times.add("-1", row, s.anyTime(s.cells))
+		for _, cells := range []int{10, large} {
+			s, row := ten, fmt.Sprintf("at %d cells", cells)
+			if cells == large {
+				s = all
+			}
+			times.add("+1", row, s.anyTime(cells+1))
+			times.add("-1", row, s.anyTime(cells))
 			// The last one leaves a workspace that is full otherwise: the dearest case.
-			times.add("-1 of a full one", row, s.anyTime(s.cells-1))
-			times.add("+1 into it", row, s.anyTime(s.cells))
+			times.add("-1 of a full one", row, s.anyTime(cells-1))
+			times.add("+1 into it", row, s.anyTime(cells))
 		}
+		s, half := all, large+halfShard
+		s.to(half)
+		times.add("+1 half full", times.rows[1], s.anyTime(half+1))
+		times.add("-1 half full", times.rows[1], s.anyTime(half))
+		s.to(large)
 	}
 	b.Logf("%d rounds, from pin to the order's end, load %s\n%s", rounds, machineLoad(), times.table())
 	values := map[string]float64{"first-build-ratio": float64(larger) / float64(smaller), "leader-MiB": leader, "children-MiB": children}
 	for unit, column := range map[string]string{"more-ratio": "+1", "fewer-ratio": "-1", "more-full-ratio": "+1 into it", "fewer-full-ratio": "-1 of a full one"} {
 		values[unit] = float64(quantile(times.of(column, times.rows[1]), 0.5)) / float64(quantile(times.of(column, times.rows[0]), 0.5))
+	}
+	for unit, column := range map[string][2]string{"more-half-ratio": {"+1 half full", "+1"}, "fewer-half-ratio": {"-1 half full", "-1"}} {
+		values[unit] = float64(quantile(times.of(column[0], times.rows[1]), 0.5)) / float64(quantile(times.of(column[1], times.rows[0]), 0.5))
 	}
 	report(b, values)
 	atRest := all.rest()
@@ -85,12 +95,15 @@ type spreadBench struct {
 	kv *api.KV
 }
 
+// halfShard is half of the default shard_size.
+const halfShard = 50
+
 // benchBeat is short, so that what is measured isn't the wait for the next beat.
 const benchBeat = 200 * time.Millisecond
 
 func newSpreadBench(b *testing.B) *spreadBench {
 	b.Helper()
-	h := newHouse(b, houseOptions{Module: dataCells, Min: 1, Max: *shardCells + 10, Beat: benchBeat.String(), Policy: `
+	h := newHouse(b, houseOptions{Module: dataCells, Min: 1, Max: *shardCells + 2*halfShard, Beat: benchBeat.String(), Policy: `
   members = "state"
   drain { timeout = "0s" }
   limits { changes_per_hour = 10000 }

@@ -18,8 +18,8 @@ const (
 	defaultKafkaTimeout = 3 * time.Second
 	// clientID is how brokers name this client in logs and quotas.
 	clientID = "homeostat"
-	// layoutTTL bounds how old the client's own picture of the brokers may get.
-	// Each sample reads the partitions' leaders anew, so it may be long.
+	// layoutTTL bounds how old the client's own picture of the brokers may get, as
+	// layoutFor does that of the partitions.
 	layoutTTL = 30 * time.Second
 )
 
