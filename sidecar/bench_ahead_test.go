@@ -22,6 +22,9 @@ import (
 // plannedAhead is the leader's way in BenchmarkAhead.
 const plannedAhead = "planned ahead"
 
+// manyChanges lets an hour hold more orders than any number of rounds places.
+const manyChanges = "  limits { changes_per_hour = 10000 }\n"
+
 // BenchmarkAhead measures how long one more cell takes, from the instant an order is
 // placed to the end of its apply, where the leader has planned it ahead, beside a bare
 // `terraform apply -auto-approve` of the same change: on cells of this machine by our
@@ -33,7 +36,7 @@ func BenchmarkAhead(b *testing.B) {
 	b.Run("cells", func(b *testing.B) {
 		rounds := measuring(b)
 		load := &tide{rate: 1}
-		h := newHouse(b, houseOptions{Max: 2, Beat: "1s", Policy: load.policy(b)})
+		h := newHouse(b, houseOptions{Max: 2, Beat: "1s", Policy: load.policy(b) + manyChanges})
 		h.env = append(h.env, "HOMEOSTAT_LOG_LEVEL=debug", "HOMEOSTAT_LOG_FORMAT=json")
 		h.apply()
 		h.settled(1, time.Minute)
@@ -47,7 +50,7 @@ func BenchmarkAhead(b *testing.B) {
 		load := &tide{rate: 1}
 		h := newHouse(b, houseOptions{
 			Max: 2, Beat: "1s", Module: fmt.Sprintf(instances, server.URL()),
-			Policy: "  members = \"state\"\n" + load.policy(b),
+			Policy: "  members = \"state\"\n" + load.policy(b) + manyChanges,
 		})
 		build := testkit.Provider(b).With(b, h.dir, mirror, "registry.terraform.io/hashicorp/aws")
 		h.env = append(build.Environment(), "HOMEOSTAT_LOG_LEVEL=debug", "HOMEOSTAT_LOG_FORMAT=json")
