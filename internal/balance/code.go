@@ -7,7 +7,7 @@ package balance
 //	latency-guard      rises        latency is out of bound at a load that should be easy
 //	fallback           rises        a signal stays away and the policy names a number
 //	release            falls        less has been enough for a while
-//	bounds             either       it was outside the policy's min and max
+//	bounds             either       it was outside the policy's min and max, or above a ceiling of another service
 //	requested          rises        a service that needs this one asks for more
 //	pinned             either       a person has set it
 //	steady             stays        as many are needed as are ordered

@@ -51,8 +51,16 @@ func (v *verdict) reason() string {
 	case CodeSteady:
 		return fmt.Sprintf("%s, %s ordered: as many as are needed", v.loadNow(), areCells(o.Ordered))
 	default:
-		return fmt.Sprintf("%s would do, %d are ordered: kept, since %s", cells(v.wanted), o.Ordered, v.holds())
+		return fmt.Sprintf("%s %d are ordered: kept, since %s", v.fewer(), o.Ordered, v.holds())
 	}
+}
+
+// fewer says what a count could fall to.
+func (v *verdict) fewer() string {
+	if c := v.cfg; v.obs.Ordered > c.Max {
+		return fmt.Sprintf("no more than %d may be, %s, and", c.Max, c.bound("max"))
+	}
+	return cells(v.wanted) + " would do,"
 }
 
 // noEffect says that the last orders did not help, and what may be behind it.

@@ -74,7 +74,7 @@ func (m *memory) release(c *Config, o *Observation, s *sum, gone missing, now in
 		return o.Ordered, CodeSettling
 	case float64(o.Ordered-enough) < c.Law.ReleaseShare*float64(o.Ordered):
 		return o.Ordered, CodeDeadBand
-	case c.FlapBudget > 0 && o.changes() >= c.FlapBudget:
+	case c.spent(o):
 		return o.Ordered, CodeFlapBudget
 	}
 	keep := int(math.Ceil(c.Law.ReleaseKeep * float64(o.Ordered)))
@@ -86,6 +86,9 @@ func (m *memory) grownUp(c *Config, t timing) bool {
 	ran := float64(m.Run) * c.Beat.Seconds()
 	return ran >= max(c.Law.ReleaseAfter.Seconds(), t.birth)
 }
+
+// spent says that the hour's changes leave none for a downward order.
+func (c *Config) spent(o *Observation) bool { return c.FlapBudget > 0 && o.changes() >= c.FlapBudget }
 
 // changes counts the hour's orders, those in flight included: they will land.
 func (o *Observation) changes() int { return max(0, o.Changes) + len(o.InFlight) }
