@@ -114,6 +114,9 @@ func (v *verdict) holds() string {
 		return fmt.Sprintf("the law has run for %s of %s", span(float64(v.mem.Run)*v.cfg.Beat.Seconds()),
 			span(max(law.ReleaseAfter.Seconds(), v.sum.birth)))
 	case CodeSettling:
+		if blind := v.mem.Blind; blind > 0 {
+			return fmt.Sprintf("%s of readings must follow those that were missing", span(float64(blind)*v.cfg.Beat.Seconds()))
+		}
 		k := o.Ordered - v.wanted
 		return fmt.Sprintf("%s must have been more than enough for %s before they go", cells(k), span(v.mem.hold(v.cfg, v.sum.timing, k).Seconds()))
 	case CodeDeadBand:

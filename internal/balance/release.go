@@ -12,6 +12,19 @@ func (m *memory) keepWanted(c *Config, t timing, wanted int) {
 	m.Wanted.push(m.WantedBeats, float64(wanted), c.window(c.longestHold(t)))
 }
 
+// countBlind takes one beat, and those missed before it. What was enough before a gap
+// is old after it, so a release waits for as many beats with all readings as were
+// without, for Law.ReleaseWindow at most.
+func (m *memory) countBlind(c *Config, o *Observation, missed int) {
+	window := c.window(c.Law.ReleaseWindow)
+	m.Blind = min(m.Blind+missed, window)
+	if c.missing(o).any() {
+		m.Blind = min(m.Blind+1, window)
+	} else {
+		m.Blind = max(m.Blind-1, 0)
+	}
+}
+
 // lastWanted is the count that was enough at the last beat.
 func (m *memory) lastWanted() int { return int(m.Wanted.max(m.WantedBeats, 1)) }
 
@@ -70,7 +83,7 @@ func (m *memory) release(c *Config, o *Observation, s *sum, gone missing, now in
 		return o.Ordered, CodeLagRemains
 	case !m.grownUp(c, s.timing):
 		return o.Ordered, CodeWarmingUp
-	case enough >= o.Ordered:
+	case enough >= o.Ordered || m.Blind > 0:
 		return o.Ordered, CodeSettling
 	case float64(o.Ordered-enough) < c.Law.ReleaseShare*float64(o.Ordered):
 		return o.Ordered, CodeDeadBand
