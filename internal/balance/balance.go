@@ -95,7 +95,7 @@ type Config struct {
 	// FlapBudget is the number of changes an hour from which on the law places
 	// no downward order; 12. Orders in flight are counted. Negative: no limit.
 	// Upward orders pass, and so does the one that brings a count above Max
-	// back to it.
+	// back to it; one to a ceiling that another service asks for doesn't.
 	FlapBudget int
 	// Pair names the service that each new cell is paired with for life. While it
 	// has no room, a rise waits for it up to PairWait; 10 min.
@@ -111,6 +111,7 @@ type Config struct {
 	Law Law
 
 	ceilingBy string // who asked for the ceiling that is Max
+	policyMax int    // Max without a ceiling
 }
 
 // What a Fallback may say. None of them lowers a count.

@@ -7,7 +7,7 @@ package balance
 //	latency-guard      rises        latency is out of bound at a load that should be easy
 //	fallback           rises        a signal stays away and the policy names a number
 //	release            falls        less has been enough for a while
-//	bounds             either       it was outside the policy's min and max
+//	bounds             either       it was outside the policy's min and max, or above a ceiling of another service
 //	requested          rises        a service that needs this one asks for more
 //	pinned             either       a person has set it
 //	steady             stays        as many are needed as are ordered
@@ -15,7 +15,7 @@ package balance
 //	waiting-for-birth  stays        fewer would do, but an upward order is in flight
 //	lag-remains        stays        fewer would do, but a backlog remains
 //	warming-up         stays        fewer would do, but the law has run too shortly
-//	settling           stays        fewer would do, but not for long enough
+//	settling           stays        fewer would do, but not for long enough, or not since a gap
 //	dead-band          stays        fewer would do, but too few to be worth an order
 //	no-effect          stays        more are needed, but the last ones did not help
 //	behind-full        stays        more are needed, but a service behind has no room

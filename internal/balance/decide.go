@@ -83,8 +83,10 @@ func (v *verdict) judge() {
 		v.desired, v.code = clamp(*o.Pin, 0, v.cfg.Max), CodePinned
 	case o.Ordered < v.cfg.Min && v.wanted <= v.cfg.Min:
 		v.desired, v.code = v.cfg.Min, CodeBounds
-	case o.Ordered > v.cfg.Max:
+	case o.Ordered > v.cfg.policyMax:
 		v.desired, v.code = v.cfg.downToMax(o.Ordered), CodeBounds
+	case o.Ordered > v.cfg.Max:
+		v.desired, v.code = v.toCeiling()
 	case v.wanted > o.Ordered && v.smallRise():
 		v.desired, v.code = o.Ordered, CodeSmallRise
 	case v.wanted > o.Ordered && v.climbing:

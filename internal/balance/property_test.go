@@ -104,7 +104,7 @@ func anyObservation(t *rapid.T, at time.Time) Observation {
 	return obs
 }
 
-// calm makes of an observation one of a service that is well, but for one thing at most:
+// calm makes of an observation one of a service that is well, but for a thing or two:
 // of those that anything may be said of, next to none lets cells go.
 func calm(t *rapid.T, from Observation) Observation {
 	load := per(rapid.Float64Range(0, 500).Draw(t, "load"))
@@ -112,7 +112,7 @@ func calm(t *rapid.T, from Observation) Observation {
 		At: from.At, Ordered: from.Ordered, Ready: from.Ordered, Offered: load, Served: load, Lag: per(0), BusyMax: per(0.5), Latency: per(0.1),
 		Partitions: per(100), BirthMedian: per(10), Version: from.Version,
 	}
-	switch rapid.IntRange(0, 20).Draw(t, "but for") {
+	switch rapid.IntRange(0, 24).Draw(t, "but for") {
 	case 0:
 		obs.Offered = from.Offered
 	case 1:
@@ -131,6 +131,10 @@ func calm(t *rapid.T, from Observation) Observation {
 		obs.Served, obs.BusyMax = from.Served, from.BusyMax
 	case 8, 9, 10:
 		obs.StandIns = from.StandIns
+	case 11, 12, 13: // a ceiling, and what keeps cells from it
+		obs.Requests, obs.Changes = from.Requests, from.Changes
+	case 14:
+		obs.Requests, obs.Offered = from.Requests, from.Offered
 	}
 	return obs
 }
@@ -191,16 +195,16 @@ func promises(t *rapid.T, c Config, obs Observation, d Decision) {
 	o := obs.checked()
 	c.underCeiling(&o)
 	gone := blind(&c, obs)
-	lowered := d.Desired < o.Ordered && d.Code != CodePinned && o.Ordered <= c.Max
+	lowered := d.Desired < o.Ordered && d.Code != CodePinned && o.Ordered <= c.policyMax
 	switch {
 	case d.Code == "" || d.Reason == "" || len(d.Terms) == 0:
 		t.Fatalf("a decision without a word: %+v", d)
-	case c.Scheduled.Moves && o.Ordered > c.Max && obs.Pin == nil:
-		if least := max(c.Max, int(c.Law.ReleaseKeep*float64(o.Ordered))); d.Desired >= o.Ordered || d.Desired < least {
-			t.Fatalf("desired %d of %d, max %d", d.Desired, o.Ordered, c.Max)
+	case c.Scheduled.Moves && o.Ordered > c.policyMax && obs.Pin == nil:
+		if least := max(c.policyMax, int(c.Law.ReleaseKeep*float64(o.Ordered))); d.Desired >= o.Ordered || d.Desired < least {
+			t.Fatalf("desired %d of %d, max %d", d.Desired, o.Ordered, c.policyMax)
 		}
-	case d.Desired > c.Max || d.Desired < 0:
-		t.Fatalf("desired %d, max %d", d.Desired, c.Max)
+	case d.Desired > c.policyMax || d.Desired > max(c.Max, o.Ordered) || d.Desired < 0:
+		t.Fatalf("desired %d of %d, max %d, ceiling %d", d.Desired, o.Ordered, c.policyMax, c.Max)
 	case d.Desired < c.Min && obs.Pin == nil:
 		t.Fatalf("desired %d, min %d", d.Desired, c.Min)
 	case lowered && gone != "":

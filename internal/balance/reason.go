@@ -51,8 +51,16 @@ func (v *verdict) reason() string {
 	case CodeSteady:
 		return fmt.Sprintf("%s, %s ordered: as many as are needed", v.loadNow(), areCells(o.Ordered))
 	default:
-		return fmt.Sprintf("%s would do, %d are ordered: kept, since %s", cells(v.wanted), o.Ordered, v.holds())
+		return fmt.Sprintf("%s %d are ordered: kept, since %s", v.fewer(), o.Ordered, v.holds())
 	}
+}
+
+// fewer says what a count could fall to.
+func (v *verdict) fewer() string {
+	if c := v.cfg; v.obs.Ordered > c.Max {
+		return fmt.Sprintf("no more than %d may be, %s, and", c.Max, c.bound("max"))
+	}
+	return cells(v.wanted) + " would do,"
 }
 
 // noEffect says that the last orders did not help, and what may be behind it.
@@ -106,6 +114,9 @@ func (v *verdict) holds() string {
 		return fmt.Sprintf("the law has run for %s of %s", span(float64(v.mem.Run)*v.cfg.Beat.Seconds()),
 			span(max(law.ReleaseAfter.Seconds(), v.sum.birth)))
 	case CodeSettling:
+		if blind := v.mem.Blind; blind > 0 {
+			return fmt.Sprintf("%s of readings must follow those that were missing", span(float64(blind)*v.cfg.Beat.Seconds()))
+		}
 		k := o.Ordered - v.wanted
 		return fmt.Sprintf("%s must have been more than enough for %s before they go", cells(k), span(v.mem.hold(v.cfg, v.sum.timing, k).Seconds()))
 	case CodeDeadBand:

@@ -12,6 +12,19 @@ func (m *memory) keepWanted(c *Config, t timing, wanted int) {
 	m.Wanted.push(m.WantedBeats, float64(wanted), c.window(c.longestHold(t)))
 }
 
+// countBlind takes one beat, and those missed before it. What was enough before a gap
+// is old after it, so a release waits for as many beats with all readings as were
+// without, for Law.ReleaseWindow at most.
+func (m *memory) countBlind(c *Config, o *Observation, missed int) {
+	window := c.window(c.Law.ReleaseWindow)
+	m.Blind = min(m.Blind+missed, window)
+	if c.missing(o).any() {
+		m.Blind = min(m.Blind+1, window)
+	} else {
+		m.Blind = max(m.Blind-1, 0)
+	}
+}
+
 // lastWanted is the count that was enough at the last beat.
 func (m *memory) lastWanted() int { return int(m.Wanted.max(m.WantedBeats, 1)) }
 
@@ -70,11 +83,11 @@ func (m *memory) release(c *Config, o *Observation, s *sum, gone missing, now in
 		return o.Ordered, CodeLagRemains
 	case !m.grownUp(c, s.timing):
 		return o.Ordered, CodeWarmingUp
-	case enough >= o.Ordered:
+	case enough >= o.Ordered || m.Blind > 0:
 		return o.Ordered, CodeSettling
 	case float64(o.Ordered-enough) < c.Law.ReleaseShare*float64(o.Ordered):
 		return o.Ordered, CodeDeadBand
-	case c.FlapBudget > 0 && o.changes() >= c.FlapBudget:
+	case c.spent(o):
 		return o.Ordered, CodeFlapBudget
 	}
 	keep := int(math.Ceil(c.Law.ReleaseKeep * float64(o.Ordered)))
@@ -86,6 +99,9 @@ func (m *memory) grownUp(c *Config, t timing) bool {
 	ran := float64(m.Run) * c.Beat.Seconds()
 	return ran >= max(c.Law.ReleaseAfter.Seconds(), t.birth)
 }
+
+// spent says that the hour's changes leave none for a downward order.
+func (c *Config) spent(o *Observation) bool { return c.FlapBudget > 0 && o.changes() >= c.FlapBudget }
 
 // changes counts the hour's orders, those in flight included: they will land.
 func (o *Observation) changes() int { return max(0, o.Changes) + len(o.InFlight) }

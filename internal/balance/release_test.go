@@ -1,6 +1,7 @@
 package balance
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -167,6 +168,51 @@ func TestBlindTimeReleasesNothing(t *testing.T) {
 			pass(s)
 			s.beats(1)
 			s.want(s.obs.Ordered, CodeSettling)
+		})
+	}
+}
+
+// What was enough before a gap is old after it: a release waits for release_window of
+// beats with all readings, or for as many as were without.
+func TestReleaseAfterAGap(t *testing.T) {
+	missed := func(beats int) func(*service) {
+		return func(s *service) { s.obs.At = s.obs.At.Add(time.Duration(beats) * 5 * time.Second) }
+	}
+	tests := map[string]struct {
+		pass func(*service)
+		held int
+	}{
+		"no leader for 55 min": {missed(660), 5},
+		"no leader for 10 s":   {missed(2), 1},
+		"a beat that was late": {missed(0), 0},
+		"no readings": {func(s *service) {
+			s.obs.Lag.Known = false
+			s.beats(300)
+			s.obs.Lag = per(0)
+		}, 5},
+		"one reading": {func(s *service) {
+			s.obs.Lag.Known = false
+			s.beats(1)
+			s.obs.Lag = per(0)
+		}, 0},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := eased(t, 20)
+			s.obs.Lag = per(5000) // keeps them
+			s.beats(100)
+			s.want(20, CodeLagRemains)
+			s.obs.Lag = per(0)
+			tt.pass(s)
+			for range tt.held {
+				s.beats(1)
+				s.want(20, CodeSettling)
+				if !strings.Contains(s.d.Reason, "of readings must follow those that were missing") {
+					t.Error(s.d.Reason)
+				}
+			}
+			s.beats(1)
+			s.want(8, CodeRelease)
 		})
 	}
 }

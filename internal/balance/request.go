@@ -75,6 +75,8 @@ func (v *verdict) ceilingAnswer(r *Request) string {
 		return fmt.Sprintf("a person has pinned it to %d", v.desired)
 	case v.desired > r.Ceiling && v.cfg.Min > r.Ceiling:
 		return fmt.Sprintf("no fewer than %s, %d, may be", v.cfg.bound("min"), v.cfg.Min)
+	case v.desired > r.Ceiling && v.desired == v.obs.Ordered:
+		return "not now: " + v.reason()
 	case v.desired > r.Ceiling:
 		return fmt.Sprintf("%d are to be for now, fewer in steps", v.desired)
 	default:

@@ -22,13 +22,18 @@ type Scheduled struct {
 	MinFrom time.Time
 }
 
-// downToMax is the count to go to where more are ordered than Max.
+// downToMax is the count to go to where more are ordered than the policy's max.
 func (c *Config) downToMax(ordered int) int {
 	if !c.Scheduled.Moves {
-		return c.Max
+		return c.policyMax
 	}
+	return c.stepTo(c.policyMax, ordered)
+}
+
+// stepTo is one step down to a bound.
+func (c *Config) stepTo(bound, ordered int) int {
 	keep := int(math.Ceil(c.Law.ReleaseKeep * float64(ordered)))
-	return min(max(c.Max, keep), max(c.Max, ordered-1))
+	return min(max(bound, keep), max(bound, ordered-1))
 }
 
 // bound names a cap as decisions do: max, or max of schedule "night".

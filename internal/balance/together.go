@@ -65,17 +65,34 @@ const (
 // rates that a need there is made from are noise, at one cell.
 const matchSlack = 0.05
 
-// underCeiling puts the lowest ceiling that others ask for in the place of Max. A
-// person's pin is not under it, and neither is Min.
+// underCeiling puts the lowest ceiling that others ask for in the place of Max, which
+// is kept as policyMax. A person's pin is not under it, and neither is Min.
 func (c *Config) underCeiling(o *Observation) {
+	c.policyMax = c.Max
 	if !c.Yields || o.Pin != nil {
 		return
 	}
 	for _, r := range o.Requests {
 		if r.Ceiling > 0 && r.Expires.After(o.At) && r.Ceiling < c.Max {
-			c.Max, c.ceilingBy, c.Scheduled.Moves = max(r.Ceiling, c.Min), r.From, true
+			c.Max, c.ceilingBy = max(r.Ceiling, c.Min), r.From
 		}
 	}
+}
+
+// toCeiling is the count to go to where more are ordered than a ceiling. That is
+// another service's word and no bound of the policy, so it takes no cells where a
+// release wouldn't for want of a reading, a birth or the budget.
+func (v *verdict) toCeiling() (int, string) {
+	c, o := v.cfg, v.obs
+	switch {
+	case v.gone.any():
+		return o.Ordered, v.gone.code()
+	case o.growing():
+		return o.Ordered, CodeWaitingForBirth
+	case c.spent(o):
+		return o.Ordered, CodeFlapBudget
+	}
+	return c.stepTo(c.Max, o.Ordered), CodeBounds
 }
 
 // will is how many cells of the service behind n cells here will need, in parts of

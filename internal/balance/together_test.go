@@ -249,6 +249,44 @@ func TestTiersSettle(t *testing.T) {
 	}
 }
 
+// TestCeilingTakesNothingAwayBlindly: cells above a ceiling go in steps, but like all
+// that another service asks for it comes after what keeps cells. The policy's max
+// doesn't.
+func TestCeilingTakesNothingAwayBlindly(t *testing.T) {
+	tests := []struct {
+		name    string
+		set     func(*service)
+		desired int
+		code    string
+	}{
+		{"in steps", func(*service) {}, 16, CodeBounds},
+		{"whatever the lag", func(s *service) { s.obs.Lag = per(1e6) }, 16, CodeBounds},
+		{"within the hour's changes", func(s *service) { s.obs.Changes = 11 }, 16, CodeBounds},
+		{"no offered rate", func(s *service) { s.obs.Offered = reading.Unknown("away") }, 40, CodeUnknownOffered},
+		{"no lag", func(s *service) { s.obs.Lag = reading.Unknown("away") }, 40, CodeUnknownLag},
+		{"no latency", func(s *service) { s.cfg.LatencyUpper = time.Second }, 40, CodeUnknownLatency},
+		{"the hour's changes are used up", func(s *service) { s.obs.Changes = 12 }, 40, CodeFlapBudget},
+		{"a birth in flight", func(s *service) { s.obs.InFlight = []Order{{Delta: 1, Expected: s.obs.At.Add(time.Hour)}} }, 40, CodeWaitingForBirth},
+		{"above the policy's max, too", func(s *service) { s.cfg.Max, s.obs.Changes, s.obs.Lag.Known = 30, 12, false }, 30, CodeBounds},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newService(t, 40)
+			s.cfg.Yields = true
+			s.obs.Requests = []Request{{From: "api", Ceiling: 10, Reason: "it has too few", Expires: epoch.Add(time.Hour)}}
+			tt.set(s)
+			s.beats(1)
+			s.want(tt.desired, tt.code)
+			if kept := "no more than 10 may be, ceiling asked for by api, and 40 are ordered: kept, since "; tt.code == CodeFlapBudget && !strings.HasPrefix(s.d.Reason, kept) {
+				t.Error(s.d.Reason)
+			}
+			if a := s.d.Answers[0].Reason; (tt.desired == 40) != strings.HasPrefix(a, "not now: ") {
+				t.Error(a)
+			}
+		})
+	}
+}
+
 // TestCeilingOfWhomNobodySees moves no ceiling down while it isn't known how many
 // cells are in front: that none is ready there may only be unread.
 func TestCeilingOfWhomNobodySees(t *testing.T) {

@@ -369,7 +369,8 @@ type Limits struct {
 	// for no such limit.
 	DestroysPerHour int `policy:"destroys_per_hour" default:"0" within:"[0,100000]"`
 	// ChangesPerHour is the number of changes of the count in an hour from
-	// which on none is made downward. Upward ones pass, and renewing cells is none.
+	// which on none is made downward, but to a lower `max` or to a pin. Upward ones
+	// pass, and renewing cells is none.
 	ChangesPerHour int `policy:"changes_per_hour" default:"12" within:"[1,100000]"`
 }
 
