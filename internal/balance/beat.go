@@ -113,14 +113,15 @@ func (m *memory) floor() float64 {
 	return 0.01 * perCell
 }
 
-// mean follows the load with the time constant Law.MeanTime from the first
-// need on.
+// mean follows the load with the time constant Law.MeanTime from the first need
+// on, and is the mean of all beats as long as there are fewer.
 func (m *memory) mean(c *Config, offered, need float64, scored bool) {
 	switch {
 	case m.Mean == 0:
 		m.Mean = need
 	case scored:
-		m.Mean += min(1, c.Beat.Seconds()/c.Law.MeanTime.Seconds()) * (offered - m.Mean)
+		share := max(c.Beat.Seconds()/c.Law.MeanTime.Seconds(), 1/float64(m.Count))
+		m.Mean += min(1, share) * (offered - m.Mean)
 	}
 }
 

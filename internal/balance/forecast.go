@@ -14,6 +14,10 @@ type look struct {
 	// Corrections are q, the quantile of it that Law.Price asks for.
 	Ratios      [levels]histogram `json:"ratios"`
 	Corrections [levels]float64   `json:"corrections"`
+	// Level is that of the newest forecast, and Anchor the newest forecast that was of
+	// that level by its own height.
+	Level  int     `json:"level"`
+	Anchor float64 `json:"anchor"`
 	// Loss is the forgetting sum of weighted pinball losses.
 	Loss float64 `json:"loss"`
 	// Plain is f of the last beats, Corrected is F = q*f.
@@ -29,7 +33,7 @@ func (l look) clone() look {
 
 // check refuses what no run of the law can have written.
 func (l *look) check() error {
-	bad := l.Back <= 0 || !(l.Loss >= 0)
+	bad := l.Back <= 0 || !(l.Loss >= 0) || l.Level < 0 || l.Level >= levels || !(l.Anchor >= 0)
 	for k := range levels {
 		bad = bad || !(l.Corrections[k] > 0 && l.Corrections[k] < 100) || !(l.Ratios[k].scale >= 1)
 	}
@@ -71,6 +75,21 @@ func (m *memory) level(c *Config, forecast, floor float64) int {
 	default:
 		return 2
 	}
+}
+
+// fallen is the share of its anchor below which a forecast has fallen.
+const fallen = 0.8
+
+// levelOf is the level of a forecast. That of a load which has stepped up and stays
+// falls as the mean comes after it. It isn't followed down while the level below would
+// ask for more: that one knows the step and nothing of what came after, and hours
+// later it would order twice what a steady load needs.
+func (l *look) levelOf(c *Config, m *memory, forecast, floor float64) int {
+	k := m.level(c, forecast, floor)
+	if k < l.Level && forecast >= fallen*l.Anchor && l.Corrections[k] > l.Corrections[l.Level] {
+		return l.Level
+	}
+	return k
 }
 
 // correct takes the corrections anew from what was counted.
@@ -151,7 +170,7 @@ func (m *memory) score(c *Config, t timing, floor, unheard float64) {
 		for k := range l.Ratios {
 			l.Ratios[k].forget(keep)
 		}
-		l.Ratios[m.level(c, plain, floor)].add(ratio, weight)
+		l.Ratios[l.levelOf(c, m, plain, floor)].add(ratio, weight)
 		l.Loss = keep*l.Loss + weight*pinball(c.Law.Price, needed-corrected)
 	}
 }
@@ -188,6 +207,9 @@ func (m *memory) forecast(c *Config, t timing, trend, floor float64) {
 		l := &m.Looks[i]
 		plain := max(m.Needs.max(m.Count, c.window(l.Back)), trend, floor)
 		l.Plain = l.Plain.push(plain, keep)
-		l.Corrected = l.Corrected.push(l.Corrections[m.level(c, plain, floor)]*plain, keep)
+		if l.Level = l.levelOf(c, m, plain, floor); l.Level == m.level(c, plain, floor) {
+			l.Anchor = plain
+		}
+		l.Corrected = l.Corrected.push(l.Corrections[l.Level]*plain, keep)
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/reading"
 )
 
-// A young law expects a surge of 1.3: with the weight 1-0.075 at 1 and 0.075
-// at 1.3, the quantile 0.95 lies at 1.3.
+// A young law expects a surge of 1.3: of the weight, 1.5 times what lies above the
+// quantile that it asks for is at 1.3, and so that quantile.
 func TestPrior(t *testing.T) {
 	cfg := Config{}.filled()
 	l := newLook(&cfg, timing{birth: 60}, time.Minute)
@@ -24,8 +24,8 @@ func TestPrior(t *testing.T) {
 		t.Errorf("weight %v, want 2 h of beats", total)
 	}
 	l = newLook(&cfg, timing{birth: 600}, time.Minute)
-	if w := l.Ratios[1].weights[63]; !near(w, 0.925*12000/5) {
-		t.Errorf("weight at 1 is %v, want 92.5 %% of 20 births", w)
+	if w, want := l.Ratios[1].weights[63], (1-1.5*(1-cfg.Law.Price))*12000/5; !near(w, want) {
+		t.Errorf("weight at 1 is %v, want %v of 20 births", w, want)
 	}
 }
 
@@ -47,7 +47,7 @@ func TestScoreLooksBackByTheLead(t *testing.T) {
 	s.beats(1)
 	ratio := math.Log(s.term("need") / forecast)
 	bin := int((ratio - histogramLow) / binWidth)
-	if s.st.mem.Looks[0].Ratios[1].weights[bin] == before.Ratios[1].weights[bin] {
+	if s.st.mem.Looks[0].Ratios[0].weights[bin] == before.Ratios[0].weights[bin] {
 		t.Errorf("a need of %v over the forecast %v of 3 beats ago was not counted", s.term("need"), forecast)
 	}
 	// The load still rises, so the forecast of a beat later was another.

@@ -6,7 +6,7 @@ import "time"
 // DefaultLaw gives.
 type Law struct {
 	// Price is the one dial between waiting and idling, 0.5..0.999: one cell
-	// too few counts as Price/(1-Price) cells too many. 0.95.
+	// too few counts as Price/(1-Price) cells too many. 0.955.
 	Price float64
 
 	// Utilization is the planned busy share of a cell that reads a queue, and
@@ -150,7 +150,7 @@ type Law struct {
 // DefaultLaw returns the constants found by simulation on recorded loads.
 func DefaultLaw() Law {
 	return Law{
-		Price:              0.95,
+		Price:              0.955,
 		Utilization:        0.92,
 		RequestUtilization: 0.85,
 		Staffing:           1,

@@ -15,8 +15,8 @@ func TestRealDay(t *testing.T) {
 	static.config.Min, static.max = 15, 15
 	ours, fixed := law.simulate(), static.simulate()
 	t.Logf("the law %+v, 15 cells all along %+v", ours, fixed)
-	if ours.Slow > 2.6 || ours.Cost > 1.65 {
-		t.Errorf("slow %.2f %%, cost %.2f: want about 2.4 %% and 1.54", ours.Slow, ours.Cost)
+	if ours.Slow > 2.9 || ours.Cost > 1.65 {
+		t.Errorf("slow %.2f %%, cost %.2f: want about 2.7 %% and 1.50", ours.Slow, ours.Cost)
 	}
 	if fixed.Slow < ours.Slow || fixed.Cost < 1.6*ours.Cost {
 		t.Errorf("15 cells all along do as well: slow %.2f %%, cost %.2f", fixed.Slow, fixed.Cost)

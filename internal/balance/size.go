@@ -31,8 +31,7 @@ func (m *memory) size(c *Config, o *Observation, t timing, l load) sum {
 	s := sum{timing: t, load: l, trust: m.trust(c), look: m.best(), lag: valueOr(o.Lag, m.Lag), wanted: o.Ordered}
 	s.rate, s.rateKnown = m.rate()
 	s.forecast, _ = s.look.Corrected.ago(0)
-	plain, _ := s.look.Plain.ago(0)
-	s.correction = s.look.Corrections[m.level(c, plain, m.floor())]
+	s.correction = s.look.Corrections[s.look.Level]
 	if !s.known || !s.rateKnown {
 		return s
 	}

@@ -87,9 +87,8 @@ func (v *verdict) backlogTerms(add func(name string, value float64, unit, note s
 
 // levelNote says of which level of load the correction was learned.
 func (v *verdict) levelNote() string {
-	plain, _ := v.sum.look.Plain.ago(0)
 	law := &v.cfg.Law
-	switch v.mem.level(v.cfg, plain, v.mem.floor()) {
+	switch v.sum.look.Level {
 	case 0:
 		return fmt.Sprintf("up to %g times the mean load", law.LevelLow)
 	case 1:

@@ -9,7 +9,7 @@ import "time"
 type Law struct {
 	// Price is the one dial between waiting and idling: one cell too few counts
 	// as price / (1 - price) cells too many.
-	Price float64 `policy:"price" default:"0.95" within:"[0.5,0.999]"`
+	Price float64 `policy:"price" default:"0.955" within:"[0.5,0.999]"`
 
 	// Utilization and RequestUtilization are no fields of the block: both are
 	// utilization.upper.
