@@ -34,6 +34,16 @@ func OfTrace(name string) Group {
 	return Group{name, func(r Row) bool { return r.Trace == name }}
 }
 
+func (g Group) count(rows []Row) int {
+	n := 0
+	for _, r := range rows {
+		if g.In(r) {
+			n++
+		}
+	}
+	return n
+}
+
 // Mean averages a candidate over a group of rows.
 func (o *Outcome) Mean(candidate int, g Group) Mean {
 	slow, cost, changes := make([]float64, o.Seeds), make([]float64, o.Seeds), make([]float64, o.Seeds)

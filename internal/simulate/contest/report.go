@@ -86,14 +86,8 @@ func (o *Outcome) Losses(ours int) table.Table {
 func (o *Outcome) Counts(ours int) []string {
 	var lines []string
 	for _, g := range []Group{All, Week, Hours} {
-		rows := 0
-		for _, r := range o.Rows {
-			if g.In(r) {
-				rows++
-			}
-		}
 		lost := o.Lost(ours, g)
-		lines = append(lines, fmt.Sprintf("Of the %d rows (%s) %d are lost to a peer's default, %d to a peer at any setting.", rows, g.Name, toDefaults(lost), len(lost)))
+		lines = append(lines, fmt.Sprintf("Of the %d rows (%s) %d are lost to a peer's default, %d to a peer at any setting.", g.count(o.Rows), g.Name, toDefaults(lost), len(lost)))
 	}
 	return lines
 }

@@ -24,6 +24,7 @@ var parts = []struct {
 	{"sensitivity", sensitivity},
 	{"shapes", shapes},
 	{"heldout", heldout},
+	{"reproduced", reproduced},
 }
 
 func partNames() []string {
@@ -52,6 +53,29 @@ func rows(ctx context.Context, o *options) error {
 // heldout plays them on stretches on which no choice was made.
 func heldout(ctx context.Context, o *options) error {
 	return o.contest(ctx, "heldout", contest.HeldOut)
+}
+
+// reproduced plays peers beside published figures, with as many seeds as those have. It
+// fails where one isn't what it was.
+func reproduced(ctx context.Context, o *options) error {
+	traces := o.read(contest.Sources)
+	game := traces.Checked()
+	game.Rows = o.wanted(game.Rows)
+	out, err := o.play(ctx, &traces, game)
+	if err != nil {
+		return err
+	}
+	t, moved := out.Reproduced()
+	if err := o.save("reproduced", t); err != nil {
+		return err
+	}
+	if err := o.print(t); err != nil {
+		return err
+	}
+	if moved > 0 {
+		return fmt.Errorf("%d means are not what they were", moved)
+	}
+	return nil
 }
 
 // sensitivity halves and doubles each constant of ours.
@@ -90,10 +114,6 @@ func (o *options) contest(ctx context.Context, name string, sources []contest.So
 	if !candidates[0].Peer && len(candidates) > 1 {
 		tables = append(tables, out.Losses(0))
 	}
-	if name == "rows" && !o.ours {
-		reproduced, _ := out.Reproduced()
-		tables = append(tables, reproduced)
-	}
 	if err := o.save(name, out.Detail()); err != nil {
 		return err
 	}
@@ -124,12 +144,15 @@ func (o *options) read(sources []contest.Source) contest.Traces {
 	return traces
 }
 
-// play plays a game on the rows of the traces, if it has none of its own.
+// play plays a game, on the rows of the traces and with the seeds asked for if it has
+// none of its own.
 func (o *options) play(ctx context.Context, traces *contest.Traces, g contest.Game) (*contest.Outcome, error) {
 	if g.Rows == nil {
 		g.Rows = o.wanted(contest.Rows(traces.Sources))
 	}
-	g.Seeds = o.seeds
+	if g.Seeds == 0 {
+		g.Seeds = o.seeds
+	}
 	began := time.Now()
 	out, err := traces.Play(ctx, g)
 	if err == nil {
