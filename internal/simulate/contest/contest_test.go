@@ -75,12 +75,41 @@ func TestMeansAndLosses(t *testing.T) {
 	if m := o.Mean(0, Week); m.Rows != 0 {
 		t.Errorf("no row is week-long, but %+v", m)
 	}
-	lost := o.Lost(0, All)
+	lost := o.Lost(0, All, false)
 	if len(lost) != 1 || len(lost[0].By) != 1 || lost[0].By[0] != 2 || lost[0].Default {
 		t.Errorf("lost: %+v, want the row to b alone", lost)
 	}
 	if want := "Of the 1 rows (hours) 0 are lost to a peer's default, 1 to a peer at any setting."; !slices.Contains(o.Counts(0), want) {
 		t.Errorf("counts: %q, want %q among them", o.Counts(0), want)
+	}
+}
+
+// A leader's orders are serial: how ours fares then stands for itself, also beside
+// peers whose orders overlap.
+func TestOrderings(t *testing.T) {
+	o := newOutcome(Game{
+		Rows:       []Row{{Trace: "t", Serial: true, Stream: 1}, {Trace: "t", Stream: 2}},
+		Candidates: []Candidate{{Name: "ours"}, {Name: "a", Peer: true, Default: true}}, Seeds: 1,
+	})
+	for r, slow := range [][2]float64{{2, 3}, {1, 1.5}} { // ours, the peer
+		for c := range slow {
+			o.Results[c][r][0] = simulate.Result{Slow: slow[c], Cost: 2, ChangesAHour: float64(r + 1)}
+		}
+	}
+	want := [][]string{{"ours", "2.00 / 2.00", "1.00", "1.00 / 2.00", "2.00"}, {"a *", "3.00 / 2.00", "1.00", "1.50 / 2.00", "2.00"}}
+	for i, row := range o.Orderings().Rows {
+		if !slices.Equal(row[:5], want[i]) {
+			t.Errorf("%q, want %q", row, want[i])
+		}
+	}
+	for _, line := range []string{
+		"Of the 1 rows (week-long, serial) 0 are lost to a peer's default, 0 to a peer at any setting.",
+		"Of the 1 rows (week-long, serial) 1 are lost to a peer's default, 1 to a peer at any setting, where the peers' orders overlap.",
+		"Of the 1 rows (week-long, overlapping) 0 are lost to a peer's default, 0 to a peer at any setting.",
+	} {
+		if !slices.Contains(o.Counts(0), line) {
+			t.Errorf("%q is not among %q", line, o.Counts(0))
+		}
 	}
 }
 
@@ -199,7 +228,7 @@ func TestOursShort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lost := o.Lost(0, All)
+	lost := o.Lost(0, All, false)
 	for _, l := range lost {
 		t.Logf("%s: lost to %s", o.Rows[l.Row], o.Candidates[l.By[0]].Name)
 	}

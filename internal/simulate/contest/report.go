@@ -31,6 +31,28 @@ func (o *Outcome) Means(sources []Source) table.Table {
 	return t
 }
 
+// Orderings is the table of means by how orders follow each other. A leader's are
+// serial.
+func (o *Outcome) Orderings() table.Table {
+	t := table.Table{Title: "Orders serial, as a leader's are, and overlapping: slow % / cost", Head: []string{"law"}}
+	var groups []Group
+	for _, g := range []Group{Week, Hours} {
+		for _, serial := range []bool{true, false} {
+			groups = append(groups, g.ordering(serial))
+			t.Head = append(t.Head, g.ordering(serial).Name, "changes/h")
+		}
+	}
+	for c, candidate := range o.Candidates {
+		row := []any{candidate.label()}
+		for _, g := range groups {
+			m := o.Mean(c, g)
+			row = append(row, m.spread(), plusMinus(m.Changes, m.ChangesSpread))
+		}
+		t.Add(row...)
+	}
+	return t
+}
+
 func seeds(n int) string {
 	if n == 1 {
 		return "1 seed"
@@ -69,7 +91,7 @@ func plusMinus(v, spread float64) string {
 // Losses is the table of rows that ours, a candidate, loses.
 func (o *Outcome) Losses(ours int) table.Table {
 	t := table.Table{Title: "Rows on which a peer is as good in both and better in one", Head: []string{"row", o.Candidates[ours].Name, "lost to"}}
-	for _, l := range o.Lost(ours, All) {
+	for _, l := range o.Lost(ours, All, false) {
 		var by []string
 		for _, c := range l.By {
 			r := o.Row(c, l.Row)
@@ -85,9 +107,19 @@ func (o *Outcome) Losses(ours int) table.Table {
 // Counts says how many rows ours, a candidate, loses.
 func (o *Outcome) Counts(ours int) []string {
 	var lines []string
+	say := func(g Group, overlap bool, peers string) {
+		if n := g.count(o.Rows); n > 0 {
+			lost := o.Lost(ours, g, overlap)
+			lines = append(lines, fmt.Sprintf("Of the %d rows (%s) %d are lost to a peer's default, %d to a peer at any setting%s.", n, g.Name, toDefaults(lost), len(lost), peers))
+		}
+	}
 	for _, g := range []Group{All, Week, Hours} {
-		lost := o.Lost(ours, g)
-		lines = append(lines, fmt.Sprintf("Of the %d rows (%s) %d are lost to a peer's default, %d to a peer at any setting.", g.count(o.Rows), g.Name, toDefaults(lost), len(lost)))
+		say(g, false, "")
+	}
+	for _, g := range []Group{Week, Hours} {
+		say(g.ordering(true), false, "")
+		say(g.ordering(true), true, ", where the peers' orders overlap")
+		say(g.ordering(false), false, "")
 	}
 	return lines
 }
@@ -102,13 +134,9 @@ func (o *Outcome) Detail() table.Table {
 		},
 	}
 	for r, row := range o.Rows {
-		orders := "overlapping"
-		if row.Serial {
-			orders = "serial"
-		}
 		for c, candidate := range o.Candidates {
 			m := o.Row(c, r)
-			t.Add(row.Trace, row.Cells, fmt.Sprintf("%.0f", row.Birth.Seconds()), orders, candidate.Name, m.Slow, m.P99Wait, m.Cost, m.ChangesAHour,
+			t.Add(row.Trace, row.Cells, fmt.Sprintf("%.0f", row.Birth.Seconds()), ordering(row.Serial), candidate.Name, m.Slow, m.P99Wait, m.Cost, m.ChangesAHour,
 				m.Under, m.Over, m.UnderTime, m.OverTime, m.Unstable, m.Jitter, m.Most)
 		}
 	}

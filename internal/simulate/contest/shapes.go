@@ -102,11 +102,7 @@ func square(by float64) func(time.Duration) func(int) float64 {
 
 // String names a shape as the tables do.
 func (s Shape) String() string {
-	way := "overlapping"
-	if s.Serial {
-		way = "serial"
-	}
-	return fmt.Sprintf("%s, D %.0f %s", s.Name, s.Birth.Seconds(), way)
+	return fmt.Sprintf("%s, D %.0f %s", s.Name, s.Birth.Seconds(), ordering(s.Serial))
 }
 
 // Load is arrivals per second for each second.

@@ -107,7 +107,7 @@ func (o *options) contest(ctx context.Context, name string, sources []contest.So
 	if err != nil {
 		return err
 	}
-	tables := []table.Table{out.Means(traces.Sources)}
+	tables := []table.Table{out.Means(traces.Sources), out.Orderings()}
 	if !candidates[0].Peer {
 		tables = append(tables, out.Busiest(0, 8))
 	}
