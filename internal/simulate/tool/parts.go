@@ -78,7 +78,7 @@ func reproduced(ctx context.Context, o *options) error {
 	return nil
 }
 
-// sensitivity halves and doubles each constant of ours.
+// sensitivity halves and doubles each constant of ours. It fails where that is a cliff.
 func sensitivity(ctx context.Context, o *options) error {
 	traces := o.read(contest.Sources)
 	out, err := o.play(ctx, &traces, contest.Game{
@@ -88,11 +88,17 @@ func sensitivity(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	t, _ := out.Sensitivity()
+	t, cliffs := out.Sensitivity()
 	if err := o.save("sensitivity", t); err != nil {
 		return err
 	}
-	return o.print(t)
+	if err := o.print(t); err != nil {
+		return err
+	}
+	if cliffs > 0 {
+		return fmt.Errorf("a factor of two in a constant is a cliff, %d times", cliffs)
+	}
+	return nil
 }
 
 // contest plays everybody on some stretches.
