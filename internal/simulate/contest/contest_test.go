@@ -113,6 +113,22 @@ func TestOrderings(t *testing.T) {
 	}
 }
 
+func TestMeasures(t *testing.T) {
+	o := newOutcome(Game{Rows: []Row{{}, {}, {Hours: true}}, Candidates: []Candidate{{Name: "ours"}}, Seeds: 2})
+	for r := range o.Rows {
+		for seed := range o.Seeds {
+			v := float64(r + seed) // means of 0.5, 1.5 and 2.5
+			o.Results[0][r][seed] = simulate.Result{P99Wait: v, Under: 2 * v, Over: 3 * v, UnderTime: 4 * v, OverTime: 5 * v, Unstable: 6 * v, Jitter: 7 * v}
+		}
+	}
+	if got, want := o.Measures(Week).Rows[0], []string{"ours", "1.00", "2.00", "3.00", "4.00", "5.00", "6.00", "7.00"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := o.Measures(Hours).Rows[0]; got[1] != "2.50" {
+		t.Errorf("%q, want a p99 of 2.50", got)
+	}
+}
+
 func TestMark(t *testing.T) {
 	plain, ruled := differing{}, differing{figures{8, 1.6}, "a rule"}
 	for _, c := range []struct {

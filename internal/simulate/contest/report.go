@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/simulate"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/simulate/table"
 )
 
@@ -47,6 +48,44 @@ func (o *Outcome) Orderings() table.Table {
 		for _, g := range groups {
 			m := o.Mean(c, g)
 			row = append(row, m.spread(), plusMinus(m.Changes, m.ChangesSpread))
+		}
+		t.Add(row...)
+	}
+	return t
+}
+
+// measures are what stands beside slow and cost: the wait that one request in a
+// hundred exceeds, and the measures of elasticity.
+var measures = []struct {
+	name string
+	of   func(simulate.Result) float64
+}{
+	{"p99 wait s", func(r simulate.Result) float64 { return r.P99Wait }},
+	{"theta_U %", func(r simulate.Result) float64 { return r.Under }},
+	{"theta_O %", func(r simulate.Result) float64 { return r.Over }},
+	{"tau_U %", func(r simulate.Result) float64 { return r.UnderTime }},
+	{"tau_O %", func(r simulate.Result) float64 { return r.OverTime }},
+	{"upsilon %", func(r simulate.Result) float64 { return r.Unstable }},
+	{"jitter/min", func(r simulate.Result) float64 { return r.Jitter }},
+}
+
+// Measures is the table of means of these over a group of rows.
+func (o *Outcome) Measures(g Group) table.Table {
+	n := float64(g.count(o.Rows))
+	t := table.Table{Title: fmt.Sprintf("Means of the other measures: %.0f rows (%s), %s", n, g.Name, seeds(o.Seeds)), Head: []string{"law"}}
+	for _, m := range measures {
+		t.Head = append(t.Head, m.name)
+	}
+	for c, candidate := range o.Candidates {
+		row := []any{candidate.label()}
+		for _, m := range measures {
+			mean := 0.0
+			for r := range o.Rows {
+				if g.In(o.Rows[r]) {
+					mean += m.of(o.Row(c, r)) / n
+				}
+			}
+			row = append(row, mean)
 		}
 		t.Add(row...)
 	}

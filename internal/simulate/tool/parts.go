@@ -114,6 +114,11 @@ func (o *options) contest(ctx context.Context, name string, sources []contest.So
 		return err
 	}
 	tables := []table.Table{out.Means(traces.Sources), out.Orderings()}
+	for _, g := range []contest.Group{contest.Week, contest.Hours} {
+		if slices.ContainsFunc(out.Rows, g.In) {
+			tables = append(tables, out.Measures(g))
+		}
+	}
 	if !candidates[0].Peer {
 		tables = append(tables, out.Busiest(0, 8))
 	}
