@@ -244,14 +244,16 @@ func compare(fares []trial.Fare) []string {
 	}
 	printed := func(v float64) float64 { return math.Round(v*1000) / 1000 }
 	ours := fares[0].Mean()
-	var better, worse []string
+	var better, worse, same []string
 	for _, f := range fares[1:] {
 		r := f.Mean()
 		slow, cost := printed(r.Slow)-printed(ours.Slow), printed(r.Cost)-printed(ours.Cost)
 		switch {
-		case slow <= 0 && cost <= 0 && (slow < 0 || cost < 0):
+		case slow == 0 && cost == 0:
+			same = append(same, f.Name)
+		case slow <= 0 && cost <= 0:
 			better = append(better, f.Name)
-		case slow >= 0 && cost >= 0 && (slow > 0 || cost > 0):
+		case slow >= 0 && cost >= 0:
 			worse = append(worse, f.Name)
 		}
 	}
@@ -262,7 +264,10 @@ func compare(fares []trial.Fare) []string {
 	if len(worse) > 0 {
 		lines = append(lines, "Worse in one and not better in the other: "+strings.Join(worse, "; ")+".")
 	}
-	if rest := len(fares) - 1 - len(better) - len(worse); rest > 0 {
+	if len(same) > 0 {
+		lines = append(lines, "The same in both: "+strings.Join(same, "; ")+".")
+	}
+	if rest := len(fares) - 1 - len(better) - len(worse) - len(same); rest > 0 {
 		lines = append(lines, fmt.Sprintf("The other %d give more of one for less of the other.", rest))
 	}
 	return lines

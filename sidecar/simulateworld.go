@@ -56,7 +56,8 @@ func (sim *simulation) most(s *policy.Service, most int) int {
 	if s.KafkaLag == nil || sim.partitions == 0 {
 		return most
 	}
-	return min(most, max(1, sim.partitions/s.KafkaLag.ConsumersPerCell))
+	perCell := s.KafkaLag.ConsumersPerCell
+	return min(most, (sim.partitions+perCell-1)/perCell) // as the law rounds
 }
 
 // bounds are those of the policy's schedules, for each part of the load. Without

@@ -13,12 +13,13 @@ type ours struct {
 	runner   *balance.Runner
 	beat     time.Duration
 	measures bool
-	// scheduled says that the bounds change with the time.
-	scheduled bool
-	book      []balance.Order
-	served    trail
-	busy      trail
-	last      balance.Observation
+	// scheduled says that the bounds change with the time, requests that no leader
+	// could measure what waits.
+	scheduled, requests bool
+	book                []balance.Order
+	served              trail
+	busy                trail
+	last                balance.Observation
 }
 
 // Ours makes an entry of the law under a configuration. What the world says of
@@ -54,7 +55,8 @@ func NewOurs(w World, cfg balance.Config) Law {
 	}
 	points := max(1, int(window/cfg.Beat))
 	return &ours{
-		runner: balance.NewRunner(cfg, believing(w.Believed)), beat: cfg.Beat, measures: w.Truer.measures(), scheduled: len(w.Bounds) > 0,
+		runner: balance.NewRunner(cfg, believing(w.Believed)), beat: cfg.Beat, measures: w.Truer.measures(),
+		scheduled: len(w.Bounds) > 0, requests: cfg.Requests,
 		served: newTrail(points), busy: newTrail(points),
 	}
 }
@@ -107,9 +109,12 @@ func (o *ours) observe(seen *Seen) balance.Observation {
 	}
 	obs := balance.Observation{
 		At: now, Ordered: seen.Ordered, Ready: seen.Ready, InFlight: o.book,
-		Offered: reading.Of(seen.Offered, now), Lag: reading.Of(seen.Backlog, now),
+		Offered:     reading.Of(seen.Offered, now),
 		BirthMedian: reading.Of(seen.BirthMedian, now),
 		Changes:     seen.Changes, Downs: seen.Downs, Rebalancing: seen.Rebalancing,
+	}
+	if !o.requests {
+		obs.Lag = reading.Of(seen.Backlog, now)
 	}
 	if o.measures {
 		o.served.add(seen.Served)

@@ -58,11 +58,15 @@ func Rows(traces []Source) []Row {
 
 // String names a row as the tables do.
 func (r Row) String() string {
-	way := "overlapping"
-	if r.Serial {
-		way = "serial"
+	return fmt.Sprintf("%s/%d D %.0f %s", r.Trace, r.Cells, r.Birth.Seconds(), ordering(r.Serial))
+}
+
+// ordering says how orders follow each other.
+func ordering(serial bool) string {
+	if serial {
+		return "serial"
 	}
-	return fmt.Sprintf("%s/%d D %.0f %s", r.Trace, r.Cells, r.Birth.Seconds(), way)
+	return "overlapping"
 }
 
 // World is the picture of a row.

@@ -2,6 +2,7 @@ package contest
 
 import (
 	"math"
+	"slices"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/simulate"
 )
@@ -32,6 +33,21 @@ var (
 // OfTrace are a trace's rows.
 func OfTrace(name string) Group {
 	return Group{name, func(r Row) bool { return r.Trace == name }}
+}
+
+// ordering are those of a group whose orders are serial, or overlap.
+func (g Group) ordering(serial bool) Group {
+	return Group{g.Name + ", " + ordering(serial), func(r Row) bool { return r.Serial == serial && g.In(r) }}
+}
+
+func (g Group) count(rows []Row) int {
+	n := 0
+	for _, r := range rows {
+		if g.In(r) {
+			n++
+		}
+	}
+	return n
 }
 
 // Mean averages a candidate over a group of rows.
@@ -105,16 +121,20 @@ type Loss struct {
 	Default bool  // one of them is a peer's default
 }
 
-// Lost lists the rows of a group on which ours, a candidate, loses.
-func (o *Outcome) Lost(ours int, g Group) []Loss {
+// Lost lists the rows of a group on which ours, a candidate, loses: to peers on the
+// same row or, if they overlap, on the one where orders do that is else the same.
+func (o *Outcome) Lost(ours int, g Group, overlap bool) []Loss {
 	var lost []Loss
 	for r, row := range o.Rows {
 		if !g.In(row) {
 			continue
 		}
-		loss := Loss{Row: r}
+		loss, theirs := Loss{Row: r}, r
+		if overlap {
+			theirs = o.overlapping(row)
+		}
 		for c := range o.Candidates {
-			if o.Candidates[c].Peer && better(o.Row(c, r), o.Row(ours, r)) {
+			if o.Candidates[c].Peer && better(o.Row(c, theirs), o.Row(ours, r)) {
 				loss.By = append(loss.By, c)
 				loss.Default = loss.Default || o.Candidates[c].Default
 			}
@@ -124,6 +144,15 @@ func (o *Outcome) Lost(ours int, g Group) []Loss {
 		}
 	}
 	return lost
+}
+
+// overlapping is where the row is that is like another but for orders that overlap.
+func (o *Outcome) overlapping(like Row) int {
+	like.Serial = false
+	return slices.IndexFunc(o.Rows, func(r Row) bool {
+		like.Stream = r.Stream
+		return r == like
+	})
 }
 
 // toDefaults counts those lost to a peer's default.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/simulate"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/simulate/table"
 )
 
@@ -28,6 +29,66 @@ func (o *Outcome) Means(sources []Source) table.Table {
 		t.Add(append(row, o.Mean(c, All).spread())...)
 	}
 	t.Note("* counts as a peer's default. ± is the standard deviation of the mean from seed to seed.")
+	return t
+}
+
+// Orderings is the table of means by how orders follow each other. A leader's are
+// serial.
+func (o *Outcome) Orderings() table.Table {
+	t := table.Table{Title: "Orders serial, as a leader's are, and overlapping: slow % / cost", Head: []string{"law"}}
+	var groups []Group
+	for _, g := range []Group{Week, Hours} {
+		for _, serial := range []bool{true, false} {
+			groups = append(groups, g.ordering(serial))
+			t.Head = append(t.Head, g.ordering(serial).Name, "changes/h")
+		}
+	}
+	for c, candidate := range o.Candidates {
+		row := []any{candidate.label()}
+		for _, g := range groups {
+			m := o.Mean(c, g)
+			row = append(row, m.spread(), plusMinus(m.Changes, m.ChangesSpread))
+		}
+		t.Add(row...)
+	}
+	return t
+}
+
+// measures are what stands beside slow and cost: the wait that one request in a
+// hundred exceeds, and the measures of elasticity.
+var measures = []struct {
+	name string
+	of   func(simulate.Result) float64
+}{
+	{"p99 wait s", func(r simulate.Result) float64 { return r.P99Wait }},
+	{"theta_U %", func(r simulate.Result) float64 { return r.Under }},
+	{"theta_O %", func(r simulate.Result) float64 { return r.Over }},
+	{"tau_U %", func(r simulate.Result) float64 { return r.UnderTime }},
+	{"tau_O %", func(r simulate.Result) float64 { return r.OverTime }},
+	{"upsilon %", func(r simulate.Result) float64 { return r.Unstable }},
+	{"jitter/min", func(r simulate.Result) float64 { return r.Jitter }},
+}
+
+// Measures is the table of means of these over a group of rows.
+func (o *Outcome) Measures(g Group) table.Table {
+	n := float64(g.count(o.Rows))
+	t := table.Table{Title: fmt.Sprintf("Means of the other measures: %.0f rows (%s), %s", n, g.Name, seeds(o.Seeds)), Head: []string{"law"}}
+	for _, m := range measures {
+		t.Head = append(t.Head, m.name)
+	}
+	for c, candidate := range o.Candidates {
+		row := []any{candidate.label()}
+		for _, m := range measures {
+			mean := 0.0
+			for r := range o.Rows {
+				if g.In(o.Rows[r]) {
+					mean += m.of(o.Row(c, r)) / n
+				}
+			}
+			row = append(row, mean)
+		}
+		t.Add(row...)
+	}
 	return t
 }
 
@@ -69,7 +130,7 @@ func plusMinus(v, spread float64) string {
 // Losses is the table of rows that ours, a candidate, loses.
 func (o *Outcome) Losses(ours int) table.Table {
 	t := table.Table{Title: "Rows on which a peer is as good in both and better in one", Head: []string{"row", o.Candidates[ours].Name, "lost to"}}
-	for _, l := range o.Lost(ours, All) {
+	for _, l := range o.Lost(ours, All, false) {
 		var by []string
 		for _, c := range l.By {
 			r := o.Row(c, l.Row)
@@ -85,15 +146,19 @@ func (o *Outcome) Losses(ours int) table.Table {
 // Counts says how many rows ours, a candidate, loses.
 func (o *Outcome) Counts(ours int) []string {
 	var lines []string
-	for _, g := range []Group{All, Week, Hours} {
-		rows := 0
-		for _, r := range o.Rows {
-			if g.In(r) {
-				rows++
-			}
+	say := func(g Group, overlap bool, peers string) {
+		if n := g.count(o.Rows); n > 0 {
+			lost := o.Lost(ours, g, overlap)
+			lines = append(lines, fmt.Sprintf("Of the %d rows (%s) %d are lost to a peer's default, %d to a peer at any setting%s.", n, g.Name, toDefaults(lost), len(lost), peers))
 		}
-		lost := o.Lost(ours, g)
-		lines = append(lines, fmt.Sprintf("Of the %d rows (%s) %d are lost to a peer's default, %d to a peer at any setting.", rows, g.Name, toDefaults(lost), len(lost)))
+	}
+	for _, g := range []Group{All, Week, Hours} {
+		say(g, false, "")
+	}
+	for _, g := range []Group{Week, Hours} {
+		say(g.ordering(true), false, "")
+		say(g.ordering(true), true, ", where the peers' orders overlap")
+		say(g.ordering(false), false, "")
 	}
 	return lines
 }
@@ -108,13 +173,9 @@ func (o *Outcome) Detail() table.Table {
 		},
 	}
 	for r, row := range o.Rows {
-		orders := "overlapping"
-		if row.Serial {
-			orders = "serial"
-		}
 		for c, candidate := range o.Candidates {
 			m := o.Row(c, r)
-			t.Add(row.Trace, row.Cells, fmt.Sprintf("%.0f", row.Birth.Seconds()), orders, candidate.Name, m.Slow, m.P99Wait, m.Cost, m.ChangesAHour,
+			t.Add(row.Trace, row.Cells, fmt.Sprintf("%.0f", row.Birth.Seconds()), ordering(row.Serial), candidate.Name, m.Slow, m.P99Wait, m.Cost, m.ChangesAHour,
 				m.Under, m.Over, m.UnderTime, m.OverTime, m.Unstable, m.Jitter, m.Most)
 		}
 	}

@@ -3,6 +3,7 @@ package contest
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/simulate"
@@ -31,13 +32,20 @@ const (
 	shapeCells = 9
 )
 
+// calmBusy is the busy share of the nine cells, and awayBusy before half of them go:
+// such that what is needed before and after a change is clear of whole cells.
+const (
+	calmBusy = 0.865
+	awayBusy = 0.78
+)
+
 // Shapes are steps, ramps, square waves, impulses, and half the cells taken away.
 func Shapes() []Shape {
 	var all []Shape
 	add := func(name string, factor func(time.Duration) func(int) float64, change time.Duration, births ...time.Duration) {
 		for _, birth := range births {
 			for _, serial := range []bool{false, true} {
-				all = append(all, Shape{Name: name, Birth: birth, Serial: serial, Factor: factor(birth), Busy: 0.9, Change: change})
+				all = append(all, Shape{Name: name, Birth: birth, Serial: serial, Factor: factor(birth), Busy: calmBusy, Change: change})
 			}
 		}
 	}
@@ -51,7 +59,7 @@ func Shapes() []Shape {
 	for _, birth := range []time.Duration{minute, ten} {
 		for _, serial := range []bool{false, true} {
 			all = append(all, Shape{
-				Name: "half the cells away for 60 s", Birth: birth, Serial: serial, Factor: step(1)(birth), Busy: 0.8, Change: time.Minute,
+				Name: "half the cells away for 60 s", Birth: birth, Serial: serial, Factor: step(1)(birth), Busy: awayBusy, Change: time.Minute,
 				Outage: &simulate.Outage{From: calm, Until: calm + time.Minute, Share: 0.5},
 			})
 		}
@@ -94,11 +102,7 @@ func square(by float64) func(time.Duration) func(int) float64 {
 
 // String names a shape as the tables do.
 func (s Shape) String() string {
-	way := "overlapping"
-	if s.Serial {
-		way = "serial"
-	}
-	return fmt.Sprintf("%s, D %.0f %s", s.Name, s.Birth.Seconds(), way)
+	return fmt.Sprintf("%s, D %.0f %s", s.Name, s.Birth.Seconds(), ordering(s.Serial))
 }
 
 // Load is arrivals per second for each second.
@@ -127,8 +131,8 @@ func (s Shape) World() simulate.World {
 type Settling struct {
 	// Most are the cells ready at once, Needed the most that were needed.
 	Most, Needed int
-	// Settled is after how many seconds the ready cells stay between what is needed
-	// and a quarter and a cell more; Waits after how many nobody waits too long any
+	// Settled is after how many seconds the ready cells stay between a cell less than
+	// what is needed and a quarter and a cell more; Waits after how many nobody waits too long any
 	// more. Negative: not before the end, or it never can.
 	Settled, Waits float64
 	// Changes is an hour, after the calm one.
@@ -143,11 +147,11 @@ func (s Shape) Settle(entry simulate.Entry, seed uint64) Settling {
 	c := r.Curves
 	st := Settling{Slow: r.Slow, Curves: c, Settled: -1}
 	from := int(calm / c.Step)
-	last := c.Demand[len(c.Demand)-1]
+	last := median(c.Demand[len(c.Demand)-int(30*time.Minute/c.Step):])
 	settled, waited := from, from
 	for i := from; i < len(c.Ready); i++ {
 		st.Most, st.Needed = max(st.Most, int(c.Ready[i])), max(st.Needed, int(c.Demand[i]))
-		if c.Ready[i] < last || c.Ready[i] > math.Ceil(1.25*last)+1 {
+		if c.Ready[i] < last-1 || c.Ready[i] > math.Ceil(1.25*last)+1 {
 			settled = i + 1
 		}
 		if c.Wait[i] > w.SLO.Seconds() {
@@ -162,6 +166,11 @@ func (s Shape) Settle(entry simulate.Entry, seed uint64) Settling {
 		st.Settled = max(0, float64(settled-from)*c.Step.Seconds()-s.Change.Seconds())
 	}
 	return st
+}
+
+// median is that of an odd number of values, and else the upper one.
+func median(values []float64) float64 {
+	return slices.Sorted(slices.Values(values))[len(values)/2]
 }
 
 // Settlings is the table of shapes: laws beside each other, means over seeds.
@@ -180,7 +189,7 @@ func Settlings(shapes []Shape, laws []simulate.Entry, seeds int) table.Table {
 		}
 		t.Add(row...)
 	}
-	t.Note("Settled: from the end of the change on, as long as the ready cells stay between what is needed and a quarter and a cell more.")
+	t.Note("Settled: from the end of the change on, as long as the ready cells stay between a cell less and a quarter and a cell more than is needed, the median of the last half hour.")
 	return t
 }
 

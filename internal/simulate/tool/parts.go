@@ -24,6 +24,7 @@ var parts = []struct {
 	{"sensitivity", sensitivity},
 	{"shapes", shapes},
 	{"heldout", heldout},
+	{"reproduced", reproduced},
 }
 
 func partNames() []string {
@@ -54,7 +55,30 @@ func heldout(ctx context.Context, o *options) error {
 	return o.contest(ctx, "heldout", contest.HeldOut)
 }
 
-// sensitivity halves and doubles each constant of ours.
+// reproduced plays peers beside published figures, with as many seeds as those have. It
+// fails where one isn't what it was.
+func reproduced(ctx context.Context, o *options) error {
+	traces := o.read(contest.Sources)
+	game := traces.Checked()
+	game.Rows = o.wanted(game.Rows)
+	out, err := o.play(ctx, &traces, game)
+	if err != nil {
+		return err
+	}
+	t, moved := out.Reproduced()
+	if err := o.save("reproduced", t); err != nil {
+		return err
+	}
+	if err := o.print(t); err != nil {
+		return err
+	}
+	if moved > 0 {
+		return fmt.Errorf("%d means are not what they were", moved)
+	}
+	return nil
+}
+
+// sensitivity halves and doubles each constant of ours. It fails where that is a cliff.
 func sensitivity(ctx context.Context, o *options) error {
 	traces := o.read(contest.Sources)
 	out, err := o.play(ctx, &traces, contest.Game{
@@ -64,11 +88,17 @@ func sensitivity(ctx context.Context, o *options) error {
 	if err != nil {
 		return err
 	}
-	t, _ := out.Sensitivity()
+	t, cliffs := out.Sensitivity()
 	if err := o.save("sensitivity", t); err != nil {
 		return err
 	}
-	return o.print(t)
+	if err := o.print(t); err != nil {
+		return err
+	}
+	if cliffs > 0 {
+		return fmt.Errorf("a factor of two in a constant is a cliff, %d times", cliffs)
+	}
+	return nil
 }
 
 // contest plays everybody on some stretches.
@@ -83,16 +113,17 @@ func (o *options) contest(ctx context.Context, name string, sources []contest.So
 	if err != nil {
 		return err
 	}
-	tables := []table.Table{out.Means(traces.Sources)}
+	tables := []table.Table{out.Means(traces.Sources), out.Orderings()}
+	for _, g := range []contest.Group{contest.Week, contest.Hours} {
+		if slices.ContainsFunc(out.Rows, g.In) {
+			tables = append(tables, out.Measures(g))
+		}
+	}
 	if !candidates[0].Peer {
 		tables = append(tables, out.Busiest(0, 8))
 	}
 	if !candidates[0].Peer && len(candidates) > 1 {
 		tables = append(tables, out.Losses(0))
-	}
-	if name == "rows" && !o.ours {
-		reproduced, _ := out.Reproduced()
-		tables = append(tables, reproduced)
 	}
 	if err := o.save(name, out.Detail()); err != nil {
 		return err
@@ -124,12 +155,15 @@ func (o *options) read(sources []contest.Source) contest.Traces {
 	return traces
 }
 
-// play plays a game on the rows of the traces, if it has none of its own.
+// play plays a game, on the rows of the traces and with the seeds asked for if it has
+// none of its own.
 func (o *options) play(ctx context.Context, traces *contest.Traces, g contest.Game) (*contest.Outcome, error) {
 	if g.Rows == nil {
 		g.Rows = o.wanted(contest.Rows(traces.Sources))
 	}
-	g.Seeds = o.seeds
+	if g.Seeds == 0 {
+		g.Seeds = o.seeds
+	}
 	began := time.Now()
 	out, err := traces.Play(ctx, g)
 	if err == nil {
