@@ -82,7 +82,10 @@ func (l *Leader) getReady(ctx context.Context) (*preparation, error) {
 
 // learn plans how the root module's cells come and go.
 func (l *Leader) learn(ctx context.Context, p *preparation) error {
-	shard := firstShard(p.record)
+	shard, err := p.teacher(ctx)
+	if err != nil {
+		return err
+	}
 	root, err := p.shards.Open(ctx, shard)
 	if err != nil {
 		return err
@@ -91,6 +94,24 @@ func (l *Leader) learn(ctx context.Context, p *preparation) error {
 		_, p.shape, err = root.StateCells(ctx)
 		return err
 	})
+}
+
+// teacher is the lowest shard that the record has cells in and whose workspace is there:
+// one that isn't would be made, and be empty, before it is told that it was missing.
+func (p *preparation) teacher(ctx context.Context) (int, error) {
+	if !p.record.Spread() || slices.Contains(p.record.Shards, 0) {
+		return 0, nil
+	}
+	listed, err := p.shards.All(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, shard := range listed {
+		if slices.Contains(p.record.Shards, shard) {
+			return shard, nil
+		}
+	}
+	return 0, nil
 }
 
 // fromRecord takes the shape of an order from the record if the root module is

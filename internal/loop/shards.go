@@ -63,14 +63,6 @@ func (s *shards) ready(p *preparation, now time.Time) {
 	}
 }
 
-// firstShard is the lowest that the record has cells in.
-func firstShard(r fleet.Record) int {
-	if !r.Spread() {
-		return 0
-	}
-	return slices.Min(r.Shards)
-}
-
 // shardsOf are the shards of cells by what the states hold; nil where all are in
 // shard 0.
 func shardsOf(names []string, held map[string]heldCell) []int {
