@@ -182,6 +182,39 @@ func TestShardThatCantBeRead(t *testing.T) {
 	})
 }
 
+// TestRemovalInAnUnreadShard has all cells that stay be in shard 0, while one that is to go
+// may be in a shard that can't be read. Another order lands meanwhile, and the leader
+// prepares again: the removal stays in the record, and the shard is read again.
+func TestRemovalInAnUnreadShard(t *testing.T) {
+	l := quietLeader(nil, 2)
+	l.record = fleet.Record{
+		Names: []string{"pod-1"}, Shards: []int{0}, Count: 1, Orders: []fleet.Order{{ID: "1", Remove: []string{"pod-2"}}},
+	}
+	prepare := func() {
+		t.Helper()
+		p := &preparation{found: true, record: l.record, shards: &act.Workspaces{There: map[int]bool{1: true}}, held: map[string]heldCell{}}
+		for _, name := range l.record.Names {
+			p.held[name] = heldCell{}
+		}
+		p.miss(1, errors.New("no route"))
+		if err := p.believe(); err != nil {
+			t.Fatal(err)
+		}
+		l.held = p.held
+		l.shards.ready(p, l.Now())
+		if _, waits := l.movable(l.pending()); !waits || !l.unread() {
+			t.Errorf("waits %t, to be read again %t", waits, l.unread())
+		}
+	}
+	prepare()
+	names := []string{"pod-1", "pod-3"}
+	l.record.Shards, l.record.Names = l.placed(names), names
+	if !l.record.Spread() {
+		t.Error("the record says that all cells are in one state")
+	}
+	prepare()
+}
+
 // TestUnreadCellInTwoStates believes no record that says otherwise than a state.
 func TestUnreadCellInTwoStates(t *testing.T) {
 	p := &preparation{record: fleet.Record{Names: []string{"pod-1"}, Shards: []int{1}}, held: map[string]heldCell{"pod-1": {}}}

@@ -90,9 +90,10 @@ func (l *Leader) at() map[string]int {
 }
 
 // spread reports whether there are cells in another state than that of shard 0, or are to
-// be. A record without cells doesn't say where those are that are still to be removed.
+// be. A record without cells doesn't say where those are that are still to be removed: they
+// may be in a state that can't be read.
 func (l *Leader) spread() bool {
-	if l.record.Spread() {
+	if l.record.Spread() || l.unread() {
 		return true
 	}
 	for _, c := range l.held {
@@ -104,7 +105,8 @@ func (l *Leader) spread() bool {
 }
 
 // placed are the shards of the names that an order leaves, nil where the service
-// isn't spread: its cells are, and will be, in one state.
+// isn't spread: its cells are, and will be, in one state. As long as there is one that
+// can't be read, the record says that it is, or whoever reads it would not look there again.
 func (l *Leader) placed(names []string) []int {
 	at, size := l.at(), l.Service.Terraform.ShardSize
 	if l.shards.cant != "" {
@@ -115,7 +117,7 @@ func (l *Leader) placed(names []string) []int {
 	}
 	stay := setOf(names)
 	also := map[int]int{}
-	beyond := false
+	beyond := l.unread()
 	for name, c := range l.held {
 		if !stay[name] {
 			also[c.Shard]++
