@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/act/spread"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
 )
@@ -31,6 +32,9 @@ type preparation struct {
 	shards *act.Workspaces
 	cant   string        // why the service can't be spread, or nothing
 	unread map[int]error // shards whose states can't be read
+	// cut is a move of cells that can't be finished, whyCut what is in its way.
+	cut    *spread.Move
+	whyCut error
 	// amended: the record doesn't say which states the cells are in.
 	amended bool
 }
@@ -75,6 +79,7 @@ func (l *Leader) getReady(ctx context.Context) (*preparation, error) {
 		if err := l.fromRecord(ctx, &p); err != nil {
 			return nil, err
 		}
+		p.holdBack()
 		return &p, l.rightState(ctx, &p)
 	}
 	return &p, l.fromState(ctx, &p)

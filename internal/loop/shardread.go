@@ -153,11 +153,16 @@ func toBeBorn(r fleet.Record) map[string]bool {
 	return unborn
 }
 
-// hold notes the cells of a shard. A cell can't be in two states.
+// hold notes the cells of a shard. A cell can't be in two states, but where its move was
+// cut: it counts as where it came from.
 func (p *preparation) hold(shard int, cells []act.Cell) error {
 	for _, c := range cells {
 		name := string(c.Key)
-		if other, twice := p.held[name]; twice {
+		other, twice := p.held[name]
+		switch half := twice && p.halfMoved(name, shard, other.Shard); {
+		case half && shard == p.cut.To:
+			continue
+		case twice && !half:
 			return fmt.Errorf("cell %s is in the states of shard %d and of shard %d: take it out of one with terraform state rm, in the workspace it doesn't belong to",
 				name, min(shard, other.Shard), max(shard, other.Shard))
 		}
