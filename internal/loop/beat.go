@@ -240,6 +240,7 @@ func (l *Leader) idle(ctx context.Context, v view) string {
 	if changed {
 		l.Log.Warn("the variable file didn't say what the record says: put right", "file", path, "count", l.record.Count)
 	}
+	l.oweInTime()
 	return joined(trouble, l.pay(ctx))
 }
 

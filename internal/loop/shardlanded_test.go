@@ -181,6 +181,23 @@ func TestMissedInShards(t *testing.T) {
 	}
 }
 
+// TestIdleLooks has a leader be idle for a while: it looks at a shard then.
+func TestIdleLooks(t *testing.T) {
+	l := lockedLeader(t, map[string]int{"pod-1": 0, "pod-2": 1})
+	l.Service.Members, l.Service.Beat, l.shards.turned, l.sweptAt = policy.MembersState, 5*time.Second, time.Now(), time.Now()
+	v := view{at: time.Now()}
+	if trouble := l.idle(t.Context(), v); trouble != "" || l.busy != "" {
+		t.Errorf("trouble %q, busy with %q", trouble, l.busy)
+	}
+	l.shards.turned = time.Now().Add(-lookEvery * l.Service.Beat)
+	if trouble := l.idle(t.Context(), v); trouble != "" || l.busy == "" {
+		t.Fatalf("trouble %q, no look was begun", trouble)
+	}
+	if r := <-l.results; !r.payment {
+		t.Errorf("it is no look: %+v", r)
+	}
+}
+
 // TestLandedMove has the record say where moved cells are, and a move that failed be
 // finished by the next preparation, unless nothing was moved: the leader goes on then.
 func TestLandedMove(t *testing.T) {

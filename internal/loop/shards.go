@@ -27,8 +27,10 @@ type shards struct {
 	stuck map[int]stuckShard
 	// owing are shards whose cells this leader hasn't looked for yet, or whose apply
 	// failed, where nobody but Terraform's refresh knows who is dead.
-	owing []int
-	turn  int // the lowest shard that is looked at next in turn
+	owing     []int
+	owedSince time.Time // since when any is that, and none was looked at
+	turn      int       // the lowest shard that is looked at next in turn
+	turned    time.Time // when the turn went on
 	// moveAgain is when a move of cells that failed is tried again, moveTrouble what
 	// was in its way.
 	moveAgain    time.Time
