@@ -198,6 +198,59 @@ func TestIdleLooks(t *testing.T) {
 	}
 }
 
+// TestStarvedBirths has births be ordered in a shard whose state somebody has locked, and
+// be given up for others elsewhere once that was found some times; but none of which
+// anything may have been begun, nor any while most shards seem to be locked.
+func TestStarvedBirths(t *testing.T) {
+	locked := &act.LockedError{Who: "anna@desk"}
+	for name, c := range map[string]struct {
+		tries  []error
+		change func(*Leader, *part)
+		given  bool
+	}{
+		"it may be given back soon": {[]error{locked, locked}, nil, false},
+		"it stays locked":           {[]error{locked, locked, locked}, nil, true},
+		"another failed before":     {[]error{errors.New("no route"), locked, locked, locked}, nil, false},
+		"an apply was cut there":    {[]error{locked, locked, locked}, func(_ *Leader, p *part) { p.cut = true }, false},
+		"others are locked, too": {[]error{locked, locked, locked}, func(l *Leader, _ *part) {
+			l.shards.stuck[7], l.shards.stuck[8] = stuckShard{locked: true}, stuckShard{locked: true}
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := lockedLeader(t, map[string]int{"pod-1": 0, "pod-2": 0, "pod-3": 1})
+			l.Service.Members, l.Service.Max, l.record.Next = policy.MembersState, 10, 5
+			l.Incarnation = func() string { return "one" }
+			if err := l.place(t.Context(), step{Add: []string{"pod-4"}, Names: []string{"pod-1", "pod-2", "pod-3", "pod-4"}, Next: 5}, "more load"); err != nil {
+				t.Fatal(err)
+			}
+			<-l.results
+			l.busy = ""
+			for _, err := range c.tries {
+				p := &part{shard: 1, desired: act.Desired{Names: []string{"pod-3", "pod-4"}}, result: result{err: err, order: l.record.Orders[0]}}
+				if c.change != nil {
+					c.change(l, p)
+				}
+				l.landedSpread(t.Context(), result{order: l.record.Orders[0], parts: []*part{p}})
+			}
+			w, _ := l.wish(t.Context(), view{})
+			w.Desired = 4
+			s := l.roster().step(w, func(names []string) []string { return names })
+			if s.orders() != c.given {
+				t.Fatalf("it orders %+v", s)
+			}
+			if !c.given {
+				return
+			}
+			if !slices.Equal(s.Names, []string{"pod-1", "pod-2", "pod-3", "pod-5"}) || len(s.Remove) > 0 || !slices.Equal(l.placed(s.Names), []int{0, 0, 1, 2}) {
+				t.Errorf("it orders %+v, in %v", s, l.placed(s.Names))
+			}
+			if _, leaving := l.unfinished(s); len(leaving) > 0 {
+				t.Errorf("it goes on with %v", leaving)
+			}
+		})
+	}
+}
+
 // TestLandedMove has the record say where moved cells are, and a move that failed be
 // finished by the next preparation, unless nothing was moved: the leader goes on then.
 func TestLandedMove(t *testing.T) {
