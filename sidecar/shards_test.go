@@ -275,6 +275,42 @@ func TestShardIsLocked(t *testing.T) {
 	}
 }
 
+// TestMoveToALockedShard has cells be moved into a shard whose state a person has locked.
+// Nothing is moved, and the service goes on, until the lock is given back.
+func TestMoveToALockedShard(t *testing.T) {
+	h := spreadHouse(t)
+	h.pin(7)
+	h.alone()
+	h.spreads(7)
+	h.killLeader(0)
+	h.rewrite("homeostat.hcl", func(s string) string { return strings.Replace(s, "shard_size = 3", "shard_size = 4", 1) })
+	h.alone()
+	at := h.spreads(7)
+	release := h.lockState("terraform.tfstate")
+	h.must(h.fleet.WishSpread(h.t.Context(), "pod", fleet.SpreadWish{By: "test"}))
+	h.reads("cells can't be moved from shard 2 to shard 0")
+	h.pin(8)
+	h.await("a cell more", func(context.Context) error {
+		now, err := h.shardCells()
+		if err == nil && len(now) != 8 {
+			err = fmt.Errorf("states %v, were %v", now, at)
+		}
+		return err
+	})
+	release()
+	h.await("the wish stands", func(ctx context.Context) error {
+		if wish, err := h.fleet.SpreadWished(ctx, "pod"); err != nil || wish != nil {
+			return errors.Join(errors.New("it does"), err)
+		}
+		return nil
+	})
+	for name, shard := range h.spreads(8) {
+		if shard > 1 {
+			t.Errorf("%s is still in shard %d", name, shard)
+		}
+	}
+}
+
 // TestShardHangs has the plan of one shard hang. The other of the order doesn't wait for
 // it, and what was ordered in that one is done when it hangs no more.
 func TestShardHangs(t *testing.T) {

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -112,9 +113,17 @@ func awaitSpread(ctx context.Context, w io.Writer, c *fleet.Client, s *policy.Se
 		}
 		var word loop.Word
 		_ = c.Decision(ctx, s.Name, &word) // only for the trouble it may tell
+		leader, err := c.Leader(ctx, s.Name)
 		line := fmt.Sprintf("%s: %s to move", s.Name, plural(cellsIn(moves), "cell"))
-		if word.Trouble != "" {
-			line += "; " + word.Trouble
+		switch {
+		case errors.Is(err, fleet.ErrNoLeader):
+			line += "; nobody leads it now: whoever does next moves them, as homeostat run -service " + s.Name
+		case err != nil:
+			return err
+		case word.Trouble != "":
+			line += fmt.Sprintf(", led by %s; %s", leader, word.Trouble)
+		default:
+			line += fmt.Sprintf(", led by %s", leader)
 		}
 		if line != told {
 			say(w, "%s", line)
@@ -122,7 +131,7 @@ func awaitSpread(ctx context.Context, w io.Writer, c *fleet.Client, s *policy.Se
 		}
 		select {
 		case <-ctx.Done():
-			say(w, "%s: the leader goes on; homeostat spread %[1]s shows how far it is", s.Name)
+			say(w, "%s: whoever leads goes on; homeostat spread %[1]s shows how far it is", s.Name)
 			return cmp.Or(context.Cause(ctx), ctx.Err())
 		case <-time.After(500 * time.Millisecond):
 		}

@@ -44,7 +44,7 @@ func (e *CommandError) Error() string {
 		parts = append(parts, d.String())
 	}
 	if len(e.Diagnostics) == 0 && e.Err != nil {
-		parts = append(parts, strings.Join(strings.Fields(e.Err.Error()), " "))
+		parts = append(parts, strings.Join(strings.Fields(plain(e.Err)), " "))
 	}
 	return strings.Join(parts, ": ")
 }
@@ -89,6 +89,13 @@ func (e *LockedError) Error() string {
 	}
 	return text
 }
+
+// drawn is what Terraform draws its words with where a command can't be told not to, as
+// with state push: colours, and a frame.
+var drawn = regexp.MustCompile(`\x1b\[[0-9;]*m|[╷│╵]`)
+
+// plain is what an error says, in words alone.
+func plain(err error) string { return drawn.ReplaceAllString(err.Error(), "") }
 
 // lockField finds a line of the Lock Info block, in whatever box it is drawn.
 var lockField = regexp.MustCompile(`(?m)^[\s│|]*(ID|Path|Operation|Who|Version|Created):[ \t]*(.*?)[ \t]*$`)

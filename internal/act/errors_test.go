@@ -30,3 +30,17 @@ func TestProviderDied(t *testing.T) {
 		})
 	}
 }
+
+// TestPlainWords has Terraform tell of a lock in colours and in a frame.
+func TestPlainWords(t *testing.T) {
+	const red, off = "\x1b[31m", "\x1b[0m"
+	said := errors.New("exit status 1\n\n" + red + "╷" + off + off + "\n" + red + "│" + off + " " + off + "\x1b[1m" + red + "Error: " + off + off +
+		"Error acquiring the state lock" + off + "\n" + red + "│" + off + " " + off + off + "  Who:       anna@desk\n" + red + "╵" + off + off)
+	e := &CommandError{Command: "state push", Dir: "pod", Err: said}
+	if want := "run terraform state push in pod: exit status 1 Error: Error acquiring the state lock Who: anna@desk"; e.Error() != want {
+		t.Errorf("got %q", e.Error())
+	}
+	if lock := parseLock(plain(said)); lock == nil || lock.Who != "anna@desk" {
+		t.Errorf("the lock is %+v", lock)
+	}
+}

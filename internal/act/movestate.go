@@ -29,49 +29,58 @@ import (
 // write in the instant between the look and ours is lost. prove is asked before each
 // state is written, whether that may still be done. What both were before is kept in
 // backup, readable by its owner alone, as a state may hold secrets.
-func MoveCells(ctx context.Context, from, to *Root, s guard.Shape, names []string, backup string, prove func(context.Context) error) error {
+//
+// Where it fails, begun is whether the second state may hold any of the cells: if it
+// doesn't, nothing was moved.
+func MoveCells(ctx context.Context, from, to *Root, s guard.Shape, names []string, backup string, prove func(context.Context) error) (begun bool, err error) {
 	keys := make(map[guard.Key]bool, len(names))
 	for _, n := range names {
 		keys[guard.Key(n)] = true
 	}
 	source, err := from.pull(ctx, backup)
 	if err != nil {
-		return err
+		return false, err
 	}
 	target, err := to.pull(ctx, backup)
 	if err != nil {
-		return err
+		return false, err
 	}
 	target.begin(source)
 	taken := source.take(s, keys)
 	added, err := target.add(taken)
+	begun = added < len(taken) // the others are there since it was cut
 	if err != nil {
-		return fmt.Errorf("move cells from %s to %s: %w", from.shardName(), to.shardName(), err)
+		return begun, fmt.Errorf("move cells from %s to %s: %w", from.shardName(), to.shardName(), err)
 	}
 	if added > 0 {
-		if err := to.write(ctx, target, prove); err != nil {
-			return err
+		pushed, err := to.write(ctx, target, prove)
+		if begun = begun || pushed; err != nil {
+			return begun, err
 		}
 	}
-	if len(taken) == 0 {
-		return nil
+	if len(taken) > 0 {
+		_, err = from.write(ctx, source, prove)
 	}
-	return from.write(ctx, source, prove)
+	return true, err
 }
 
-// write writes the state if that may still be done and it is the one that was read.
-func (r *Root) write(ctx context.Context, state *stateFile, prove func(context.Context) error) error {
+// write writes the state if that may still be done and it is the one that was read. It
+// reports whether it may be written: what isn't known of a Terraform that failed, but
+// for one that didn't get the lock.
+func (r *Root) write(ctx context.Context, state *stateFile, prove func(context.Context) error) (pushed bool, err error) {
 	if err := prove(ctx); err != nil {
-		return fmt.Errorf("write the state of %s: %w", r.shardName(), err)
+		return false, fmt.Errorf("write the state of %s: %w", r.shardName(), err)
 	}
 	now, err := r.readText(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if strings.TrimSpace(now) != strings.TrimSpace(state.read) {
-		return fmt.Errorf("the state of %s was written by another while cells were moved, and is left as it is: %w", r.shardName(), ErrBackend)
+		return false, fmt.Errorf("the state of %s was written by another while cells were moved, and is left as it is: %w", r.shardName(), ErrBackend)
 	}
-	return r.push(ctx, state)
+	err = r.push(ctx, state)
+	var locked *LockedError
+	return !errors.As(err, &locked), err
 }
 
 // readText reads the state as Terraform gives it; nothing where there is none.

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
 )
@@ -156,7 +157,7 @@ func TestMoveCells(t *testing.T) {
 	one, two := shard(t, r, 1, false), shard(t, r, 2, false)
 	move := func(from, to *Root, list ...string) {
 		t.Helper()
-		if err := MoveCells(t.Context(), from, to, shape, list, backup, unhindered); err != nil {
+		if _, err := MoveCells(t.Context(), from, to, shape, list, backup, unhindered); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -261,19 +262,19 @@ func TestMoveCutBetween(t *testing.T) {
 		}
 	}
 	half("pod-2")
-	if err := MoveCells(t.Context(), r, one, shape, []string{"pod-2"}, backup, unhindered); err != nil {
+	if _, err := MoveCells(t.Context(), r, one, shape, []string{"pod-2"}, backup, unhindered); err != nil {
 		t.Fatal(err)
 	}
 	if a, b := held(t, r, shape), held(t, one, shape); !slices.Equal(a, keys("pod-1")) || !slices.Equal(b, keys("pod-2")) {
 		t.Errorf("%v and %v", a, b)
 	}
 
-	if err := MoveCells(t.Context(), one, r, shape, []string{"pod-2"}, backup, unhindered); err != nil {
+	if _, err := MoveCells(t.Context(), one, r, shape, []string{"pod-2"}, backup, unhindered); err != nil {
 		t.Fatal(err)
 	}
 	half("another")
-	err := MoveCells(t.Context(), r, one, shape, []string{"pod-2"}, backup, unhindered)
-	if !errors.Is(err, ErrBackend) || !strings.Contains(fmt.Sprint(err), "is in both states and differs") {
+	begun, err := MoveCells(t.Context(), r, one, shape, []string{"pod-2"}, backup, unhindered)
+	if !errors.Is(err, ErrBackend) || !begun || !strings.Contains(fmt.Sprint(err), "is in both states and differs") {
 		t.Errorf("MoveCells: %v", err)
 	}
 }
@@ -294,23 +295,61 @@ func TestMoveHeedsProof(t *testing.T) {
 	one, backup, paused := shard(t, r, 1, false), t.TempDir(), errors.New("paused")
 	for asked, want := range [][]guard.Key{nil, keys("pod-2")} {
 		times := 0
-		err := MoveCells(t.Context(), r, one, shape, []string{"pod-2"}, backup, func(context.Context) error {
+		begun, err := MoveCells(t.Context(), r, one, shape, []string{"pod-2"}, backup, func(context.Context) error {
 			if times++; times > asked {
 				return paused
 			}
 			return nil
 		})
-		if !errors.Is(err, paused) {
-			t.Errorf("MoveCells: %v", err)
+		if !errors.Is(err, paused) || begun != (asked > 0) {
+			t.Errorf("MoveCells: %v, begun %t", err, begun)
 		}
 		if a, b := held(t, r, shape), held(t, one, shape); !slices.Equal(a, keys("pod-1", "pod-2")) || !slices.Equal(b, want) {
 			t.Errorf("after %d writes: %v and %v", asked, a, b)
 		}
 	}
-	if err := MoveCells(t.Context(), r, one, shape, []string{"pod-2"}, backup, unhindered); err != nil {
+	if _, err := MoveCells(t.Context(), r, one, shape, []string{"pod-2"}, backup, unhindered); err != nil {
 		t.Fatal(err)
 	}
 	if a, b := held(t, r, shape), held(t, one, shape); !slices.Equal(a, keys("pod-1")) || !slices.Equal(b, keys("pod-2")) {
+		t.Errorf("%v and %v", a, b)
+	}
+}
+
+// TestMoveOfALockedState has the second state, then the first one be locked: only then the
+// cell is in both.
+func TestMoveOfALockedState(t *testing.T) {
+	m := spreadModule(t, "")
+	r := m.open()
+	if _, _, err := r.WriteVariables(names("pod-1", "pod-2")); err != nil {
+		t.Fatal(err)
+	}
+	m.stand()
+	shape := learn(t, r, names("pod-1", "pod-2"))
+	one, backup := shard(t, r, 1, false), t.TempDir()
+	second := filepath.Join(m.dir, "terraform.tfstate.d", "shard-1", "terraform.tfstate")
+	put(t, second, "")
+	for _, c := range []struct {
+		path  string
+		begun bool
+	}{{second, false}, {filepath.Join(m.dir, "terraform.tfstate"), true}} {
+		f, err := os.OpenFile(c.path, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK}); err != nil {
+			t.Fatal(err)
+		}
+		begun, err := MoveCells(t.Context(), r.Hasty(), one.Hasty(), shape, []string{"pod-2"}, backup, unhindered)
+		var locked *LockedError
+		if !errors.As(err, &locked) || begun != c.begun {
+			t.Errorf("begun %t, %v", begun, err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if a, b := held(t, r, shape), held(t, one, shape); !slices.Equal(a, keys("pod-1", "pod-2")) || !slices.Equal(b, keys("pod-2")) {
 		t.Errorf("%v and %v", a, b)
 	}
 }
@@ -326,12 +365,12 @@ func TestMoveIntoAStateThatWasEmpty(t *testing.T) {
 	m.stand()
 	shape := learn(t, r, names("pod-1"))
 	one := shard(t, r, 1, false)
-	err := MoveCells(t.Context(), r, one, shape, []string{"pod-1"}, t.TempDir(), func(context.Context) error {
+	begun, err := MoveCells(t.Context(), r, one, shape, []string{"pod-1"}, t.TempDir(), func(context.Context) error {
 		carryOut(t, one, names("pod-9"), guard.Order{Add: keys("pod-9")}, shape)
 		return nil
 	})
-	if !errors.Is(err, ErrBackend) || !strings.Contains(fmt.Sprint(err), "written by another") {
-		t.Errorf("MoveCells: %v", err)
+	if !errors.Is(err, ErrBackend) || begun || !strings.Contains(fmt.Sprint(err), "written by another") {
+		t.Errorf("MoveCells: %v, begun %t", err, begun)
 	}
 	if a, b := held(t, r, shape), held(t, one, shape); !slices.Equal(a, keys("pod-1")) || !slices.Equal(b, keys("pod-9")) {
 		t.Errorf("%v and %v", a, b)

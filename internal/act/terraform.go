@@ -109,7 +109,7 @@ func onOneThread(f func() error) error {
 
 func (r *Root) explain(ctx context.Context, command string, out *bytes.Buffer, err error) error {
 	e := &CommandError{Command: command, Dir: r.cfg.Dir, Err: err}
-	text := err.Error()
+	text := plain(err)
 	if out != nil {
 		s, readErr := guard.ReadStream(bytes.NewReader(out.Bytes()))
 		if readErr != nil {

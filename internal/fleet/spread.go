@@ -43,8 +43,8 @@ func (c *Client) SpreadWished(ctx context.Context, service string) (*SpreadWish,
 func (l *Lease) EndSpread(ctx context.Context) error { return l.Delete(ctx, keySpread) }
 
 // MoveNote is a move of cells between the states of two shards that was begun. Whoever
-// leads next and finds it finishes it before anything else: until then the cells may
-// be in both states.
+// leads next and finds it finishes it before anything else is done in these two: until
+// then the cells may be in both states.
 type MoveNote struct {
 	From  int       `json:"from"`
 	To    int       `json:"to"`

@@ -240,6 +240,7 @@ func (l *Leader) idle(ctx context.Context, v view) string {
 	if changed {
 		l.Log.Warn("the variable file didn't say what the record says: put right", "file", path, "count", l.record.Count)
 	}
+	l.oweInTime()
 	return joined(trouble, l.pay(ctx))
 }
 
@@ -280,10 +281,11 @@ func (l *Leader) wish(ctx context.Context, v view) (wish, string) {
 	dead := l.judge(ctx, v)
 	w := wish{
 		Desired: l.last.Desired, Decided: l.last.Desired,
-		Dead:   dead.Dead,
-		Failed: slices.Concat(l.failed, without(l.unlisted.due, l.failed, dead.Dead)),
-		Held:   len(l.held),
-		Max:    l.bounds().Max,
+		Dead:    dead.Dead,
+		Failed:  slices.Concat(l.failed, without(l.unlisted.due, l.failed, dead.Dead)),
+		Starved: l.starved(),
+		Held:    len(l.held),
+		Max:     l.bounds().Max,
 	}
 	w.Births, _ = l.memory.Book.Allowed(min(l.bounds().Max, mostChanges), l.Now(), l.backoff())
 	w.Destroys = l.destroysLeft()
@@ -316,6 +318,8 @@ func (l *Leader) wish(ctx context.Context, v view) (wish, string) {
 		reason = fmt.Sprintf("%s failed to be born; %s", strings.Join(l.failed, ", "), reason)
 	} else if len(l.unlisted.due) > 0 {
 		reason = fmt.Sprintf("%s: Terraform's refresh misses it, or a part of it; %s", strings.Join(l.unlisted.due, ", "), reason)
+	} else if len(w.Starved) > 0 {
+		reason = fmt.Sprintf("%d births that wait for the lock of a shard are given up for others; %s", len(w.Starved), reason)
 	}
 	return w, reason
 }

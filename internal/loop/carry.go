@@ -45,7 +45,9 @@ type result struct {
 	// parts are what became of it in each shard; none where the service isn't spread.
 	parts []*part
 	// moved is the move of cells between shards that was made instead of an order.
+	// begun says of one that failed that cells may be in both states.
 	moved *spread.Move
+	begun bool
 
 	// Of the preparation.
 	prepared *preparation

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/act/spread"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
 )
@@ -31,6 +32,9 @@ type preparation struct {
 	shards *act.Workspaces
 	cant   string        // why the service can't be spread, or nothing
 	unread map[int]error // shards whose states can't be read
+	// cut is a move of cells that can't be finished, whyCut what is in its way.
+	cut    *spread.Move
+	whyCut error
 	// amended: the record doesn't say which states the cells are in.
 	amended bool
 }
@@ -75,6 +79,7 @@ func (l *Leader) getReady(ctx context.Context) (*preparation, error) {
 		if err := l.fromRecord(ctx, &p); err != nil {
 			return nil, err
 		}
+		p.holdBack()
 		return &p, l.rightState(ctx, &p)
 	}
 	return &p, l.fromState(ctx, &p)
@@ -82,7 +87,10 @@ func (l *Leader) getReady(ctx context.Context) (*preparation, error) {
 
 // learn plans how the root module's cells come and go.
 func (l *Leader) learn(ctx context.Context, p *preparation) error {
-	shard := firstShard(p.record)
+	shard, err := p.teacher(ctx)
+	if err != nil {
+		return err
+	}
 	root, err := p.shards.Open(ctx, shard)
 	if err != nil {
 		return err
@@ -91,6 +99,24 @@ func (l *Leader) learn(ctx context.Context, p *preparation) error {
 		_, p.shape, err = root.StateCells(ctx)
 		return err
 	})
+}
+
+// teacher is the lowest shard that the record has cells in and whose workspace is there:
+// one that isn't would be made, and be empty, before it is told that it was missing.
+func (p *preparation) teacher(ctx context.Context) (int, error) {
+	if !p.record.Spread() || slices.Contains(p.record.Shards, 0) {
+		return 0, nil
+	}
+	listed, err := p.shards.All(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for _, shard := range listed {
+		if slices.Contains(p.record.Shards, shard) {
+			return shard, nil
+		}
+	}
+	return 0, nil
 }
 
 // fromRecord takes the shape of an order from the record if the root module is

@@ -30,6 +30,8 @@ type wish struct {
 	Desired int
 	// Dead cells are replaced; Failed ones never came to be.
 	Dead, Failed []string
+	// Starved births were never begun, and are given up for others.
+	Starved []string
 	// Leaving cells drain; those also in Drained may go now.
 	Leaving, Drained []string
 	// Held is how many machines exist, half-born ones included, and Max how
@@ -71,6 +73,7 @@ func (s step) orders() bool { return len(s.Add)+len(s.Remove)+len(s.Replace) > 0
 // leave, best first; it is asked only for named cells.
 func (r roster) step(w wish, leaverRank func([]string) []string) step {
 	s := step{Next: r.Next}
+	r.Names = without(r.Names, w.Starved)
 	lost := slices.Concat(w.Dead, w.Failed)
 	lost = lost[:min(len(lost), w.Destroys)]
 	r.lose(&s, w, lost)

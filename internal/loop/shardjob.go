@@ -44,6 +44,7 @@ type part struct {
 	base    act.Desired // as its state is
 	order   guard.Order
 	stays   bool // it failed, and what it was to do stays in the record
+	cut     bool // an earlier use of the state's lock was cut short
 	// failures are those in a row before this try.
 	failures int
 	planned  time.Time // when its plan began
@@ -280,7 +281,10 @@ func (p *part) run(ctx context.Context) {
 		root = root.Hasty()
 	}
 	if err == nil {
-		err = l.withShardLock(ctx, root, p.shard, p.result.order.ID, func(s *stateLock) error { return p.apply(ctx, s, root) })
+		err = l.withShardLock(ctx, root, p.shard, p.result.order.ID, func(s *stateLock) error {
+			p.cut = s.left != nil
+			return p.apply(ctx, s, root)
+		})
 	}
 	p.err, p.took = err, l.Now().Sub(began)
 	p.arrive(0)
@@ -298,6 +302,13 @@ func (p *part) again() bool { return p.failures > 0 && len(p.job.parts) > 1 }
 // hasty reports whether Terraform shall not wait for the lock of the shard's state. The
 // other shards wait until this one is judged, and it is tried again by itself.
 func (p *part) hasty() bool { return p.failures > 0 || len(p.job.parts) > 1 }
+
+// barred reports whether the part failed before anything was begun, since somebody else
+// holds the lock of the state.
+func (p *part) barred() bool {
+	var locked *act.LockedError
+	return errors.As(p.err, &locked) && !p.cut && !p.applied
+}
 
 // failed notes what a shard is like after it failed.
 func (p *part) failed(ctx context.Context, root *act.Root) {

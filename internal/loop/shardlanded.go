@@ -27,6 +27,9 @@ func (l *Leader) landedSpread(ctx context.Context, r result) {
 	l.noteMissed(r)
 	// Failures first: a birth that succeeds elsewhere ends the wait of all births.
 	for _, p := range r.parts {
+		if !p.barred() {
+			maps.DeleteFunc(l.shards.untried, func(name string, _ bool) bool { return slices.Contains(p.desired.Names, name) })
+		}
 		if p.err != nil {
 			l.partFailed(p)
 		}
@@ -49,10 +52,6 @@ func (l *Leader) landedSpread(ctx context.Context, r result) {
 // errMissed says that cells are gone, which come to be replaced a few at a time.
 var errMissed = errors.New("cells are missed by the refresh, and are looked for again")
 
-// restBeforeLook is for how many beats nothing may be ordered before shards are looked
-// at: the next order, which is often near, would wait for that.
-const restBeforeLook = 6
-
 // oweMissed sets when the shards that this leader owes a look are looked at. Where only
 // Terraform's refresh knows who is dead, those are among them in which any was missed:
 // no more are replaced at a time than the pace allows, and the rest is forgotten until
@@ -61,13 +60,19 @@ func (l *Leader) oweMissed(r result) {
 	if l.Service.Members == policy.MembersState {
 		l.oweShardsOf(r.gone)
 	}
+	switch {
+	case len(l.shards.owing) == 0:
+		l.shards.owedSince = time.Time{}
+	case r.payment || l.shards.owedSince.IsZero():
+		l.shards.owedSince = l.Now()
+	}
 	if l.debt.due = len(l.shards.owing) > 0; l.debt.due && r.payment && len(r.gone) > 0 {
 		l.unpaid(errMissed) // or it would be looked in each beat
 		return
 	}
 	l.debt = debt{due: l.debt.due}
 	if !r.payment && len(r.gone) == 0 {
-		l.debt.retry = l.Now().Add(restBeforeLook * l.Service.Beat)
+		l.debt.retry = l.restAfterOrder()
 	}
 }
 
@@ -120,6 +125,7 @@ func (l *Leader) partFailed(p *part) {
 	l.trouble = ""
 	s := l.shards.stuck[p.shard]
 	s.failures++
+	s.locked = p.barred()
 	s.retry, s.why = l.Now().Add(retryAfter(s.failures)), whyStuck(p.err)
 	if errors.Is(p.err, act.ErrTimeout) && !p.applied {
 		s.retry = l.Now().Add(max(retryAfter(s.failures), hangPause*p.took))

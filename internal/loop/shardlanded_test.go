@@ -181,17 +181,89 @@ func TestMissedInShards(t *testing.T) {
 	}
 }
 
+// TestIdleLooks has a leader be idle for a while: it looks at a shard then.
+func TestIdleLooks(t *testing.T) {
+	l := lockedLeader(t, map[string]int{"pod-1": 0, "pod-2": 1})
+	l.Service.Members, l.Service.Beat, l.shards.turned, l.sweptAt = policy.MembersState, 5*time.Second, time.Now(), time.Now()
+	v := view{at: time.Now()}
+	if trouble := l.idle(t.Context(), v); trouble != "" || l.busy != "" {
+		t.Errorf("trouble %q, busy with %q", trouble, l.busy)
+	}
+	l.shards.turned = time.Now().Add(-lookEvery * l.Service.Beat)
+	if trouble := l.idle(t.Context(), v); trouble != "" || l.busy == "" {
+		t.Fatalf("trouble %q, no look was begun", trouble)
+	}
+	if r := <-l.results; !r.payment {
+		t.Errorf("it is no look: %+v", r)
+	}
+}
+
+// TestStarvedBirths has births be ordered in a shard whose state somebody has locked, and
+// be given up for others elsewhere once that was found some times; but none of which
+// anything may have been begun, nor any while most shards seem to be locked.
+func TestStarvedBirths(t *testing.T) {
+	locked := &act.LockedError{Who: "anna@desk"}
+	for name, c := range map[string]struct {
+		tries  []error
+		change func(*Leader, *part)
+		given  bool
+	}{
+		"it may be given back soon": {[]error{locked, locked}, nil, false},
+		"it stays locked":           {[]error{locked, locked, locked}, nil, true},
+		"another failed before":     {[]error{errors.New("no route"), locked, locked, locked}, nil, false},
+		"an apply was cut there":    {[]error{locked, locked, locked}, func(_ *Leader, p *part) { p.cut = true }, false},
+		"others are locked, too": {[]error{locked, locked, locked}, func(l *Leader, _ *part) {
+			l.shards.stuck[7], l.shards.stuck[8] = stuckShard{locked: true}, stuckShard{locked: true}
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := lockedLeader(t, map[string]int{"pod-1": 0, "pod-2": 0, "pod-3": 1})
+			l.Service.Members, l.Service.Max, l.record.Next = policy.MembersState, 10, 5
+			l.Incarnation = func() string { return "one" }
+			if err := l.place(t.Context(), step{Add: []string{"pod-4"}, Names: []string{"pod-1", "pod-2", "pod-3", "pod-4"}, Next: 5}, "more load"); err != nil {
+				t.Fatal(err)
+			}
+			<-l.results
+			l.busy = ""
+			for _, err := range c.tries {
+				p := &part{shard: 1, desired: act.Desired{Names: []string{"pod-3", "pod-4"}}, result: result{err: err, order: l.record.Orders[0]}}
+				if c.change != nil {
+					c.change(l, p)
+				}
+				l.landedSpread(t.Context(), result{order: l.record.Orders[0], parts: []*part{p}})
+			}
+			w, _ := l.wish(t.Context(), view{})
+			w.Desired = 4
+			s := l.roster().step(w, func(names []string) []string { return names })
+			if s.orders() != c.given {
+				t.Fatalf("it orders %+v", s)
+			}
+			if !c.given {
+				return
+			}
+			if !slices.Equal(s.Names, []string{"pod-1", "pod-2", "pod-3", "pod-5"}) || len(s.Remove) > 0 || !slices.Equal(l.placed(s.Names), []int{0, 0, 1, 2}) {
+				t.Errorf("it orders %+v, in %v", s, l.placed(s.Names))
+			}
+			if _, leaving := l.unfinished(s); len(leaving) > 0 {
+				t.Errorf("it goes on with %v", leaving)
+			}
+		})
+	}
+}
+
 // TestLandedMove has the record say where moved cells are, and a move that failed be
-// finished by the next preparation.
+// finished by the next preparation, unless nothing was moved: the leader goes on then.
 func TestLandedMove(t *testing.T) {
 	for name, c := range map[string]struct {
 		names  []string
 		err    error
+		begun  bool
 		shards []int
 	}{
-		"one of two":               {[]string{"pod-2"}, nil, []int{2, 0}},
-		"the last, into one state": {[]string{"pod-1", "pod-2"}, nil, nil},
-		"it failed":                {[]string{"pod-2"}, errors.New("no route"), []int{2, 1}},
+		"one of two":               {[]string{"pod-2"}, nil, true, []int{2, 0}},
+		"the last, into one state": {[]string{"pod-1", "pod-2"}, nil, true, nil},
+		"it failed in the middle":  {[]string{"pod-2"}, errors.New("no route"), true, []int{2, 1}},
+		"it failed before":         {[]string{"pod-2"}, errors.New("no route"), false, []int{2, 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := lockedLeader(t, map[string]int{"pod-1": 2, "pod-2": 1})
@@ -199,9 +271,10 @@ func TestLandedMove(t *testing.T) {
 			if err := l.lease.PutMove(t.Context(), fleet.MoveNote{From: 1, To: 0, Names: c.names, Since: l.Now()}); err != nil {
 				t.Fatal(err)
 			}
-			l.landed(t.Context(), result{what: moving, moved: &m, err: c.err})
+			l.landed(t.Context(), result{what: moving, moved: &m, err: c.err, begun: c.begun})
 			note, err := l.Fleet.Move(t.Context(), "pod")
-			if err != nil || (note != nil) != (c.err != nil) || l.prepared != (c.err == nil) {
+			half := c.err != nil && c.begun
+			if err != nil || (note != nil) != half || l.prepared == half {
 				t.Errorf("note %+v, %v; prepared %t", note, err, l.prepared)
 			}
 			r := inConsul(t, l)
@@ -318,7 +391,7 @@ func TestFinishMove(t *testing.T) {
 				t.Fatal(noteErr)
 			}
 			if c.fails != "" {
-				if err == nil || !strings.Contains(err.Error(), c.fails) || note == nil || len(inConsul(t, l).Shards) > 0 && inConsul(t, l).Shards[1] == 1 {
+				if err := errors.Join(err, p.whyCut); err == nil || !strings.Contains(err.Error(), c.fails) || note == nil || len(inConsul(t, l).Shards) > 0 && inConsul(t, l).Shards[1] == 1 {
 					t.Errorf("%v; note %+v, record %+v", err, note, inConsul(t, l))
 				}
 				if !strings.Contains(stateOf(t, dir, 0), `"pod-2"`) {
@@ -335,6 +408,49 @@ func TestFinishMove(t *testing.T) {
 			first, second := stateOf(t, dir, 0), stateOf(t, dir, 1)
 			if strings.Contains(first, `"pod-2"`) || !strings.Contains(first, `"pod-1"`) || strings.Count(second, `"pod-2"`) != 1 || !strings.Contains(second, `"b"`) {
 				t.Errorf("the states are\n%s\n%s", first, second)
+			}
+		})
+	}
+}
+
+// TestCutMoveHoldsBackItsShards can't finish a move of a cell that is in both states, and
+// differs. Nothing is done in these two shards until it is finished; in others cells are
+// made, and none is made or taken away that is half moved.
+func TestCutMoveHoldsBackItsShards(t *testing.T) {
+	cell := func(name, id string) string {
+		return fmt.Sprintf(`{"index_key":%q,"schema_version":0,"attributes":{"id":%q}}`, name, id)
+	}
+	for name, shards := range map[string][]int{"of a service in one state": nil, "of one that is spread": {0, 0, 2}} {
+		t.Run(name, func(t *testing.T) {
+			l := lockedLeader(t, map[string]int{"pod-1": 0, "pod-2": 0, "pod-3": 2})
+			l.record.Shards = shards
+			shape := guard.Shape{Digest: l.Root.Module().Digest, Named: true, Patterns: []string{`terraform_data.cell["*"]`}, Removals: true}
+			l.record.Shape, _ = json.Marshal(shape)
+			dir := l.Root.Module().Dir
+			putState(t, dir, 0, []string{cell("pod-1", "a"), cell("pod-2", "b")})
+			putState(t, dir, 1, []string{cell("pod-2", "c")})
+			putState(t, dir, 2, []string{cell("pod-3", "d")})
+			if err := l.lease.PutMove(t.Context(), fleet.MoveNote{From: 0, To: 1, Names: []string{"pod-2"}, Since: l.Now()}); err != nil {
+				t.Fatal(err)
+			}
+			p := &preparation{record: l.record, index: l.index, found: true, root: l.Root, shape: shape, shards: &act.Workspaces{Base: l.Root, Limit: time.Minute}}
+			if err := errors.Join(l.finishMove(t.Context(), p), l.readCells(t.Context(), p)); err != nil {
+				t.Fatal(err)
+			}
+			p.holdBack()
+			l.takeOver(result{what: preparing, prepared: p})
+			if o, waits := l.movable(l.pending()); !waits || o.Size() > 0 || l.pending().Size() > 0 {
+				t.Errorf("waits %t, does %+v of %+v", waits, o, l.pending())
+			}
+			if !l.isStuck(0) || !l.isStuck(1) || l.isStuck(2) || !strings.Contains(l.shardTrouble(), "can't be finished: move cells from workspace default to workspace shard-1") {
+				t.Errorf("stuck: %v", l.shardTrouble())
+			}
+			names := append(slices.Clone(l.record.Names), "pod-4")
+			if diff := cmp.Diff([]int{0, 0, 2, 2}, l.placed(names)); diff != "" {
+				t.Error(diff)
+			}
+			if _, later := l.nextMoves(); !later {
+				t.Error("another move is begun")
 			}
 		})
 	}

@@ -23,8 +23,8 @@ import (
 //	wish -> note -> both states -> record -> note taken away -> next, until none is left
 //
 // Cut anywhere, whoever leads next finds the note and finishes that move before it
-// looks at what the states hold. A cell is never in no state, and nothing of it is
-// touched.
+// looks at what the states hold; where it can't, it leaves both shards alone. A cell is
+// never in no state, and nothing of it is touched.
 
 // moveBatch is how many cells move at a time; orders wait for no more than that.
 const moveBatch = 100
@@ -55,7 +55,7 @@ func (l *Leader) respread(ctx context.Context) (trouble string, begun bool) {
 	}
 	l.start(ctx, moving, func(ctx context.Context) result {
 		r := result{what: moving, moved: &moves[0]}
-		r.err = l.move(ctx, l.shards.roots, l.shape, moves[0])
+		r.begun, r.err = l.move(ctx, l.shards.roots, l.shape, moves[0])
 		return r
 	})
 	return "", true
@@ -87,34 +87,40 @@ func (l *Leader) shardList() []int {
 }
 
 // move notes one move and carries it out. It runs in the worker.
-func (l *Leader) move(ctx context.Context, roots *act.Workspaces, shape guard.Shape, m spread.Move) error {
+func (l *Leader) move(ctx context.Context, roots *act.Workspaces, shape guard.Shape, m spread.Move) (begun bool, err error) {
 	if err := l.lease.PutMove(ctx, fleet.MoveNote{From: m.From, To: m.To, Names: m.Names, Since: l.Now().UTC()}); err != nil {
-		return fmt.Errorf("note that cells are about to be moved: %w", err)
+		return false, fmt.Errorf("note that cells are about to be moved: %w", err)
 	}
 	return l.moveStates(ctx, roots, shape, m)
 }
 
-func (l *Leader) moveStates(ctx context.Context, roots *act.Workspaces, shape guard.Shape, m spread.Move) error {
+// moveStates moves the cells from state to state, and waits for no lock, as all else would
+// wait for it. It reports whether any of them may have been moved.
+func (l *Leader) moveStates(ctx context.Context, roots *act.Workspaces, shape guard.Shape, m spread.Move) (begun bool, err error) {
 	from, err := roots.Open(ctx, m.From)
 	if err != nil {
-		return err
+		return false, err
 	}
 	to, err := roots.Open(ctx, m.To)
 	if err != nil {
-		return err
+		return false, err
 	}
 	for _, root := range []*act.Root{from, to} {
 		if err := l.mendState(root); err != nil {
-			return err
+			return false, err
 		}
 	}
+	from, to = from.Hasty(), to.Hasty()
 	// Beside the root module, so that it outlives the leader's own cell.
 	backup := filepath.Join(from.Module().Dir, ".terraform", "homeostat", "moved")
-	return l.withShardLock(ctx, to, m.To, moving, func(*stateLock) error {
+	err = l.withShardLock(ctx, to, m.To, moving, func(*stateLock) error {
 		return l.withShardLock(ctx, from, m.From, moving, func(*stateLock) error {
-			return act.MoveCells(ctx, from, to, shape, m.Names, backup, l.mayMove)
+			now, err := act.MoveCells(ctx, from, to, shape, m.Names, backup, l.mayMove)
+			begun = begun || now // it is run twice where a dead leader's lock is broken
+			return err
 		})
 	})
+	return begun, err
 }
 
 // mayMove reports whether states may still be written: the lock is held, and nobody has
@@ -137,7 +143,9 @@ func (l *Leader) landedMove(ctx context.Context, r result) {
 		l.shards.moveAgain = l.Now().Add(retryAfter(l.shards.moveFailures))
 		l.shards.moveTrouble = fmt.Sprintf("cells can't be moved from shard %d to shard %d; trying again at %s: %v", r.moved.From, r.moved.To, l.shards.moveAgain.Format(time.TimeOnly), r.err)
 		l.Log.Error("cells were not moved", "from", r.moved.From, "to", r.moved.To, "error", r.err)
-		l.prepared = false // the preparation finishes it: the cells may be in both states
+		if r.begun || l.lease.ClearMove(ctx) != nil {
+			l.prepared = false // the preparation finishes it: the cells may be in both states
+		}
 		return
 	}
 	l.shards.moveFailures = 0
@@ -185,7 +193,8 @@ func movedShards(r fleet.Record, m spread.Move) []int {
 	return shards
 }
 
-// finishMove finishes a move that was cut, before anything is read from the states.
+// finishMove finishes a move that was cut, before anything is read from the states. Where
+// what is in the way lies in these, only the two shards wait for it.
 func (l *Leader) finishMove(ctx context.Context, p *preparation) error {
 	note, err := l.Fleet.Move(ctx, l.Service.Name)
 	if err != nil {
@@ -202,8 +211,10 @@ func (l *Leader) finishMove(ctx context.Context, p *preparation) error {
 	if err := json.Unmarshal(p.record.Shape, &shape); err != nil {
 		return fmt.Errorf("finish a move of cells that was cut: the record doesn't say what belongs to a cell: %w", err)
 	}
-	if err := l.moveStates(ctx, p.shards, shape, m); err != nil {
-		return fmt.Errorf("finish a move of cells from shard %d to shard %d that was cut: %w", m.From, m.To, err)
+	if _, err := l.moveStates(ctx, p.shards, shape, m); err != nil {
+		l.Log.Error("a move of cells that was cut can't be finished: both shards are left alone", "from", m.From, "to", m.To, "error", err)
+		p.cut, p.whyCut = &m, err
+		return nil
 	}
 	p.record.Shards = movedShards(p.record, m)
 	p.record.Emptied = !p.record.Spread() && p.shards.Any()
@@ -215,4 +226,25 @@ func (l *Leader) finishMove(ctx context.Context, p *preparation) error {
 	}
 	l.Log.Info("a move of cells that was cut is finished; none was touched", "from", m.From, "to", m.To, "cells", len(m.Names))
 	return nil
+}
+
+// holdBack has the two shards of a move that was cut wait until it is finished, as those
+// do that can't be read. Which of them holds a cell is known afterwards.
+func (p *preparation) holdBack() {
+	if p.cut == nil {
+		return
+	}
+	why := errors.New(whyStuck(p.whyCut))
+	if errors.Is(p.whyCut, act.ErrTimeout) {
+		why = act.ErrTimeout
+	}
+	why = fmt.Errorf("cells are being moved from shard %d to shard %d, which can't be finished: %w", p.cut.From, p.cut.To, why)
+	p.miss(p.cut.From, why)
+	p.miss(p.cut.To, why)
+}
+
+// halfMoved reports whether a cell may be in the states of both shards, as one is whose
+// move was cut.
+func (p *preparation) halfMoved(name string, one, other int) bool {
+	return p.cut != nil && min(one, other) == min(p.cut.From, p.cut.To) && max(one, other) == max(p.cut.From, p.cut.To) && slices.Contains(p.cut.Names, name)
 }

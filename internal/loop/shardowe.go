@@ -2,8 +2,20 @@ package loop
 
 import (
 	"slices"
+	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
+)
+
+// When shards are looked at that a leader owes a look, in beats.
+const (
+	// restBeforeLook is for how long nothing may be ordered before that: the next order,
+	// which is often near, would wait for it.
+	restBeforeLook = 6
+	// mostBeforeLook is how long that puts it off at most.
+	mostBeforeLook = 60
+	// lookEvery is after how long without any order the next shard in turn is looked at.
+	lookEvery = 12
 )
 
 // payable are shards to be looked at next, as many as work side by side.
@@ -29,10 +41,27 @@ func (l *Leader) oweNext() {
 	all := slices.Compact(slices.Sorted(slices.Values(l.record.Shards)))
 	i, _ := slices.BinarySearch(all, l.shards.turn)
 	shard := all[i%len(all)]
-	l.shards.turn = shard + 1
+	l.shards.turn, l.shards.turned = shard+1, l.Now()
 	if !slices.Contains(l.shards.owing, shard) {
 		l.shards.owing = append(l.shards.owing, shard)
 	}
+}
+
+// oweInTime has the next shard in turn looked at where nothing was ordered for a while.
+func (l *Leader) oweInTime() {
+	if l.Now().Sub(l.shards.turned) >= lookEvery*l.Service.Beat {
+		l.oweNext()
+		l.debt.due = l.debt.due || len(l.shards.owing) > 0
+	}
+}
+
+// restAfterOrder is until when shards that are owed a look wait after an order.
+func (l *Leader) restAfterOrder() time.Time {
+	rest, most := l.Now().Add(restBeforeLook*l.Service.Beat), l.shards.owedSince.Add(mostBeforeLook*l.Service.Beat)
+	if most.Before(rest) {
+		return most
+	}
+	return rest
 }
 
 // oweShardsOf has the shards of some cells looked at.

@@ -11,7 +11,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 )
 
 // readShards reads what the states of all shards but the first hold.
@@ -23,6 +25,7 @@ func (l *Leader) readShards(ctx context.Context, p *preparation) error {
 	if p.cant != "" && len(all) > 0 && p.record.Spread() {
 		l.Log.Warn("the service is spread, but can't be by what its root module is now", "why", p.cant)
 	}
+	l.missListed(p, all)
 	var mu sync.Mutex
 	var g errgroup.Group
 	g.SetLimit(max(1, l.Service.Terraform.ShardsAtOnce))
@@ -66,10 +69,13 @@ func (l *Leader) readShard(ctx context.Context, p *preparation, shard int) ([]ac
 // findShards finds out whether there are workspaces of shards, though the record says that
 // all cells are in one state. It may be an old one that was brought back: who isn't in
 // that state is looked for in theirs, or would be born a second time. Where it can't be
-// told whether there are any, the service is led as if there were none.
+// told whether there are any, the service is led as if there were none only if nobody
+// could be in them.
 func (l *Leader) findShards(ctx context.Context, p *preparation) error {
 	if _, err := p.shards.All(ctx); err != nil {
 		l.Log.Warn("can't tell whether there are workspaces of shards", "error", err)
+		p.miss(0, err) // in the place of them all
+		return p.believe()
 	}
 	if !p.shards.Any() {
 		return nil
@@ -92,6 +98,20 @@ func (p *preparation) miss(shard int, err error) {
 	p.unread[shard] = err
 }
 
+// missListed notes as not read those shards in which the record has cells, and whose
+// workspaces aren't listed: made anew they would be empty, and those cells be born a
+// second time. One in which all cells are still to be born may never have been made.
+func (l *Leader) missListed(p *preparation, listed []int) {
+	unborn := toBeBorn(p.record)
+	for i, shard := range p.record.Shards {
+		if shard > 0 && !slices.Contains(listed, shard) && !unborn[p.record.Names[i]] && p.unread[shard] == nil {
+			workspace := policy.ShardWorkspace(l.Service.Terraform.Workspace, shard)
+			l.Log.Error("the workspace of a shard isn't there: its cells are taken from the record and left alone", "shard", shard, "workspace", workspace)
+			p.miss(shard, fmt.Errorf("the record has cells in workspace %s, which isn't there: if they are gone, make it with terraform workspace new", workspace))
+		}
+	}
+}
+
 // believe takes from the record which cells the shards hold that can't be read. Whether
 // those are there that an order makes isn't known: they are still to be made. All
 // others are whole, as far as is known. A record that names no shards is believed where
@@ -100,9 +120,8 @@ func (p *preparation) believe() error {
 	if len(p.unread) == 0 {
 		return nil
 	}
-	unborn, known := map[string]bool{}, slices.Clone(p.record.Names)
+	unborn, known := toBeBorn(p.record), slices.Clone(p.record.Names)
 	for _, o := range p.record.Orders {
-		maps.Copy(unborn, setOf(newbornNames(o.Add)))
 		known = append(known, o.Remove...)
 	}
 	if !p.record.Spread() {
@@ -125,11 +144,25 @@ func (p *preparation) believe() error {
 	return nil
 }
 
-// hold notes the cells of a shard. A cell can't be in two states.
+// toBeBorn are the cells that a record's orders make.
+func toBeBorn(r fleet.Record) map[string]bool {
+	unborn := map[string]bool{}
+	for _, o := range r.Orders {
+		maps.Copy(unborn, setOf(newbornNames(o.Add)))
+	}
+	return unborn
+}
+
+// hold notes the cells of a shard. A cell can't be in two states, but where its move was
+// cut: it counts as where it came from.
 func (p *preparation) hold(shard int, cells []act.Cell) error {
 	for _, c := range cells {
 		name := string(c.Key)
-		if other, twice := p.held[name]; twice {
+		other, twice := p.held[name]
+		switch half := twice && p.halfMoved(name, shard, other.Shard); {
+		case half && shard == p.cut.To:
+			continue
+		case twice && !half:
 			return fmt.Errorf("cell %s is in the states of shard %d and of shard %d: take it out of one with terraform state rm, in the workspace it doesn't belong to",
 				name, min(shard, other.Shard), max(shard, other.Shard))
 		}

@@ -3,6 +3,8 @@ package loop
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +16,7 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/act"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/fleet"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/testkit"
 )
 
 // TestRecordThatPlacesNobody has a state not be read while the record says that all cells
@@ -41,6 +44,78 @@ func TestRecordThatPlacesNobody(t *testing.T) {
 			p.miss(3, errors.New("no route"))
 			err := p.believe()
 			if (err != nil) != c.fails || err == nil && len(p.unread) > 0 || err != nil && !strings.Contains(err.Error(), "no route") {
+				t.Errorf("%v, unread %v", err, p.unread)
+			}
+		})
+	}
+}
+
+// TestWorkspaceThatIsntListed has the record name a workspace that isn't there: its cells
+// are kept as if its state could not be read, and nothing is done there, nor is it made
+// to learn from. One that was to be made for births is no such.
+func TestWorkspaceThatIsntListed(t *testing.T) {
+	l := quietLeader(nil, 2)
+	l.record = fleet.Record{
+		Names: []string{"pod-1", "pod-2", "pod-3", "pod-4"}, Shards: []int{1, 3, 3, 4}, Count: 4,
+		Orders: []fleet.Order{{ID: "1", Add: []fleet.Newborn{{Name: "pod-3"}, {Name: "pod-4"}}}},
+	}
+	p := &preparation{found: true, record: l.record, shards: &act.Workspaces{There: map[int]bool{}}, held: map[string]heldCell{}}
+	if shard, err := p.teacher(t.Context()); shard != 0 || err != nil {
+		t.Errorf("learns from shard %d, %v", shard, err)
+	}
+	p.shards.There[5] = true
+	if shard, err := p.teacher(t.Context()); shard != 0 || err != nil {
+		t.Errorf("learns from shard %d, %v", shard, err)
+	}
+	p.shards.There = map[int]bool{}
+	if err := l.readShards(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	l.held = p.held
+	l.shards.ready(p, l.Now())
+	order, waits := l.movable(l.pending())
+	if !waits || !slices.Equal(order.Add, []guard.Key{"pod-4"}) || order.Size() != 1 {
+		t.Errorf("waits %t, does %+v", waits, order)
+	}
+	if why := l.shardTrouble(); !strings.Contains(why, "shard 3 is tried again") || !strings.Contains(why, "workspace shard-3, which isn't there") {
+		t.Errorf("told: %q", why)
+	}
+}
+
+// TestWorkspacesCantBeListed has a record say that all cells are in one state while it
+// can't be told whether there are others: it is believed where that one holds them all.
+func TestWorkspacesCantBeListed(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs Terraform")
+	}
+	script := fmt.Sprintf("#!/bin/sh\n[ \"$1 $2\" = 'workspace list' ] && { echo AccessDenied >&2; exit 1; }\nexec '%s' \"$@\"\n", testkit.Terraform(t))
+	binary := filepath.Join(t.TempDir(), "terraform")
+	if err := os.WriteFile(binary, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		held  []string
+		order fleet.Order
+		fails bool
+	}{
+		"all are there":               {[]string{"pod-1", "pod-2"}, fleet.Order{}, false},
+		"one is to be born":           {[]string{"pod-1"}, fleet.Order{Add: []fleet.Newborn{{Name: "pod-2"}}}, false},
+		"one may be in another state": {[]string{"pod-1"}, fleet.Order{}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := farRoot(t, binary)
+			var instances []string
+			for _, name := range c.held {
+				instances = append(instances, fmt.Sprintf(`{"index_key":%q,"schema_version":0,"attributes":{"id":%[1]q}}`, name))
+			}
+			putState(t, root.Module().Dir, 0, instances)
+			p := &preparation{
+				found: true, root: root, shards: &act.Workspaces{Base: root, Limit: time.Minute},
+				record: fleet.Record{Names: []string{"pod-1", "pod-2"}, Count: 2, Orders: []fleet.Order{c.order}},
+				shape:  guard.Shape{Named: true, Patterns: []string{`terraform_data.cell["*"]`}, Removals: true},
+			}
+			err := quietLeader(nil, 2).readCells(t.Context(), p)
+			if (err != nil) != c.fails || err != nil && !strings.Contains(err.Error(), "AccessDenied") || len(p.unread) > 0 && err == nil {
 				t.Errorf("%v, unread %v", err, p.unread)
 			}
 		})
@@ -105,6 +180,39 @@ func TestShardThatCantBeRead(t *testing.T) {
 			t.Error("it still waits, and was read")
 		}
 	})
+}
+
+// TestRemovalInAnUnreadShard has all cells that stay be in shard 0, while one that is to go
+// may be in a shard that can't be read. Another order lands meanwhile, and the leader
+// prepares again: the removal stays in the record, and the shard is read again.
+func TestRemovalInAnUnreadShard(t *testing.T) {
+	l := quietLeader(nil, 2)
+	l.record = fleet.Record{
+		Names: []string{"pod-1"}, Shards: []int{0}, Count: 1, Orders: []fleet.Order{{ID: "1", Remove: []string{"pod-2"}}},
+	}
+	prepare := func() {
+		t.Helper()
+		p := &preparation{found: true, record: l.record, shards: &act.Workspaces{There: map[int]bool{1: true}}, held: map[string]heldCell{}}
+		for _, name := range l.record.Names {
+			p.held[name] = heldCell{}
+		}
+		p.miss(1, errors.New("no route"))
+		if err := p.believe(); err != nil {
+			t.Fatal(err)
+		}
+		l.held = p.held
+		l.shards.ready(p, l.Now())
+		if _, waits := l.movable(l.pending()); !waits || !l.unread() {
+			t.Errorf("waits %t, to be read again %t", waits, l.unread())
+		}
+	}
+	prepare()
+	names := []string{"pod-1", "pod-3"}
+	l.record.Shards, l.record.Names = l.placed(names), names
+	if !l.record.Spread() {
+		t.Error("the record says that all cells are in one state")
+	}
+	prepare()
 }
 
 // TestUnreadCellInTwoStates believes no record that says otherwise than a state.

@@ -25,10 +25,15 @@ type shards struct {
 	roots *act.Workspaces
 	cant  string // why the service can't be spread, or nothing
 	stuck map[int]stuckShard
+	// untried are births that were never begun: each time that one was tried the state of
+	// its shard was locked by somebody else.
+	untried map[string]bool
 	// owing are shards whose cells this leader hasn't looked for yet, or whose apply
 	// failed, where nobody but Terraform's refresh knows who is dead.
-	owing []int
-	turn  int // the lowest shard that is looked at next in turn
+	owing     []int
+	owedSince time.Time // since when any is that, and none was looked at
+	turn      int       // the lowest shard that is looked at next in turn
+	turned    time.Time // when the turn went on
 	// moveAgain is when a move of cells that failed is tried again, moveTrouble what
 	// was in its way.
 	moveAgain    time.Time
@@ -42,6 +47,7 @@ type stuckShard struct {
 	retry    time.Time
 	why      string
 	unread   bool // what its state holds could not be read, and is taken from the record
+	locked   bool // by somebody else: that is why it failed
 }
 
 // ready takes over what a preparation found.
@@ -61,14 +67,6 @@ func (s *shards) ready(p *preparation, now time.Time) {
 		stuck.retry, stuck.why, stuck.unread = now.Add(wait), whyStuck(err), true
 		s.stuck[n] = stuck
 	}
-}
-
-// firstShard is the lowest that the record has cells in.
-func firstShard(r fleet.Record) int {
-	if !r.Spread() {
-		return 0
-	}
-	return slices.Min(r.Shards)
 }
 
 // shardsOf are the shards of cells by what the states hold; nil where all are in
@@ -98,9 +96,10 @@ func (l *Leader) at() map[string]int {
 }
 
 // spread reports whether there are cells in another state than that of shard 0, or are to
-// be. A record without cells doesn't say where those are that are still to be removed.
+// be. A record without cells doesn't say where those are that are still to be removed: they
+// may be in a state that can't be read.
 func (l *Leader) spread() bool {
-	if l.record.Spread() {
+	if l.record.Spread() || l.unread() {
 		return true
 	}
 	for _, c := range l.held {
@@ -112,7 +111,8 @@ func (l *Leader) spread() bool {
 }
 
 // placed are the shards of the names that an order leaves, nil where the service
-// isn't spread: its cells are, and will be, in one state.
+// isn't spread: its cells are, and will be, in one state. As long as there is one that
+// can't be read, the record says that it is, or whoever reads it would not look there again.
 func (l *Leader) placed(names []string) []int {
 	at, size := l.at(), l.Service.Terraform.ShardSize
 	if l.shards.cant != "" {
@@ -123,7 +123,7 @@ func (l *Leader) placed(names []string) []int {
 	}
 	stay := setOf(names)
 	also := map[int]int{}
-	beyond := false
+	beyond := l.unread()
 	for name, c := range l.held {
 		if !stay[name] {
 			also[c.Shard]++
@@ -162,6 +162,48 @@ func (l *Leader) rereads() bool {
 		}
 	}
 	return false
+}
+
+// When births are given up that wait for a lock: after so many tries in vain, and only
+// while at most so many shards are locked. Where more are, others would be, too.
+const (
+	giveUpAfter  = 3
+	giveUpLocked = 2
+)
+
+// starved are births that wait for a state's lock which somebody else has forgotten, say.
+// Nothing was begun under their names, so others may take their place in another shard.
+func (l *Leader) starved() (names []string) {
+	locked := 0
+	for _, s := range l.shards.stuck {
+		if s.locked {
+			locked++
+		}
+	}
+	if locked == 0 || locked > giveUpLocked {
+		return nil
+	}
+	at := l.at()
+	for _, name := range l.record.Names {
+		s := l.shards.stuck[at[name]]
+		if l.shards.untried[name] && !l.isHeld(name) && s.locked && !s.unread && s.failures >= giveUpAfter && l.isStuck(at[name]) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// noteUntried notes births that were just ordered.
+func (l *Leader) noteUntried(born []string) {
+	if !l.record.Spread() {
+		return
+	}
+	if l.shards.untried == nil {
+		l.shards.untried = map[string]bool{}
+	}
+	for _, name := range born {
+		l.shards.untried[name] = true
+	}
 }
 
 // tellSpread warns of an order that makes one state larger than it should be.

@@ -232,3 +232,32 @@ func TestShardsInTurn(t *testing.T) {
 		}
 	}
 }
+
+// TestLooksInTime has shards be owed a look while orders land every few beats: they put it
+// off, though not for ever. Without any order one shard after the other is looked at.
+func TestLooksInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := spreadLeader(map[string]int{"pod-1": 0, "pod-2": 2, "pod-3": 5}, 1)
+		l.Service.Members, l.Service.Beat = policy.MembersState, 5*time.Second
+		due := func() bool { return l.debt.due && !l.Now().Before(l.debt.retry) }
+		began, orders := time.Now(), 0
+		for ; !due() && orders < 100; orders++ {
+			l.oweNext()
+			l.oweMissed(result{})
+			time.Sleep(5 * l.Service.Beat)
+		}
+		if took := time.Since(began); orders < 10 || took > (mostBeforeLook+5)*l.Service.Beat {
+			t.Errorf("a look is due after %s and %d orders", took, orders)
+		}
+		l.shards.owing = nil
+		l.oweMissed(result{payment: true})
+		for _, want := range [][]int{nil, {0}, {2}, {5}, {0}} {
+			if l.oweInTime(); !slices.Equal(l.shards.owing, want) || due() != (want != nil) {
+				t.Errorf("after %s %v are owed a look, due %t", time.Since(began), l.shards.owing, due())
+			}
+			l.shards.owing = nil
+			l.oweMissed(result{payment: true})
+			time.Sleep(lookEvery * l.Service.Beat)
+		}
+	})
+}
