@@ -167,6 +167,19 @@ func TestRealTopicMadeAnew(t *testing.T) {
 	}
 	until(t, k, "topic to go", func(s LagSample) bool { return strings.Contains(s.Lag.Reason, "does not exist") })
 	waitFor(t, "topic to be made anew", func() error { return r.server.CreateTopic(t.Context(), r.topic, 1) })
+	// The client that has seen the topic go believes that for a while.
+	testkit.CloseClient(r.client)
+	r.client = r.server.Client()
+	waitFor(t, "the topic to be led", func() error {
+		at, err := r.client.ListOffsets(t.Context(), &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{r.topic: {kafka.LastOffsetOf(0)}}})
+		if err == nil && len(at.Topics[r.topic]) != 1 {
+			err = errors.New("its partition isn't told of")
+		}
+		if err == nil {
+			err = at.Topics[r.topic][0].Error
+		}
+		return err
+	})
 	r.produce(t, 0, 3)
 	r.commit(t, map[int]int64{0: 1})
 	s := k.Sample(t.Context())
