@@ -44,6 +44,8 @@ type hpa struct {
 
 func (h *hpa) Every() time.Duration { return hpaPeriod }
 
+func (h *hpa) declares() {}
+
 func (h *hpa) Decide(seen Seen) int {
 	return h.limits.apply(seen.Ordered, hpaReplicas(seen.Ordered, seen.Ready, max(0, seen.Ordered-seen.Ready), seen.Busy, h.percent))
 }

@@ -34,6 +34,8 @@ type keda struct {
 
 func (k *keda) Every() time.Duration { return hpaPeriod }
 
+func (k *keda) declares() {}
+
 func (k *keda) Decide(seen Seen) int {
 	return k.limits.apply(seen.Ordered, kedaReplicas(seen.Ordered, seen.Backlog, k.lag))
 }

@@ -15,19 +15,22 @@ type run struct {
 	// the same load, whatever it orders.
 	loadNoise, cellNoise, births *rand.Rand
 
-	// alive counts the cells there are, ordered those there will be.
-	alive, ordered int
-	backlog        float64
-	book           []Flight
-	lands          []int // the second at which each of book really lands
-	next           int   // the least of lands
-	free           int   // when the last order has ended
-	pausedUntil    int
-	taken          median
-	recent         []recentLanding
-	nextOutage     int // the second from which on outages need a look
-	lost           float64
-	bounds         int // how many of the world's have begun
+	// alive counts the cells there are, ordered those there will be, wanted those of
+	// the law's newest answer.
+	alive, ordered, wanted int
+	stands                 bool // the newest answer does, until it is carried out
+
+	backlog     float64
+	book        []Flight
+	lands       []int // the second at which each of book really lands
+	next        int   // the least of lands
+	free        int   // when the last order has ended
+	pausedUntil int
+	taken       median
+	recent      []recentLanding
+	nextOutage  int // the second from which on outages need a look
+	lost        float64
+	bounds      int // how many of the world's have begun
 
 	seen    window
 	measure measures
@@ -76,7 +79,8 @@ func begin(w *World, load []float64, law Law, seed uint64) *run {
 	}
 	r.bound(0)
 	r.alive = w.bounded(r.alive)
-	r.ordered = r.alive
+	r.ordered, r.wanted = r.alive, r.alive
+	_, r.stands = law.(declaring)
 	if len(w.Outages) > 0 {
 		r.nextOutage = 0
 	}
@@ -88,6 +92,9 @@ func begin(w *World, load []float64, law Law, seed uint64) *run {
 func (r *run) second(now int, rate float64) {
 	if now >= r.next {
 		r.land(now)
+	}
+	if r.stands {
+		r.order(now)
 	}
 	if now >= r.nextOutage {
 		r.lost = r.w.lost(now)
@@ -175,10 +182,16 @@ func (r *run) decide(now, every int) {
 	seen.Changes, seen.Downs = r.changes(now)
 	r.bound(now)
 	seen.Min, seen.Max = r.w.Min, r.w.Max
-	desired := r.cut(r.law.Decide(seen))
-	if desired != r.ordered && (!r.w.Serial || len(r.book) == 0 && now >= r.free) {
-		r.place(desired-r.ordered, now, 0)
-		r.ordered = desired
+	r.wanted = r.cut(r.law.Decide(seen))
+	r.order(now)
+}
+
+// order places what the law wants. Where orders can't overlap, the one before must
+// have ended.
+func (r *run) order(now int) {
+	if r.wanted != r.ordered && (!r.w.Serial || len(r.book) == 0 && now >= r.free) {
+		r.place(r.wanted-r.ordered, now, 0)
+		r.ordered = r.wanted
 	}
 }
 

@@ -98,6 +98,31 @@ func TestOrdersLand(t *testing.T) {
 	}
 }
 
+// declared is a script whose newest answer stands.
+type declared struct{ *script }
+
+func (declared) declares() {}
+
+// Where orders are serial the answer of a law that declares it is carried out when the
+// order before has ended; another law looks again first, and then wants no change.
+func TestAnswerStands(t *testing.T) {
+	for _, stands := range []bool{false, true} {
+		w := quiet()
+		w.Start, w.Birth, w.Serial, w.Curves = 2, 30*time.Second, true, true
+		var law Law = &script{every: 20 * time.Second, orders: map[int]int{20: 5, 40: 3}}
+		want := map[int]int{40: 2, 55: 5, 85: 5}
+		if stands {
+			law, want = declared{law.(*script)}, map[int]int{40: 2, 55: 5, 85: 3}
+		}
+		r := Run(w, constant(100, 120), law, 1)
+		for second, n := range want {
+			if ready := int(r.Curves.Ready[second/5-1]); ready != n {
+				t.Errorf("answers stand %t: %d ready at %d s, want %d", stands, ready, second, n)
+			}
+		}
+	}
+}
+
 // Means are of the time since the last decision, and the hour's landings count.
 func TestWhatALawSees(t *testing.T) {
 	w := quiet()

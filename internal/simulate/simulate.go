@@ -73,6 +73,11 @@ type Law interface {
 	Decide(seen Seen) int
 }
 
+// declaring is a law that writes its answer into a desired state, as the autoscaler of
+// pods does: where orders are serial the newest answer is carried out as soon as the
+// order before has ended. Any other law looks again first.
+type declaring interface{ declares() }
+
 // Entry is a law that can be run: a name, and how to make one for a world.
 type Entry struct {
 	Name string
