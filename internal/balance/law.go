@@ -6,7 +6,7 @@ import "time"
 // DefaultLaw gives.
 type Law struct {
 	// Price is the one dial between waiting and idling, 0.5..0.999: one cell
-	// too few counts as Price/(1-Price) cells too many. 0.955.
+	// too few counts as Price/(1-Price) cells too many. 0.96.
 	Price float64
 
 	// Utilization is the planned busy share of a cell that reads a queue, and
@@ -53,7 +53,7 @@ type Law struct {
 
 	// TrendErrors is how many standard errors make a trend, TrendLead how far
 	// past the lead it is drawn on, TrendCap the most it may ask for over the
-	// need. 4, 1.25, 1.5.
+	// need. 7, 1.25, 1.5.
 	TrendErrors, TrendLead, TrendCap float64
 	// StepShare is how little of what a steady rise leaves unexplained a step must
 	// leave, to be taken for one: a step leads no further. 0.7.
@@ -63,7 +63,7 @@ type Law struct {
 
 	// PriorTime and PriorBirths weigh what is believed before anything is
 	// learned (the larger counts), PriorRatio is the surge then expected, and
-	// PriorTail how often, in units of 1-Price. 2 h, 20, 1.3, 1.5.
+	// PriorTail how often, in units of 1-Price. 2 h, 20, 1.3, 1.3.
 	PriorTime   time.Duration
 	PriorBirths float64
 	PriorRatio  float64
@@ -150,7 +150,7 @@ type Law struct {
 // DefaultLaw returns the constants found by simulation on recorded loads.
 func DefaultLaw() Law {
 	return Law{
-		Price:              0.955,
+		Price:              0.96,
 		Utilization:        0.92,
 		RequestUtilization: 0.85,
 		Staffing:           1,
@@ -172,7 +172,7 @@ func DefaultLaw() Law {
 		SurgeRatio:         3,
 		SurgeBirths:        0.1,
 		StepShare:          0.7,
-		TrendErrors:        4,
+		TrendErrors:        7,
 		TrendLead:          1.25,
 		TrendCap:           1.5,
 		TrendMin:           time.Minute,
@@ -180,7 +180,7 @@ func DefaultLaw() Law {
 		PriorTime:          2 * time.Hour,
 		PriorBirths:        20,
 		PriorRatio:         1.3,
-		PriorTail:          1.5,
+		PriorTail:          1.3,
 		DrainMin:           30 * time.Second,
 		LagAllowance:       500 * time.Millisecond,
 		Overdue:            2,

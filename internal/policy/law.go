@@ -9,7 +9,7 @@ import "time"
 type Law struct {
 	// Price is the one dial between waiting and idling: one cell too few counts
 	// as price / (1 - price) cells too many.
-	Price float64 `policy:"price" default:"0.955" within:"[0.5,0.999]"`
+	Price float64 `policy:"price" default:"0.96" within:"[0.5,0.999]"`
 
 	// Utilization and RequestUtilization are no fields of the block: both are
 	// utilization.upper.
@@ -69,7 +69,7 @@ type Law struct {
 	SurgeBirths float64 `policy:"surge_births" default:"0.1" within:"(0,1]"`
 
 	// TrendErrors is how many standard errors make a trend.
-	TrendErrors float64 `policy:"trend_errors" default:"4" within:"(0,100]"`
+	TrendErrors float64 `policy:"trend_errors" default:"7" within:"(0,100]"`
 	// TrendLead is how much further than the lead of an order a trend is drawn
 	// on.
 	TrendLead float64 `policy:"trend_lead" default:"1.25" within:"(0,10]"`
@@ -91,7 +91,7 @@ type Law struct {
 	// PriorRatio is the surge that is expected before anything is learned.
 	PriorRatio float64 `policy:"prior_ratio" default:"1.3" within:"[1,4]"`
 	// PriorTail is how often it is expected, in units of 1 - price.
-	PriorTail float64 `policy:"prior_tail" default:"1.5" within:"(0,10]"`
+	PriorTail float64 `policy:"prior_tail" default:"1.3" within:"(0,10]"`
 
 	// DrainMin is the shortest time in which a backlog is worked off; it is a
 	// birth's time where that is longer.
