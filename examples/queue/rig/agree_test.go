@@ -70,13 +70,29 @@ func simulated(s *policy.Service, r recorded) simulate.Result {
 	w.Min, w.Max, w.Start = s.Min, s.Max, r.Workers
 	w.SLO, w.Takes, w.Curves, w.Sample = cfg.WaitBound, r.takes(cfg.BirthTime), true, stretch*time.Second
 	w.DemandTime = stretch * 12 * time.Second
-	load := make([]float64, len(r.Ready)*stretch)
+	return simulate.Run(w, r.load(), simulate.NewOurs(w, cfg), 1)
+}
+
+// load is the jobs that came in each second of the simulation.
+func (r recorded) load() []float64 {
+	load, early := make([]float64, len(r.Ready)*stretch), r.early()
 	for i := range load {
-		if i < len(r.Arrived) {
-			load[i] = float64(r.Arrived[i])
+		if at := max(0, i-early); at < len(r.Arrived) {
+			load[i] = float64(r.Arrived[at])
 		}
 	}
-	return simulate.Run(w, load, simulate.NewOurs(w, cfg), 1)
+	return load
+}
+
+// early is how many seconds the simulation begins before the run, so that its law
+// looks when the leader did that placed the first order: of a steep rise a beat sees
+// more or less, and the order it places blocks the next one.
+func (r recorded) early() int {
+	if len(r.Orders) == 0 {
+		return 0
+	}
+	at := int(math.Round(r.Orders[0].Placed * stretch))
+	return (stretch - at%stretch) % stretch
 }
 
 // takes says how long an order takes in the simulation: as long as that one of the
@@ -119,7 +135,7 @@ func compare(r recorded, sim simulate.Result, from int) agreement {
 	a.difference = sum / float64(len(ready)) / a.lifeMean
 	a.lifeMost, a.simMost = slices.Max(ready), slices.Max(simReady)
 	a.lifeOrders, a.simOrders = len(r.Orders), sim.ChangesAHour*float64(len(r.Ready)*stretch)/3600
-	a.lifeWaits, a.simWaits = r.waitsFrom(from), simWaits(sim, from)
+	a.lifeWaits, a.simWaits = r.waitsFrom(from), simWaits(sim, r.load(), from)
 	a.births, a.removals = r.tookFor(1), r.tookFor(-1)
 	a.lateP99 = quantileOf(r.Late, 0.99)
 	a.notProduced = r.notProduced()

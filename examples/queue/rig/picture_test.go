@@ -42,10 +42,7 @@ func keep(t *testing.T, folder string, r recorded, sim simulate.Result, a agreem
 
 // pictureOf draws the load, and workers and waits of life and simulation.
 func pictureOf(r recorded, sim simulate.Result, a agreement) picture.Picture {
-	load, waits, simWaits := r.rates(), r.waitsBySecond(), make([]float64, len(r.Ready))
-	for i := range simWaits {
-		simWaits[i] = sim.Curves.Wait[i] / stretch
-	}
+	load, waits, simWaits := r.rates(), r.waitsBySecond(), r.simWaitsBySecond(sim)
 	return picture.Picture{
 		Title:    "Simulation against life",
 		Subtitle: fmt.Sprintf("workers on a real queue, and the simulation of the same jobs and births: %.1f %% apart", 100*a.difference),
@@ -71,12 +68,12 @@ func writeCurves(path string, r recorded, sim simulate.Result) error {
 	defer func() { _ = file.Close() }() // the writer's error says what went wrong
 	rows := csv.NewWriter(file)
 	_ = rows.Write([]string{"second", "jobs", "life_ready", "life_ordered", "life_wait", "sim_ready", "sim_ordered", "sim_wait"})
-	load, waits := r.rates(), r.waitsBySecond()
+	load, waits, simWaits := r.rates(), r.waitsBySecond(), r.simWaitsBySecond(sim)
 	for i := range r.Ready {
 		row := []string{strconv.Itoa(i + 1)}
 		for _, v := range []float64{
 			load[i], r.Ready[i], r.Ordered[i], waits[i],
-			sim.Curves.Ready[i], sim.Curves.Ordered[i], sim.Curves.Wait[i] / stretch,
+			sim.Curves.Ready[i], sim.Curves.Ordered[i], simWaits[i],
 		} {
 			row = append(row, strconv.FormatFloat(v, 'f', 2, 64))
 		}
@@ -97,11 +94,11 @@ func (r recorded) rates() []float64 {
 	return rates
 }
 
-// waitsBySecond are the mean waits of the jobs done in each second.
+// waitsBySecond are the mean waits of the jobs that came in each second.
 func (r recorded) waitsBySecond() []float64 {
 	sums, jobs := make([]float64, len(r.Ready)), make([]float64, len(r.Ready))
 	for i, at := range r.Done {
-		if second := int(at); second >= 0 && second < len(sums) {
+		if second := int(at - r.Waits[i] - 1/workerRate); second >= 0 && second < len(sums) {
 			sums[second], jobs[second] = sums[second]+r.Waits[i], jobs[second]+1
 		}
 	}
@@ -109,4 +106,11 @@ func (r recorded) waitsBySecond() []float64 {
 		sums[i] /= max(1, jobs[i])
 	}
 	return sums
+}
+
+// simWaitsBySecond are those of the simulation; 0 where its end comes first.
+func (r recorded) simWaitsBySecond(sim simulate.Result) []float64 {
+	waits := make([]float64, len(r.Ready))
+	copy(waits, inTurn(progress(sim, r.load())))
+	return waits
 }
