@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/agext/levenshtein"
 	"github.com/hashicorp/hcl/v2"
 )
 
@@ -25,6 +26,19 @@ type Knob struct {
 // knobBlocks are the blocks in which a name without a path is looked for, after
 // the service itself. The others follow in the order in which they are declared.
 var knobBlocks = []string{"law", "utilization", "limits", "birth"}
+
+// similar suggests the number that was meant, by its path or its name alone.
+func similar(all []Knob, name string) string {
+	least, meant := min(3, len(name)/2+1), ""
+	for _, k := range all {
+		for _, known := range []string{k.Path, k.Path[strings.LastIndex(k.Path, ".")+1:]} {
+			if d := levenshtein.Distance(name, known, nil); d < least {
+				least, meant = d, fmt.Sprintf("; did you mean %q?", k.Path)
+			}
+		}
+	}
+	return meant
+}
 
 // FindKnob finds a number of a service by its path, or by its name alone: first
 // among the service's own, then in its law, utilization, limits and birth, then
@@ -47,7 +61,7 @@ func FindKnob(name string) (Knob, error) {
 			return k, nil
 		}
 	}
-	return Knob{}, fmt.Errorf("no number of a service is called %q: docs/policy.md has their names", name)
+	return Knob{}, fmt.Errorf("no number of a service is called %q%s (docs/policy.md has their names)", name, similar(all, name))
 }
 
 // Knobs are all numbers of a service: counts, shares and durations. Blocks that a

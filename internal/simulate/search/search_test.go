@@ -148,7 +148,8 @@ func TestParseKnobs(t *testing.T) {
 		t.Errorf("8 to 4 cells: %v", err)
 	}
 	for text, want := range map[string]string{
-		"prize":         `no number of a service is called "prize"`,
+		"prize":         `no number of a service is called "prize"; did you mean "law.price"? (docs/policy.md has their names)`,
+		"colour":        `no number of a service is called "colour" (docs/policy.md has their names)`,
 		"price,price":   "law.price is named twice",
 		"min=12":        "min is 12, above max, which is 9",
 		"min=x":         `min: "x" is no whole number`,
