@@ -114,10 +114,7 @@ func (l *Leader) spread() bool {
 // isn't spread: its cells are, and will be, in one state. As long as there is one that
 // can't be read, the record says that it is, or whoever reads it would not look there again.
 func (l *Leader) placed(names []string) []int {
-	at, size := l.at(), l.Service.Terraform.ShardSize
-	if l.shards.cant != "" {
-		size = 0
-	}
+	at, size := l.at(), l.shardSize()
 	if !l.spread() && (size == 0 || len(names) <= size) {
 		return nil
 	}
@@ -135,6 +132,15 @@ func (l *Leader) placed(names []string) []int {
 		return nil
 	}
 	return out
+}
+
+// shardSize is how many cells are placed in one state at most; 0 where new ones are all
+// placed in shard 0.
+func (l *Leader) shardSize() int {
+	if l.shards.cant != "" {
+		return 0
+	}
+	return l.Service.Terraform.ShardSize
 }
 
 // isStuck reports whether a shard waits for another try, or to be read.
@@ -249,6 +255,9 @@ func (l *Leader) shardTrouble() string {
 	}
 	if len(all) > 3 {
 		all = append(all[:3], fmt.Sprintf("and %d more shards", len(all)-3))
+	}
+	if l.shardSize() == 0 && l.isStuck(0) && l.spread() {
+		all = append(all, "new cells are placed in shard 0 alone, and wait for it")
 	}
 	return strings.Join(all, "; ")
 }
