@@ -58,7 +58,7 @@ func (m *memory) elapsed(c *Config, at time.Time) (missed int, fresh bool) {
 func (m *memory) forgetWindows(c *Config) {
 	m.Beat = c.Beat
 	m.Run, m.Offered, m.Felt, m.Needs, m.Samples = 0, nil, nil, peaks{}, nil
-	m.Wanted, m.WantedBeats, m.Blind = peaks{}, 0, 0
+	m.Wanted, m.WantedBeats, m.Blind, m.BlindFor, m.Missed = peaks{}, 0, 0, 0, ""
 	m.Hot, m.Idle, m.LagAway, m.LatencyAway = 0, 0, 0, 0
 	for i := range m.Looks {
 		m.Looks[i].Plain, m.Looks[i].Corrected = nil, nil

@@ -114,8 +114,8 @@ func (v *verdict) holds() string {
 		return fmt.Sprintf("the law has run for %s of %s", span(float64(v.mem.Run)*v.cfg.Beat.Seconds()),
 			span(max(law.ReleaseAfter.Seconds(), v.sum.birth)))
 	case CodeSettling:
-		if blind := v.mem.Blind; blind > 0 {
-			return fmt.Sprintf("%s of readings must follow those that were missing", span(float64(blind)*v.cfg.Beat.Seconds()))
+		if v.mem.Blind > 0 {
+			return v.readingsFirst()
 		}
 		k := o.Ordered - v.wanted
 		return fmt.Sprintf("%s must have been more than enough for %s before they go", cells(k), span(v.mem.hold(v.cfg, v.sum.timing, k).Seconds()))
@@ -124,6 +124,17 @@ func (v *verdict) holds() string {
 	default:
 		return fmt.Sprintf("%d of %d changes of the hour are used up", o.changes(), v.cfg.FlapBudget)
 	}
+}
+
+// readingsFirst says for how long there must be readings, and where that doesn't come true
+// which are missing again and again.
+func (v *verdict) readingsFirst() string {
+	m, beat := v.mem, v.cfg.Beat.Seconds()
+	text := fmt.Sprintf("%s of readings must follow those that were missing", span(float64(m.Blind)*beat))
+	if m.BlindFor > v.cfg.window(v.cfg.Law.ReleaseWindow) {
+		text += fmt.Sprintf(", and haven't for %s; missing last: %s", span(float64(m.BlindFor)*beat), m.Missed)
+	}
+	return text
 }
 
 // cause names the term that asks for the most.

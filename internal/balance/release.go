@@ -1,7 +1,9 @@
 package balance
 
 import (
+	"fmt"
 	"math"
+	"strings"
 	"time"
 )
 
@@ -16,12 +18,29 @@ func (m *memory) keepWanted(c *Config, t timing, wanted int) {
 // is old after it, so a release waits for as many beats with all readings as were
 // without, for Law.ReleaseWindow at most.
 func (m *memory) countBlind(c *Config, o *Observation, missed int) {
-	window := c.window(c.Law.ReleaseWindow)
+	window, gone := c.window(c.Law.ReleaseWindow), c.missing(o)
 	m.Blind = min(m.Blind+missed, window)
-	if c.missing(o).any() {
+	if gone.any() {
 		m.Blind = min(m.Blind+1, window)
 	} else {
 		m.Blind = max(m.Blind-1, 0)
+	}
+	m.noteMissed(missed, gone.names(o))
+}
+
+// noteMissed notes for how long a release has waited since beats or readings were missing,
+// and which were the last. Where they are missing as often as not it waits for ever.
+func (m *memory) noteMissed(beats int, readings []string) {
+	if m.Blind == 0 {
+		m.BlindFor, m.Missed = 0, ""
+		return
+	}
+	m.BlindFor += beats + 1
+	if beats > 0 {
+		readings = append(readings, fmt.Sprintf("beats (%d)", beats))
+	}
+	if len(readings) > 0 {
+		m.Missed = strings.Join(readings, "; ")
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/reading"
 )
 
 // eased is a service of n cells that has run long enough at a load for which
@@ -212,6 +214,46 @@ func TestReleaseAfterAGap(t *testing.T) {
 				}
 			}
 			s.beats(1)
+			s.want(8, CodeRelease)
+		})
+	}
+}
+
+// Where readings or beats are missing as often as not nothing is ever released: the reason
+// says which.
+func TestWhatIsMissingForLongIsNamed(t *testing.T) {
+	tests := map[string]struct {
+		pass func(*service)
+		want string
+	}{
+		"beats": {func(s *service) {
+			s.obs.At = s.obs.At.Add(10 * time.Second)
+			s.beats(1)
+		}, "missing last: beats (2)"},
+		"readings": {func(s *service) {
+			s.obs.Lag = reading.Unknown("no broker answers")
+			s.beats(2)
+			s.obs.Lag = per(0)
+			s.beats(1)
+		}, "missing last: lag: no broker answers"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := eased(t, 20)
+			s.obs.Lag = per(5000) // keeps them
+			s.beats(100)
+			s.obs.Lag = per(0)
+			tt.pass(s)
+			if s.want(20, CodeSettling); strings.Contains(s.d.Reason, "missing last") {
+				t.Errorf("at once: %s", s.d.Reason)
+			}
+			for range 20 {
+				tt.pass(s)
+			}
+			if s.want(20, CodeSettling); !strings.Contains(s.d.Reason, "haven't for 5m15s; "+tt.want) {
+				t.Error(s.d.Reason)
+			}
+			s.beats(7)
 			s.want(8, CodeRelease)
 		})
 	}

@@ -48,7 +48,11 @@ type memory struct {
 	Wanted      peaks `json:"wanted"`
 	WantedBeats int64 `json:"wanted_beats"`
 	// Blind is for how many beats with all readings a release waits, after others.
-	Blind int `json:"blind,omitempty"`
+	// BlindFor counts the beats since it last waited for none, and Missed says what was
+	// missing last: both are for the reason alone.
+	Blind    int    `json:"blind,omitempty"`
+	BlindFor int    `json:"blind_for,omitempty"`
+	Missed   string `json:"missed,omitempty"`
 
 	// Rates are the rates of a cell by version of the application, the newest
 	// first, and Samples what the next one is made from.
@@ -158,7 +162,7 @@ var errImpossible = errors.New("a value is out of its range")
 // check refuses what no run of the law can have written.
 func (m *memory) check() error {
 	counts := []int64{m.Count, m.Run, m.Relearn, int64(m.Hot), int64(m.Idle), int64(m.LagAway), int64(m.LatencyAway), int64(m.Unpaired), int64(m.Climbed),
-		int64(m.Matching), int64(m.Yielding), int64(m.Beat), m.WantedBeats, int64(m.Blind)}
+		int64(m.Matching), int64(m.Yielding), int64(m.Beat), m.WantedBeats, int64(m.Blind), int64(m.BlindFor)}
 	if slices.Min(counts) < 0 || m.Count < int64(len(m.Offered)) || m.Relearn > m.Count {
 		return errImpossible
 	}

@@ -21,6 +21,8 @@ type memory struct {
 	Slow    slowWatch     `json:"slow"`
 	// Unborn says why the last births failed, until one lands.
 	Unborn string `json:"unborn,omitempty"`
+	// GivenUp are births that waited for a state's lock and were ordered elsewhere.
+	GivenUp []string `json:"given_up,omitempty"`
 
 	savedAt time.Time
 }

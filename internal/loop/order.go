@@ -47,7 +47,7 @@ func (l *Leader) place(ctx context.Context, s step, reason string) error {
 	for _, n := range next.Orders[0].Add {
 		l.memory.Book.Ordered(l.roster().key(n.Name), now)
 	}
-	l.noteUntried(s.Add)
+	l.noteUntried(ctx, s.Add, now)
 	l.Log.Info("order placed", "add", s.Add, "remove", s.Remove, "replace", s.Replace, "reason", reason)
 	l.carryOut(ctx)
 	return nil

@@ -250,6 +250,7 @@ func (l *Leader) takeOver(r result) {
 	if l.memory.savedAt.IsZero() {
 		l.memory = p.memory
 	}
+	l.readmit()
 	l.debt.due = l.mayLag()
 	l.shards.oweAll(l)
 	l.memory.Book.Only(l.births())

@@ -48,6 +48,7 @@ type part struct {
 	// failures are those in a row before this try.
 	failures int
 	planned  time.Time // when its plan began
+	tried    time.Time // when it ended
 	came     bool      // nobody waits for it: it was judged, say, or failed before
 	counted  int       // what it was counted to destroy
 }
@@ -286,7 +287,8 @@ func (p *part) run(ctx context.Context) {
 			return p.apply(ctx, s, root)
 		})
 	}
-	p.err, p.took = err, l.Now().Sub(began)
+	p.err, p.tried = err, l.Now()
+	p.took = p.tried.Sub(began)
 	p.arrive(0)
 	if err == nil {
 		l.Log.Info("shard done", "shard", p.shard, "order", p.result.order.ID, "done", p.job.done.Add(1), "of", len(p.job.parts), "took", p.took.Round(time.Millisecond))
@@ -303,11 +305,13 @@ func (p *part) again() bool { return p.failures > 0 && len(p.job.parts) > 1 }
 // other shards wait until this one is judged, and it is tried again by itself.
 func (p *part) hasty() bool { return p.failures > 0 || len(p.job.parts) > 1 }
 
-// barred reports whether the part failed before anything was begun, since somebody else
-// holds the lock of the state.
-func (p *part) barred() bool {
-	var locked *act.LockedError
-	return errors.As(p.err, &locked) && !p.cut && !p.applied
+// barred returns the lock of somebody else for which the part failed before anything was
+// begun; nil if that isn't why.
+func (p *part) barred() (lock *act.LockedError) {
+	if p.cut || p.applied || !errors.As(p.err, &lock) {
+		return nil
+	}
+	return lock
 }
 
 // failed notes what a shard is like after it failed.

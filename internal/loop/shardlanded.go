@@ -27,9 +27,7 @@ func (l *Leader) landedSpread(ctx context.Context, r result) {
 	l.noteMissed(r)
 	// Failures first: a birth that succeeds elsewhere ends the wait of all births.
 	for _, p := range r.parts {
-		if !p.barred() {
-			maps.DeleteFunc(l.shards.untried, func(name string, _ bool) bool { return slices.Contains(p.desired.Names, name) })
-		}
+		l.shards.noteTry(p)
 		if p.err != nil {
 			l.partFailed(p)
 		}
@@ -46,6 +44,7 @@ func (l *Leader) landedSpread(ctx context.Context, r result) {
 	}
 	l.Log.Info("order carried out in shards", "order", r.order.ID, "shards", len(r.parts), "done", done, "took", r.took.Round(time.Millisecond))
 	l.oweMissed(r)
+	l.readmit()
 	l.closeSpread(ctx, r)
 }
 
@@ -125,7 +124,7 @@ func (l *Leader) partFailed(p *part) {
 	l.trouble = ""
 	s := l.shards.stuck[p.shard]
 	s.failures++
-	s.locked = p.barred()
+	s.locked = p.barred() != nil
 	s.retry, s.why = l.Now().Add(retryAfter(s.failures)), whyStuck(p.err)
 	if errors.Is(p.err, act.ErrTimeout) && !p.applied {
 		s.retry = l.Now().Add(max(retryAfter(s.failures), hangPause*p.took))

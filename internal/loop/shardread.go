@@ -25,7 +25,6 @@ func (l *Leader) readShards(ctx context.Context, p *preparation) error {
 	if p.cant != "" && len(all) > 0 && p.record.Spread() {
 		l.Log.Warn("the service is spread, but can't be by what its root module is now", "why", p.cant)
 	}
-	l.missListed(p, all)
 	var mu sync.Mutex
 	var g errgroup.Group
 	g.SetLimit(max(1, l.Service.Terraform.ShardsAtOnce))
@@ -45,7 +44,25 @@ func (l *Leader) readShards(ctx context.Context, p *preparation) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
+	l.placeAsHeld(p)
+	l.missListed(p, all)
 	return p.believe()
+}
+
+// placeAsHeld has the record say where cells are, if the states that were read say
+// otherwise: it may be an old one that was brought back. A cell that it has in a state
+// which couldn't be read may be there, too.
+func (l *Leader) placeAsHeld(p *preparation) {
+	shards := slices.Clone(p.record.Shards)
+	for i, shard := range shards {
+		if c, held := p.held[p.record.Names[i]]; held && p.unread[shard] == nil {
+			shards[i] = c.Shard
+		}
+	}
+	if !slices.Equal(shards, p.record.Shards) {
+		l.Log.Warn("the record has cells in other states than they are in: put right", "before", p.record.Shards, "now", shards)
+		p.record.Shards, p.amended = shards, true
+	}
 }
 
 // readShard reads which cells the state of a shard holds.
@@ -98,9 +115,10 @@ func (p *preparation) miss(shard int, err error) {
 	p.unread[shard] = err
 }
 
-// missListed notes as not read those shards in which the record has cells, and whose
-// workspaces aren't listed: made anew they would be empty, and those cells be born a
-// second time. One in which all cells are still to be born may never have been made.
+// missListed notes as not read those shards in which the record has cells that no state
+// holds, and whose workspaces aren't listed: made anew they would be empty, and those cells
+// be born a second time. One in which all cells are still to be born may never have been
+// made.
 func (l *Leader) missListed(p *preparation, listed []int) {
 	unborn := toBeBorn(p.record)
 	for i, shard := range p.record.Shards {
@@ -136,6 +154,10 @@ func (p *preparation) believe() error {
 		name := p.record.Names[i]
 		if p.unread[shard] == nil || unborn[name] {
 			continue
+		}
+		if other, held := p.held[name]; held && !p.halfMoved(name, shard, other.Shard) {
+			return fmt.Errorf("cell %s is in the state of shard %d, and the record says that it is in shard %d, whose state can't be read: make sure that it can, and take nothing out of a state until then: %w",
+				name, other.Shard, shard, p.unread[shard])
 		}
 		if err := p.hold(shard, []act.Cell{{Key: guard.Key(name)}}); err != nil {
 			return err

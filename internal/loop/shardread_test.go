@@ -219,7 +219,37 @@ func TestRemovalInAnUnreadShard(t *testing.T) {
 func TestUnreadCellInTwoStates(t *testing.T) {
 	p := &preparation{record: fleet.Record{Names: []string{"pod-1"}, Shards: []int{1}}, held: map[string]heldCell{"pod-1": {}}}
 	p.miss(1, errors.New("no route"))
-	if err := p.believe(); err == nil || !strings.Contains(err.Error(), "shard 0 and of shard 1") {
+	err := p.believe()
+	if err == nil || !strings.Contains(err.Error(), "in the state of shard 0, and the record says that it is in shard 1, whose state can't be read") || strings.Contains(err.Error(), "state rm") {
 		t.Errorf("believe: %v", err)
+	}
+}
+
+// TestOldRecordOfADeletedWorkspace has a record from before cells were gathered, and the
+// workspace they were in be deleted since: it is put right by the states that were read. A
+// cell that none of these holds is still looked for there.
+func TestOldRecordOfADeletedWorkspace(t *testing.T) {
+	for name, c := range map[string]struct {
+		held   map[string]heldCell
+		shards []int
+		unread bool
+	}{
+		"all were gathered":  {map[string]heldCell{"pod-1": {}, "pod-2": {}, "pod-3": {}}, []int{0, 0, 0}, false},
+		"one isn't anywhere": {map[string]heldCell{"pod-1": {}, "pod-3": {}}, []int{0, 3, 0}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := quietLeader(nil, 2)
+			record := fleet.Record{Names: []string{"pod-1", "pod-2", "pod-3"}, Shards: []int{0, 3, 3}, Count: 3}
+			p := &preparation{found: true, record: record, shards: &act.Workspaces{There: map[int]bool{}}, held: c.held}
+			if err := l.readShards(t.Context(), p); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.shards, p.record.Shards); diff != "" || !p.amended || (p.unread[3] != nil) != c.unread {
+				t.Errorf("amended %t, unread %v, %s", p.amended, p.unread, diff)
+			}
+			if p.held["pod-3"].Shard != 0 || (p.held["pod-2"].Shard == 3) != c.unread {
+				t.Errorf("held %v", p.held)
+			}
+		})
 	}
 }

@@ -25,9 +25,8 @@ type shards struct {
 	roots *act.Workspaces
 	cant  string // why the service can't be spread, or nothing
 	stuck map[int]stuckShard
-	// untried are births that were never begun: each time that one was tried the state of
-	// its shard was locked by somebody else.
-	untried map[string]bool
+	// untried are births that were never begun.
+	untried map[string]untriedBirth
 	// owing are shards whose cells this leader hasn't looked for yet, or whose apply
 	// failed, where nobody but Terraform's refresh knows who is dead.
 	owing     []int
@@ -114,10 +113,7 @@ func (l *Leader) spread() bool {
 // isn't spread: its cells are, and will be, in one state. As long as there is one that
 // can't be read, the record says that it is, or whoever reads it would not look there again.
 func (l *Leader) placed(names []string) []int {
-	at, size := l.at(), l.Service.Terraform.ShardSize
-	if l.shards.cant != "" {
-		size = 0
-	}
+	at, size := l.at(), l.shardSize()
 	if !l.spread() && (size == 0 || len(names) <= size) {
 		return nil
 	}
@@ -135,6 +131,15 @@ func (l *Leader) placed(names []string) []int {
 		return nil
 	}
 	return out
+}
+
+// shardSize is how many cells are placed in one state at most; 0 where new ones are all
+// placed in shard 0.
+func (l *Leader) shardSize() int {
+	if l.shards.cant != "" {
+		return 0
+	}
+	return l.Service.Terraform.ShardSize
 }
 
 // isStuck reports whether a shard waits for another try, or to be read.
@@ -162,48 +167,6 @@ func (l *Leader) rereads() bool {
 		}
 	}
 	return false
-}
-
-// When births are given up that wait for a lock: after so many tries in vain, and only
-// while at most so many shards are locked. Where more are, others would be, too.
-const (
-	giveUpAfter  = 3
-	giveUpLocked = 2
-)
-
-// starved are births that wait for a state's lock which somebody else has forgotten, say.
-// Nothing was begun under their names, so others may take their place in another shard.
-func (l *Leader) starved() (names []string) {
-	locked := 0
-	for _, s := range l.shards.stuck {
-		if s.locked {
-			locked++
-		}
-	}
-	if locked == 0 || locked > giveUpLocked {
-		return nil
-	}
-	at := l.at()
-	for _, name := range l.record.Names {
-		s := l.shards.stuck[at[name]]
-		if l.shards.untried[name] && !l.isHeld(name) && s.locked && !s.unread && s.failures >= giveUpAfter && l.isStuck(at[name]) {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-// noteUntried notes births that were just ordered.
-func (l *Leader) noteUntried(born []string) {
-	if !l.record.Spread() {
-		return
-	}
-	if l.shards.untried == nil {
-		l.shards.untried = map[string]bool{}
-	}
-	for _, name := range born {
-		l.shards.untried[name] = true
-	}
 }
 
 // tellSpread warns of an order that makes one state larger than it should be.
@@ -249,6 +212,9 @@ func (l *Leader) shardTrouble() string {
 	}
 	if len(all) > 3 {
 		all = append(all[:3], fmt.Sprintf("and %d more shards", len(all)-3))
+	}
+	if l.shardSize() == 0 && l.isStuck(0) && l.spread() {
+		all = append(all, "new cells are placed in shard 0 alone, and wait for it")
 	}
 	return strings.Join(all, "; ")
 }

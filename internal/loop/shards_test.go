@@ -112,6 +112,18 @@ func TestStuckShardsAreLeftOut(t *testing.T) {
 	})
 }
 
+// TestNewCellsWaitForShard0 has shard 0 wait: where all new cells are placed there, that is
+// told.
+func TestNewCellsWaitForShard0(t *testing.T) {
+	for size, waits := range map[int]bool{0: true, 2: false} {
+		l := spreadLeader(map[string]int{"pod-1": 0, "pod-2": 1}, size)
+		l.shards.stuck[0] = stuckShard{retry: time.Now().Add(time.Minute), why: "cells are being moved"}
+		if placed := l.placed([]string{"pod-1", "pod-2", "pod-3"}); (placed[2] == 0) != waits || strings.Contains(l.shardTrouble(), "wait for it") != waits {
+			t.Errorf("shard_size %d: placed in %v; %s", size, placed, l.shardTrouble())
+		}
+	}
+}
+
 // TestOrderInAStuckShardIsKept has all of an order lie in shards that wait for another
 // try: nothing is begun, and nothing of it counts as done.
 func TestOrderInAStuckShardIsKept(t *testing.T) {
