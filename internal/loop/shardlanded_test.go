@@ -55,6 +55,28 @@ func lockedLeader(t *testing.T, at map[string]int, orders ...fleet.Order) *Leade
 	return l
 }
 
+// keepInConsul has Consul hold a record.
+func keepInConsul(t *testing.T, l *Leader, r fleet.Record) {
+	t.Helper()
+	index, err := l.lease.PutRecord(t.Context(), r, l.index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.record, l.index = r, index
+}
+
+// getReady has the leader prepare by what Consul and the states hold.
+func getReady(t *testing.T, l *Leader) {
+	t.Helper()
+	l.Service.Terraform.Timeout = 10 * time.Minute
+	l.Open = func() (*act.Root, error) { return l.Root, nil }
+	p, err := l.getReady(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.takeOver(result{what: preparing, prepared: p})
+}
+
 // inConsul is the record that Consul holds.
 func inConsul(t *testing.T, l *Leader) *fleet.Record {
 	t.Helper()
@@ -451,6 +473,57 @@ func TestCutMoveHoldsBackItsShards(t *testing.T) {
 			}
 			if _, later := l.nextMoves(); !later {
 				t.Error("another move is begun")
+			}
+		})
+	}
+}
+
+// TestCutMoveWithoutAWorkspace has a workspace of a move that was cut not be there. It is
+// made, and the move finished, where the record has no cells in it. Else they may live:
+// nothing is done in the two shards, or they would be born a second time.
+func TestCutMoveWithoutAWorkspace(t *testing.T) {
+	cell := func(name string) string {
+		return fmt.Sprintf(`{"index_key":%q,"schema_version":0,"attributes":{"id":%[1]q}}`, name)
+	}
+	for name, c := range map[string]struct {
+		shards   []int // of pod-1, pod-2 and pod-3, by the record
+		from, to int
+		held     []string // in shard 0
+		finished bool
+	}{
+		"it was to be made":          {nil, 0, 1, []string{"pod-1", "pod-2", "pod-3"}, true},
+		"others are in the second":   {[]int{0, 0, 1}, 0, 1, []string{"pod-1", "pod-2"}, false},
+		"the moved are in it by now": {[]int{0, 1, 0}, 0, 1, []string{"pod-1", "pod-3"}, false},
+		"they were in the first":     {[]int{0, 1, 0}, 1, 0, []string{"pod-1", "pod-3"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := lockedLeader(t, map[string]int{"pod-1": 0, "pod-2": 0, "pod-3": 0})
+			r := l.record
+			r.Shards = c.shards
+			r.Shape, _ = json.Marshal(guard.Shape{Digest: l.Root.Module().Digest, Named: true, Patterns: []string{`terraform_data.cell["*"]`}, Removals: true})
+			keepInConsul(t, l, r)
+			var cells []string
+			for _, name := range c.held {
+				cells = append(cells, cell(name))
+			}
+			putState(t, l.Root.Module().Dir, 0, cells)
+			if err := l.lease.PutMove(t.Context(), fleet.MoveNote{From: c.from, To: c.to, Names: []string{"pod-2"}, Since: l.Now()}); err != nil {
+				t.Fatal(err)
+			}
+			getReady(t, l)
+			if o := l.pending(); o.Size() > 0 {
+				t.Errorf("it would do %+v", o)
+			}
+			note, err := l.Fleet.Move(t.Context(), "pod")
+			if err != nil || (note == nil) != c.finished || l.isStuck(0) == c.finished || l.isStuck(1) == c.finished {
+				t.Errorf("note %+v, %v; stuck: %s", note, err, l.shardTrouble())
+			}
+			all, err := l.Root.Shards(t.Context())
+			if err != nil || slices.Contains(all, 1) != c.finished {
+				t.Errorf("there are the workspaces of shards %v, %v", all, err)
+			}
+			if why := "can't be finished: the record has cells in workspace shard-1, which isn't there"; !c.finished && !strings.Contains(l.shardTrouble(), why) {
+				t.Errorf("told: %s", l.shardTrouble())
 			}
 		})
 	}
