@@ -388,7 +388,7 @@ func TestFinishMove(t *testing.T) {
 		"the states say it, the record not":   {[]string{stays}, []string{moved}, nil, ""},
 		"it differs in both":                  {[]string{stays, moved}, []string{strings.Replace(moved, `"b"`, `"c"`, 1)}, nil, "is in both states and differs"},
 		"the service is paused":               {[]string{stays, moved}, nil, func(l *Leader) error { return l.Fleet.Pause(t.Context(), "pod", fleet.Pause{By: "anna"}) }, "paused by anna"},
-		"by one that only looks":              {[]string{stays, moved}, nil, func(l *Leader) error { l.lease = nil; return nil }, "look again when the leader has done it"},
+		"by one that only looks":              {[]string{stays, moved}, nil, func(l *Leader) error { l.lease = nil; return nil }, "only who holds the service's lock"},
 		"the record doesn't say what belongs": {[]string{stays, moved}, nil, func(l *Leader) error { l.record.Shape = nil; return nil }, "what belongs to a cell"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -526,6 +526,33 @@ func TestCutMoveWithoutAWorkspace(t *testing.T) {
 				t.Errorf("told: %s", l.shardTrouble())
 			}
 		})
+	}
+}
+
+// TestLookDuringACutMove has somebody look without the lock while a move is under way: the
+// two shards are left out, and the others are looked at.
+func TestLookDuringACutMove(t *testing.T) {
+	l := lockedLeader(t, map[string]int{"pod-1": 0, "pod-2": 0, "pod-3": 2})
+	r := l.record
+	r.Names, r.Shards, r.Count = append(r.Names, "pod-4", "pod-5"), append(r.Shards, 1, 2), 5
+	r.Shape, _ = json.Marshal(guard.Shape{Digest: l.Root.Module().Digest, Named: true, Patterns: []string{`terraform_data.cell["*"]`}, Removals: true})
+	r.Orders = []fleet.Order{{ID: "1", Add: []fleet.Newborn{{Name: "pod-4"}, {Name: "pod-5"}}}}
+	keepInConsul(t, l, r)
+	for shard, cells := range map[int]string{0: "pod-1", 1: "pod-2", 2: "pod-3"} {
+		putState(t, l.Root.Module().Dir, shard, []string{fmt.Sprintf(`{"index_key":%q,"schema_version":0,"attributes":{"id":%[1]q}}`, cells)})
+	}
+	if err := l.lease.PutMove(t.Context(), fleet.MoveNote{From: 0, To: 1, Names: []string{"pod-2"}, Since: l.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	l.lease = nil
+	getReady(t, l)
+	o, err := l.planSpread(t.Context(), Outcome{}, l.pending())
+	if err != nil || o.Held != "" || len(o.Changes) != 1 || !strings.Contains(o.Changes[0].Address, "pod-5") {
+		t.Errorf("%v, it would do %+v", err, o)
+	}
+	o, err = l.planSpread(t.Context(), Outcome{}, guard.Order{Add: []guard.Key{"pod-4"}})
+	if err != nil || !strings.Contains(o.Held, "cells are being moved from shard 0 to shard 1") {
+		t.Errorf("%v, it would do %+v", err, o)
 	}
 }
 
