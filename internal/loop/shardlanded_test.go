@@ -556,6 +556,43 @@ func TestLookDuringACutMove(t *testing.T) {
 	}
 }
 
+// TestLearnsWhereItCan has the module be edited while some shards are of no use to learn
+// from: another one is.
+func TestLearnsWhereItCan(t *testing.T) {
+	l := lockedLeader(t, map[string]int{"pod-1": 0, "pod-2": 1, "pod-3": 2})
+	cut := &spread.Move{From: 0, To: 2, Names: []string{"pod-9"}}
+	for name, c := range map[string]struct {
+		shards []int
+		there  map[int]bool
+		cut    *spread.Move
+		want   []int
+	}{
+		"all in one state":        {nil, map[int]bool{1: true}, nil, []int{0}},
+		"in several":              {[]int{2, 0, 1}, map[int]bool{1: true, 2: true}, nil, []int{0, 1, 2}},
+		"one isn't listed":        {[]int{1, 2, 2}, map[int]bool{2: true, 5: true}, nil, []int{2}},
+		"none is":                 {[]int{1, 3, 3}, map[int]bool{5: true}, nil, []int{0}},
+		"two are moved between":   {[]int{0, 1, 2}, map[int]bool{1: true, 2: true}, cut, []int{1}},
+		"there are but those two": {[]int{0, 0, 2}, map[int]bool{2: true}, cut, []int{0}},
+	} {
+		p := &preparation{record: fleet.Record{Names: l.record.Names, Shards: c.shards}, cut: c.cut, shards: &act.Workspaces{There: c.there}}
+		if got, err := p.teachers(t.Context()); err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, %v, want %v", name, got, err, c.want)
+		}
+	}
+	if err := l.Root.Init(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	dir := l.Root.Module().Dir
+	putState(t, dir, 1, []string{`{"index_key":"pod-2","schema_version":0,"attributes":{"id":"b"}}`})
+	if err := os.WriteFile(statePath(dir, 0), []byte("no state"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := &preparation{record: l.record, root: l.Root, shards: &act.Workspaces{Base: l.Root, Limit: time.Minute}}
+	if err := l.learn(t.Context(), p); err != nil || !p.shape.Removals || p.shape.Count != 1 {
+		t.Errorf("learned %+v, %v", p.shape, err)
+	}
+}
+
 func statePath(dir string, shard int) string {
 	if shard == 0 {
 		return filepath.Join(dir, "terraform.tfstate")
