@@ -90,7 +90,7 @@ func (l *Leader) forget() {
 	if l.busy == "" {
 		l.dropAhead(aheadRest)
 		l.prepared, l.obstructed, l.failed, l.gone, l.unlisted = false, false, nil, nil, unlisted{}
-		l.deaths.silentSince, l.deaths.massSince = nil, time.Time{}
+		l.deaths.silentSince, l.deaths.massSince, l.shards.read = nil, time.Time{}, nil
 	}
 }
 

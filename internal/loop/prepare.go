@@ -263,7 +263,7 @@ func (l *Leader) takeOver(r result) {
 		l.memory = p.memory
 	}
 	l.debt.due = l.mayLag()
-	l.shards.oweAll(l)
+	l.shards.oweRead(l)
 	l.memory.Book.Only(l.births())
 	l.prepared, l.stale = true, false
 	// Failures are counted on until an order succeeds or none is left: a provider

@@ -28,6 +28,8 @@ type shards struct {
 	// untried are births that were never begun: each time that one was tried the state of
 	// its shard was locked by somebody else.
 	untried map[string]bool
+	// read are those whose states the last preparation has read; nil after a pause.
+	read map[int]bool
 	// owing are shards whose cells this leader hasn't looked for yet, or whose apply
 	// failed, where nobody but Terraform's refresh knows who is dead.
 	owing     []int
@@ -284,8 +286,8 @@ func (s Status) Spread() string {
 	return fmt.Sprintf("over %d workspaces, at most %d cells in one", len(held), held[fullest])
 }
 
-func setOf(list []string) map[string]bool {
-	set := make(map[string]bool, len(list))
+func setOf[T comparable](list []T) map[T]bool {
+	set := make(map[T]bool, len(list))
 	for _, v := range list {
 		set[v] = true
 	}
