@@ -64,7 +64,7 @@ func (l *Leader) atRest(ctx context.Context) (code, why string) {
 		return "paused", "paused by the file " + l.PauseFile
 	}
 	if l.rereads() {
-		l.prepared = false
+		l.getReadyAgain(ctx) // what is known goes on to be decided on meanwhile
 	}
 	if !l.prepared {
 		// What isn't known yet is not zero: nothing is decided on it.

@@ -243,6 +243,7 @@ func (l *Leader) births() []guard.Key {
 // takeOver makes the preparation the leader's own.
 func (l *Leader) takeOver(r result) {
 	if r.err != nil {
+		l.prepared = false
 		l.failures++
 		l.retry = l.Now().Add(retryAfter(l.failures))
 		l.trouble = fmt.Sprintf("not ready to act: %v", r.err)

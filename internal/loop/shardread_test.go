@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -181,6 +182,37 @@ func TestShardThatCantBeRead(t *testing.T) {
 			t.Error("it still waits, and was read")
 		}
 	})
+}
+
+// TestDecidesDuringAReread has it be time to read a shard once more that can't be read: the
+// leader doesn't rest meanwhile, unless it turns out that it can't get ready.
+func TestDecidesDuringAReread(t *testing.T) {
+	l := lockedLeader(t, map[string]int{"pod-1": 0, "pod-2": 1})
+	r := l.record
+	r.Shape, _ = json.Marshal(guard.Shape{Digest: l.Root.Module().Digest, Named: true, Patterns: []string{`terraform_data.cell["*"]`}, Removals: true})
+	keepInConsul(t, l, r)
+	putState(t, l.Root.Module().Dir, 0, []string{`{"index_key":"pod-1","schema_version":0,"attributes":{"id":"a"}}`})
+	getReady(t, l)
+	reread := func() {
+		t.Helper()
+		stuck := l.shards.stuck[1]
+		stuck.retry = l.Now()
+		l.shards.stuck[1] = stuck
+		if code, why := l.atRest(t.Context()); code != "" || l.busy != preparing {
+			t.Fatalf("rests: %q, %q; busy with %q", code, why, l.busy)
+		}
+		l.landed(t.Context(), <-l.results)
+	}
+	if reread(); !l.prepared || l.shards.stuck[1].failures != 2 {
+		t.Errorf("prepared %t, stuck %+v", l.prepared, l.shards.stuck)
+	}
+	l.Open = func() (*act.Root, error) { return nil, errors.New("no module") }
+	if reread(); l.prepared {
+		t.Error("it can't get ready, and goes on")
+	}
+	if code, why := l.atRest(t.Context()); code != "preparing" || !strings.Contains(why, "no module") || l.busy != "" {
+		t.Errorf("rests: %q, %q; busy with %q", code, why, l.busy)
+	}
 }
 
 // TestRemovalInAnUnreadShard has all cells that stay be in shard 0, while one that is to go

@@ -156,7 +156,7 @@ func (l *Leader) unread() bool {
 }
 
 // rereads reports whether it is time to read such a shard once more: all are, as in
-// any preparation.
+// any preparation. Orders wait for that, decisions don't.
 func (l *Leader) rereads() bool {
 	for _, stuck := range l.shards.stuck {
 		if stuck.unread && l.busy == "" && !l.Now().Before(stuck.retry) {
