@@ -23,9 +23,19 @@ type Workspaces struct {
 	opened map[int]*Root
 }
 
-// Open returns the root module in the workspace of a shard, which is made where it
-// isn't there.
+// Open returns the root module in the workspace of a shard, which must be there: one
+// made anew would be empty, and all cells that it should hold be born a second time.
 func (w *Workspaces) Open(ctx context.Context, shard int) (*Root, error) {
+	return w.open(ctx, shard, false)
+}
+
+// Make is Open for a shard that nothing is held in yet: its workspace is made where it
+// isn't there.
+func (w *Workspaces) Make(ctx context.Context, shard int) (*Root, error) {
+	return w.open(ctx, shard, true)
+}
+
+func (w *Workspaces) open(ctx context.Context, shard int, mayMake bool) (*Root, error) {
 	if shard == 0 {
 		return w.Base, nil
 	}
@@ -40,6 +50,9 @@ func (w *Workspaces) Open(ctx context.Context, shard int) (*Root, error) {
 		return nil, err
 	}
 	there := w.There[shard]
+	if !there && !mayMake {
+		return nil, fmt.Errorf("workspace %s of root module %s isn't there: if its cells are gone, make it with terraform workspace new", w.Base.cfg.shardWorkspace(shard), w.Base.cfg.Dir)
+	}
 	root, err := w.Base.Shard(ctx, shard, there, w.Share)
 	if err != nil {
 		return nil, err

@@ -64,7 +64,7 @@ func (l *Leader) atRest(ctx context.Context) (code, why string) {
 		return "paused", "paused by the file " + l.PauseFile
 	}
 	if l.rereads() {
-		l.prepared = false
+		l.getReadyAgain(ctx) // what is known goes on to be decided on meanwhile
 	}
 	if !l.prepared {
 		// What isn't known yet is not zero: nothing is decided on it.
@@ -90,7 +90,7 @@ func (l *Leader) forget() {
 	if l.busy == "" {
 		l.dropAhead(aheadRest)
 		l.prepared, l.obstructed, l.failed, l.gone, l.unlisted = false, false, nil, nil, unlisted{}
-		l.deaths.silentSince, l.deaths.massSince = nil, time.Time{}
+		l.deaths.silentSince, l.deaths.massSince, l.shards.read = nil, time.Time{}, nil
 	}
 }
 

@@ -85,12 +85,23 @@ func (l *Leader) getReady(ctx context.Context) (*preparation, error) {
 	return &p, l.fromState(ctx, &p)
 }
 
-// learn plans how the root module's cells come and go.
+// learn plans how the root module's cells come and go. What is in the way in one shard,
+// such as a lock, isn't in all.
 func (l *Leader) learn(ctx context.Context, p *preparation) error {
-	shard, err := p.teacher(ctx)
+	teachers, err := p.teachers(ctx)
 	if err != nil {
 		return err
 	}
+	for _, shard := range teachers[:min(len(teachers), mostTeachers)] {
+		if err = l.learnIn(ctx, p, shard); err == nil {
+			break
+		}
+	}
+	return err
+}
+
+// learnIn learns it by what the state of one shard holds.
+func (l *Leader) learnIn(ctx context.Context, p *preparation, shard int) error {
 	root, err := p.shards.Open(ctx, shard)
 	if err != nil {
 		return err
@@ -101,22 +112,23 @@ func (l *Leader) learn(ctx context.Context, p *preparation) error {
 	})
 }
 
-// teacher is the lowest shard that the record has cells in and whose workspace is there:
-// one that isn't would be made, and be empty, before it is told that it was missing.
-func (p *preparation) teacher(ctx context.Context) (int, error) {
-	if !p.record.Spread() || slices.Contains(p.record.Shards, 0) {
-		return 0, nil
+// teachers are the shards that the record has cells in and whose workspaces are there, but
+// for those of a move that was cut. Shard 0, be it empty, is where there are none.
+func (p *preparation) teachers(ctx context.Context) ([]int, error) {
+	if !p.record.Spread() {
+		return []int{0}, nil
 	}
 	listed, err := p.shards.All(ctx)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	for _, shard := range listed {
-		if slices.Contains(p.record.Shards, shard) {
-			return shard, nil
-		}
+	able := slices.DeleteFunc(append([]int{0}, listed...), func(shard int) bool {
+		return !slices.Contains(p.record.Shards, shard) || p.cut != nil && (shard == p.cut.From || shard == p.cut.To)
+	})
+	if len(able) == 0 {
+		able = []int{0}
 	}
-	return 0, nil
+	return able, nil
 }
 
 // fromRecord takes the shape of an order from the record if the root module is
@@ -231,6 +243,7 @@ func (l *Leader) births() []guard.Key {
 // takeOver makes the preparation the leader's own.
 func (l *Leader) takeOver(r result) {
 	if r.err != nil {
+		l.prepared = false
 		l.failures++
 		l.retry = l.Now().Add(retryAfter(l.failures))
 		l.trouble = fmt.Sprintf("not ready to act: %v", r.err)
@@ -252,7 +265,7 @@ func (l *Leader) takeOver(r result) {
 	}
 	l.readmit()
 	l.debt.due = l.mayLag()
-	l.shards.oweAll(l)
+	l.shards.oweRead(l)
 	l.memory.Book.Only(l.births())
 	l.prepared, l.stale = true, false
 	// Failures are counted on until an order succeeds or none is left: a provider

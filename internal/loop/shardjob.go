@@ -28,7 +28,8 @@ type spreadJob struct {
 	roots *act.Workspaces
 	parts []*part
 	// teachers are the shards with the cells that their states hold, while it isn't
-	// known what an order changes.
+	// known what an order changes. None is that waits: what it holds is known from the
+	// record alone, say.
 	teachers map[int]act.Desired
 	slots    chan struct{} // as many as Terraform may run at a time
 	all      *assembly
@@ -96,6 +97,7 @@ func (l *Leader) newSpreadJob(order guard.Order) *spreadJob {
 	j.deal(at, parts)
 	if !l.shape.Removals {
 		j.teachers = l.desiredByShard()
+		maps.DeleteFunc(j.teachers, func(shard int, _ act.Desired) bool { return l.isStuck(shard) })
 	}
 	j.all = newAssembly(len(j.parts))
 	return j
@@ -277,7 +279,7 @@ func (p *part) run(ctx context.Context) {
 	if p.again() {
 		p.arrive(p.most())
 	}
-	root, err := p.job.roots.Open(ctx, p.shard)
+	root, err := p.open(ctx)
 	if err == nil && p.hasty() {
 		root = root.Hasty()
 	}
@@ -295,6 +297,15 @@ func (p *part) run(ctx context.Context) {
 		return
 	}
 	p.failed(ctx, root)
+}
+
+// open opens the shard's workspace, and makes it for births alone where there are no
+// cells yet.
+func (p *part) open(ctx context.Context) (*act.Root, error) {
+	if len(p.order.Add) > 0 && len(p.base.Names) == 0 {
+		return p.job.roots.Make(ctx, p.shard)
+	}
+	return p.job.roots.Open(ctx, p.shard)
 }
 
 // again reports whether this part failed the last time, and others are in the order: they

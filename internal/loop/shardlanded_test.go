@@ -55,6 +55,28 @@ func lockedLeader(t *testing.T, at map[string]int, orders ...fleet.Order) *Leade
 	return l
 }
 
+// keepInConsul has Consul hold a record.
+func keepInConsul(t *testing.T, l *Leader, r fleet.Record) {
+	t.Helper()
+	index, err := l.lease.PutRecord(t.Context(), r, l.index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.record, l.index = r, index
+}
+
+// getReady has the leader prepare by what Consul and the states hold.
+func getReady(t *testing.T, l *Leader) {
+	t.Helper()
+	l.Service.Terraform.Timeout = 10 * time.Minute
+	l.Open = func() (*act.Root, error) { return l.Root, nil }
+	p, err := l.getReady(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.takeOver(result{what: preparing, prepared: p})
+}
+
 // inConsul is the record that Consul holds.
 func inConsul(t *testing.T, l *Leader) *fleet.Record {
 	t.Helper()
@@ -455,7 +477,7 @@ func TestFinishMove(t *testing.T) {
 		"the states say it, the record not":   {[]string{stays}, []string{moved}, nil, ""},
 		"it differs in both":                  {[]string{stays, moved}, []string{strings.Replace(moved, `"b"`, `"c"`, 1)}, nil, "is in both states and differs"},
 		"the service is paused":               {[]string{stays, moved}, nil, func(l *Leader) error { return l.Fleet.Pause(t.Context(), "pod", fleet.Pause{By: "anna"}) }, "paused by anna"},
-		"by one that only looks":              {[]string{stays, moved}, nil, func(l *Leader) error { l.lease = nil; return nil }, "look again when the leader has done it"},
+		"by one that only looks":              {[]string{stays, moved}, nil, func(l *Leader) error { l.lease = nil; return nil }, "only who holds the service's lock"},
 		"the record doesn't say what belongs": {[]string{stays, moved}, nil, func(l *Leader) error { l.record.Shape = nil; return nil }, "what belongs to a cell"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -542,6 +564,121 @@ func TestCutMoveHoldsBackItsShards(t *testing.T) {
 				t.Error("another move is begun")
 			}
 		})
+	}
+}
+
+// TestCutMoveWithoutAWorkspace has a workspace of a move that was cut not be there. It is
+// made, and the move finished, where the record has no cells in it. Else they may live:
+// nothing is done in the two shards, or they would be born a second time.
+func TestCutMoveWithoutAWorkspace(t *testing.T) {
+	cell := func(name string) string {
+		return fmt.Sprintf(`{"index_key":%q,"schema_version":0,"attributes":{"id":%[1]q}}`, name)
+	}
+	for name, c := range map[string]struct {
+		shards   []int // of pod-1, pod-2 and pod-3, by the record
+		from, to int
+		held     []string // in shard 0
+		finished bool
+	}{
+		"it was to be made":          {nil, 0, 1, []string{"pod-1", "pod-2", "pod-3"}, true},
+		"others are in the second":   {[]int{0, 0, 1}, 0, 1, []string{"pod-1", "pod-2"}, false},
+		"the moved are in it by now": {[]int{0, 1, 0}, 0, 1, []string{"pod-1", "pod-3"}, false},
+		"they were in the first":     {[]int{0, 1, 0}, 1, 0, []string{"pod-1", "pod-3"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := lockedLeader(t, map[string]int{"pod-1": 0, "pod-2": 0, "pod-3": 0})
+			r := l.record
+			r.Shards = c.shards
+			r.Shape, _ = json.Marshal(guard.Shape{Digest: l.Root.Module().Digest, Named: true, Patterns: []string{`terraform_data.cell["*"]`}, Removals: true})
+			keepInConsul(t, l, r)
+			var cells []string
+			for _, name := range c.held {
+				cells = append(cells, cell(name))
+			}
+			putState(t, l.Root.Module().Dir, 0, cells)
+			if err := l.lease.PutMove(t.Context(), fleet.MoveNote{From: c.from, To: c.to, Names: []string{"pod-2"}, Since: l.Now()}); err != nil {
+				t.Fatal(err)
+			}
+			getReady(t, l)
+			if o := l.pending(); o.Size() > 0 {
+				t.Errorf("it would do %+v", o)
+			}
+			note, err := l.Fleet.Move(t.Context(), "pod")
+			if err != nil || (note == nil) != c.finished || l.isStuck(0) == c.finished || l.isStuck(1) == c.finished {
+				t.Errorf("note %+v, %v; stuck: %s", note, err, l.shardTrouble())
+			}
+			all, err := l.Root.Shards(t.Context())
+			if err != nil || slices.Contains(all, 1) != c.finished {
+				t.Errorf("there are the workspaces of shards %v, %v", all, err)
+			}
+			if why := "can't be finished: the record has cells in workspace shard-1, which isn't there"; !c.finished && !strings.Contains(l.shardTrouble(), why) {
+				t.Errorf("told: %s", l.shardTrouble())
+			}
+		})
+	}
+}
+
+// TestLookDuringACutMove has somebody look without the lock while a move is under way: the
+// two shards are left out, and the others are looked at.
+func TestLookDuringACutMove(t *testing.T) {
+	l := lockedLeader(t, map[string]int{"pod-1": 0, "pod-2": 0, "pod-3": 2})
+	r := l.record
+	r.Names, r.Shards, r.Count = append(r.Names, "pod-4", "pod-5"), append(r.Shards, 1, 2), 5
+	r.Shape, _ = json.Marshal(guard.Shape{Digest: l.Root.Module().Digest, Named: true, Patterns: []string{`terraform_data.cell["*"]`}, Removals: true})
+	r.Orders = []fleet.Order{{ID: "1", Add: []fleet.Newborn{{Name: "pod-4"}, {Name: "pod-5"}}}}
+	keepInConsul(t, l, r)
+	for shard, cells := range map[int]string{0: "pod-1", 1: "pod-2", 2: "pod-3"} {
+		putState(t, l.Root.Module().Dir, shard, []string{fmt.Sprintf(`{"index_key":%q,"schema_version":0,"attributes":{"id":%[1]q}}`, cells)})
+	}
+	if err := l.lease.PutMove(t.Context(), fleet.MoveNote{From: 0, To: 1, Names: []string{"pod-2"}, Since: l.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	l.lease = nil
+	getReady(t, l)
+	o, err := l.planSpread(t.Context(), Outcome{}, l.pending())
+	if err != nil || o.Held != "" || len(o.Changes) != 1 || !strings.Contains(o.Changes[0].Address, "pod-5") {
+		t.Errorf("%v, it would do %+v", err, o)
+	}
+	o, err = l.planSpread(t.Context(), Outcome{}, guard.Order{Add: []guard.Key{"pod-4"}})
+	if err != nil || !strings.Contains(o.Held, "cells are being moved from shard 0 to shard 1") {
+		t.Errorf("%v, it would do %+v", err, o)
+	}
+}
+
+// TestLearnsWhereItCan has the module be edited while some shards are of no use to learn
+// from: another one is.
+func TestLearnsWhereItCan(t *testing.T) {
+	l := lockedLeader(t, map[string]int{"pod-1": 0, "pod-2": 1, "pod-3": 2})
+	cut := &spread.Move{From: 0, To: 2, Names: []string{"pod-9"}}
+	for name, c := range map[string]struct {
+		shards []int
+		there  map[int]bool
+		cut    *spread.Move
+		want   []int
+	}{
+		"all in one state":        {nil, map[int]bool{1: true}, nil, []int{0}},
+		"in several":              {[]int{2, 0, 1}, map[int]bool{1: true, 2: true}, nil, []int{0, 1, 2}},
+		"one isn't listed":        {[]int{1, 2, 2}, map[int]bool{2: true, 5: true}, nil, []int{2}},
+		"none is":                 {[]int{1, 3, 3}, map[int]bool{5: true}, nil, []int{0}},
+		"two are moved between":   {[]int{0, 1, 2}, map[int]bool{1: true, 2: true}, cut, []int{1}},
+		"there are but those two": {[]int{0, 0, 2}, map[int]bool{2: true}, cut, []int{0}},
+	} {
+		p := &preparation{record: fleet.Record{Names: l.record.Names, Shards: c.shards}, cut: c.cut, shards: &act.Workspaces{There: c.there}}
+		if got, err := p.teachers(t.Context()); err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, %v, want %v", name, got, err, c.want)
+		}
+	}
+	if err := l.Root.Init(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	dir := l.Root.Module().Dir
+	putState(t, dir, 1, []string{`{"index_key":"pod-2","schema_version":0,"attributes":{"id":"b"}}`})
+	if err := os.WriteFile(statePath(dir, 0), []byte("no state"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := &preparation{record: l.record, root: l.Root, shards: &act.Workspaces{Base: l.Root, Limit: time.Minute}}
+	if err := l.learn(t.Context(), p); err != nil || !p.shape.Removals || p.shape.Count != 1 {
+		t.Errorf("learned %+v, %v", p.shape, err)
 	}
 }
 

@@ -95,13 +95,14 @@ func (l *Leader) move(ctx context.Context, roots *act.Workspaces, shape guard.Sh
 }
 
 // moveStates moves the cells from state to state, and waits for no lock, as all else would
-// wait for it. It reports whether any of them may have been moved.
+// wait for it. It reports whether any of them may have been moved. The second workspace is
+// made where it isn't there, so the record must have no cells in it then.
 func (l *Leader) moveStates(ctx context.Context, roots *act.Workspaces, shape guard.Shape, m spread.Move) (begun bool, err error) {
 	from, err := roots.Open(ctx, m.From)
 	if err != nil {
 		return false, err
 	}
-	to, err := roots.Open(ctx, m.To)
+	to, err := roots.Make(ctx, m.To)
 	if err != nil {
 		return false, err
 	}
@@ -203,15 +204,12 @@ func (l *Leader) finishMove(ctx context.Context, p *preparation) error {
 	if note == nil {
 		return nil
 	}
-	if l.lease == nil {
-		return fmt.Errorf("cells are being moved from shard %d to shard %d since %s: look again when the leader has done it", note.From, note.To, note.Since.Format(time.RFC3339))
-	}
 	m := spread.Move{From: note.From, To: note.To, Names: note.Names}
 	var shape guard.Shape
 	if err := json.Unmarshal(p.record.Shape, &shape); err != nil {
 		return fmt.Errorf("finish a move of cells that was cut: the record doesn't say what belongs to a cell: %w", err)
 	}
-	if _, err := l.moveStates(ctx, p.shards, shape, m); err != nil {
+	if err := l.takeUpMove(ctx, p, shape, m); err != nil {
 		l.Log.Error("a move of cells that was cut can't be finished: both shards are left alone", "from", m.From, "to", m.To, "error", err)
 		p.cut, p.whyCut = &m, err
 		return nil
@@ -226,6 +224,28 @@ func (l *Leader) finishMove(ctx context.Context, p *preparation) error {
 	}
 	l.Log.Info("a move of cells that was cut is finished; none was touched", "from", m.From, "to", m.To, "cells", len(m.Names))
 	return nil
+}
+
+// errNoLock keeps whoever only looks from moving cells.
+var errNoLock = errors.New("only who holds the service's lock moves any")
+
+// takeUpMove moves what a move that was cut has left to move. It makes no workspace that
+// isn't listed though the record has cells there: they would be born a second time.
+func (l *Leader) takeUpMove(ctx context.Context, p *preparation, shape guard.Shape, m spread.Move) error {
+	if l.lease == nil {
+		return errNoLock
+	}
+	listed, err := p.shards.All(ctx)
+	if err != nil {
+		return err
+	}
+	known := preparation{record: p.record}
+	l.missListed(&known, listed)
+	if err := cmp.Or(known.unread[m.From], known.unread[m.To]); err != nil {
+		return err
+	}
+	_, err = l.moveStates(ctx, p.shards, shape, m)
+	return err
 }
 
 // holdBack has the two shards of a move that was cut wait until it is finished, as those

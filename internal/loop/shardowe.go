@@ -24,12 +24,19 @@ func (l *Leader) payable() []int {
 	return free[:min(len(free), max(1, l.Service.Terraform.ShardsAtOnce))]
 }
 
-// oweAll has all shards looked at, where only Terraform's refresh knows who is dead.
-func (s *shards) oweAll(l *Leader) {
-	s.owing = nil
+// oweRead has the shards looked at that a preparation has read, where only Terraform's
+// refresh knows who is dead; but not those that the one before had read, too, as one comes
+// every two minutes while any can't be read.
+func (s *shards) oweRead(l *Leader) {
+	var all []int
 	if l.Service.Members == policy.MembersState && l.record.Spread() {
-		s.owing = slices.Compact(slices.Sorted(slices.Values(l.record.Shards)))
+		all = slices.Compact(slices.Sorted(slices.Values(l.record.Shards)))
 	}
+	before := s.read
+	s.read = setOf(slices.DeleteFunc(slices.Clone(all), func(n int) bool { return s.stuck[n].unread }))
+	s.owing = slices.DeleteFunc(all, func(n int) bool {
+		return !s.read[n] || before[n] && !slices.Contains(s.owing, n)
+	})
 }
 
 // oweNext has the next shard in turn looked at after each order, whose plans show who

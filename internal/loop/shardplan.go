@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,9 +10,14 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
 )
 
-// planSpread plans an order of a service that is spread without acting. A workspace
-// that an order would make isn't made by looking: of it nothing is planned.
+// planSpread plans an order of a service that is spread without acting, but for what lies
+// in shards that wait. A workspace that an order would make isn't made by looking: of it
+// nothing is planned.
 func (l *Leader) planSpread(ctx context.Context, o Outcome, order guard.Order) (Outcome, error) {
+	order, waits := l.movable(order)
+	if waits && order.Size() == 0 {
+		o.Held = cmp.Or(o.Held, l.shardTrouble())
+	}
 	j := l.newSpreadJob(order)
 	j.shape.Dependents = nil
 	all, err := j.roots.All(ctx)

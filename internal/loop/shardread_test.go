@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -50,35 +51,36 @@ func TestRecordThatPlacesNobody(t *testing.T) {
 	}
 }
 
-// TestWorkspaceThatIsntListed has the record name a workspace that isn't there: its cells
-// are kept as if its state could not be read, and nothing is done there, nor is it made
-// to learn from. One that was to be made for births is no such.
+// TestWorkspaceThatIsntListed has the record name a workspace that isn't there, while it
+// isn't known what an order changes: its cells are kept as if its state could not be read,
+// and nothing is done there, nor is it made to learn from. One that was to be made for
+// births is no such.
 func TestWorkspaceThatIsntListed(t *testing.T) {
-	l := quietLeader(nil, 2)
-	l.record = fleet.Record{
+	l := lockedLeader(t, nil)
+	keepInConsul(t, l, fleet.Record{
 		Names: []string{"pod-1", "pod-2", "pod-3", "pod-4"}, Shards: []int{1, 3, 3, 4}, Count: 4,
 		Orders: []fleet.Order{{ID: "1", Add: []fleet.Newborn{{Name: "pod-3"}, {Name: "pod-4"}}}},
+	})
+	getReady(t, l)
+	if l.shape.Removals {
+		t.Errorf("learned from %+v", l.held)
 	}
-	p := &preparation{found: true, record: l.record, shards: &act.Workspaces{There: map[int]bool{}}, held: map[string]heldCell{}}
-	if shard, err := p.teacher(t.Context()); shard != 0 || err != nil {
-		t.Errorf("learns from shard %d, %v", shard, err)
-	}
-	p.shards.There[5] = true
-	if shard, err := p.teacher(t.Context()); shard != 0 || err != nil {
-		t.Errorf("learns from shard %d, %v", shard, err)
-	}
-	p.shards.There = map[int]bool{}
-	if err := l.readShards(t.Context(), p); err != nil {
-		t.Fatal(err)
-	}
-	l.held = p.held
-	l.shards.ready(p, l.Now())
 	order, waits := l.movable(l.pending())
 	if !waits || !slices.Equal(order.Add, []guard.Key{"pod-4"}) || order.Size() != 1 {
 		t.Errorf("waits %t, does %+v", waits, order)
 	}
 	if why := l.shardTrouble(); !strings.Contains(why, "shard 3 is tried again") || !strings.Contains(why, "workspace shard-3, which isn't there") {
 		t.Errorf("told: %q", why)
+	}
+	if r := l.newSpreadJob(order).run(t.Context()); r.err != nil {
+		t.Error(r.err)
+	}
+	if all, err := l.Root.Shards(t.Context()); err != nil || !slices.Equal(all, []int{4}) {
+		t.Errorf("there are now the workspaces of shards %v, %v", all, err)
+	}
+	getReady(t, l)
+	if o, _ := l.movable(l.pending()); o.Size() > 0 || len(l.held) != 3 {
+		t.Errorf("then it does %+v, and holds %v", o, l.held)
 	}
 }
 
@@ -180,6 +182,37 @@ func TestShardThatCantBeRead(t *testing.T) {
 			t.Error("it still waits, and was read")
 		}
 	})
+}
+
+// TestDecidesDuringAReread has it be time to read a shard once more that can't be read: the
+// leader doesn't rest meanwhile, unless it turns out that it can't get ready.
+func TestDecidesDuringAReread(t *testing.T) {
+	l := lockedLeader(t, map[string]int{"pod-1": 0, "pod-2": 1})
+	r := l.record
+	r.Shape, _ = json.Marshal(guard.Shape{Digest: l.Root.Module().Digest, Named: true, Patterns: []string{`terraform_data.cell["*"]`}, Removals: true})
+	keepInConsul(t, l, r)
+	putState(t, l.Root.Module().Dir, 0, []string{`{"index_key":"pod-1","schema_version":0,"attributes":{"id":"a"}}`})
+	getReady(t, l)
+	reread := func() {
+		t.Helper()
+		stuck := l.shards.stuck[1]
+		stuck.retry = l.Now()
+		l.shards.stuck[1] = stuck
+		if code, why := l.atRest(t.Context()); code != "" || l.busy != preparing {
+			t.Fatalf("rests: %q, %q; busy with %q", code, why, l.busy)
+		}
+		l.landed(t.Context(), <-l.results)
+	}
+	if reread(); !l.prepared || l.shards.stuck[1].failures != 2 {
+		t.Errorf("prepared %t, stuck %+v", l.prepared, l.shards.stuck)
+	}
+	l.Open = func() (*act.Root, error) { return nil, errors.New("no module") }
+	if reread(); l.prepared {
+		t.Error("it can't get ready, and goes on")
+	}
+	if code, why := l.atRest(t.Context()); code != "preparing" || !strings.Contains(why, "no module") || l.busy != "" {
+		t.Errorf("rests: %q, %q; busy with %q", code, why, l.busy)
+	}
 }
 
 // TestRemovalInAnUnreadShard has all cells that stay be in shard 0, while one that is to go

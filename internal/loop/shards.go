@@ -27,6 +27,8 @@ type shards struct {
 	stuck map[int]stuckShard
 	// untried are births that were never begun.
 	untried map[string]untriedBirth
+	// read are those whose states the last preparation has read; nil after a pause.
+	read map[int]bool
 	// owing are shards whose cells this leader hasn't looked for yet, or whose apply
 	// failed, where nobody but Terraform's refresh knows who is dead.
 	owing     []int
@@ -159,7 +161,7 @@ func (l *Leader) unread() bool {
 }
 
 // rereads reports whether it is time to read such a shard once more: all are, as in
-// any preparation.
+// any preparation. Orders wait for that, decisions don't.
 func (l *Leader) rereads() bool {
 	for _, stuck := range l.shards.stuck {
 		if stuck.unread && l.busy == "" && !l.Now().Before(stuck.retry) {
@@ -250,8 +252,8 @@ func (s Status) Spread() string {
 	return fmt.Sprintf("over %d workspaces, at most %d cells in one", len(held), held[fullest])
 }
 
-func setOf(list []string) map[string]bool {
-	set := make(map[string]bool, len(list))
+func setOf[T comparable](list []T) map[T]bool {
+	set := make(map[T]bool, len(list))
 	for _, v := range list {
 		set[v] = true
 	}

@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -241,6 +242,41 @@ func TestShardsInTurn(t *testing.T) {
 		l.shards.owing = nil
 		if l.oweNext(); !slices.Equal(l.shards.owing, want) {
 			t.Errorf("order %d: %v, want %v", i, l.shards.owing, want)
+		}
+	}
+}
+
+// TestLooksAfterAPreparation has the leader of a service, of which only Terraform's refresh
+// knows who is dead, prepare again and again since the state of a shard can't be read: the
+// others aren't looked at each time.
+func TestLooksAfterAPreparation(t *testing.T) {
+	l := quietLeader(map[string]int{"pod-1": 0, "pod-2": 1, "pod-3": 2}, 1)
+	l.Service.Members = policy.MembersState
+	root := farRoot(t, os.Args[0])
+	for _, c := range []struct {
+		name   string
+		unread bool // the state of shard 2
+		pause  bool // since the one before
+		owing  []int
+		want   []int
+	}{
+		{"the leader begins", true, false, nil, []int{0, 1}},
+		{"a look is still owed", true, false, []int{1}, []int{1}},
+		{"it was looked at", true, false, nil, nil},
+		{"the shard can be read", false, false, nil, []int{2}},
+		{"all could be before", false, false, nil, nil},
+		{"it was paused", false, true, nil, []int{0, 1, 2}},
+		{"one can't be read any more", true, false, []int{1, 2, 7}, []int{1}},
+	} {
+		if l.shards.owing = c.owing; c.pause {
+			l.forget()
+		}
+		p := &preparation{record: l.record, root: root, held: l.held, shards: &act.Workspaces{}}
+		if c.unread {
+			p.miss(2, errors.New("no route"))
+		}
+		if l.takeOver(result{prepared: p}); !slices.Equal(l.shards.owing, c.want) {
+			t.Errorf("%s: %v are owed a look, want %v", c.name, l.shards.owing, c.want)
 		}
 	}
 }
