@@ -109,10 +109,10 @@ func TestAnswerStands(t *testing.T) {
 	for _, stands := range []bool{false, true} {
 		w := quiet()
 		w.Start, w.Birth, w.Serial, w.Curves = 2, 30*time.Second, true, true
-		var law Law = &script{every: 20 * time.Second, orders: map[int]int{20: 5, 40: 3}}
-		want := map[int]int{40: 2, 55: 5, 85: 5}
+		asked := &script{every: 20 * time.Second, orders: map[int]int{20: 5, 40: 3}}
+		law, want := Law(asked), map[int]int{40: 2, 55: 5, 85: 5}
 		if stands {
-			law, want = declared{law.(*script)}, map[int]int{40: 2, 55: 5, 85: 3}
+			law, want = declared{asked}, map[int]int{40: 2, 55: 5, 85: 3}
 		}
 		r := Run(w, constant(100, 120), law, 1)
 		for second, n := range want {
