@@ -231,6 +231,15 @@ func (l *Leader) halfBorn() []string {
 	return out
 }
 
+// stillFailed are births that failed before a preparation and of which no state holds
+// anything: what they may have made is known to nobody, so their names are to be given up,
+// and no other cell is made under them.
+func (l *Leader) stillFailed() []string {
+	return slices.DeleteFunc(intersect(l.failed, l.record.Names), func(name string) bool {
+		return l.isHeld(name) || slices.ContainsFunc(l.record.Orders, func(o fleet.Order) bool { return slices.Contains(newbornNames(o.Add), name) })
+	})
+}
+
 // births are the keys of the cells that the record orders to be born.
 func (l *Leader) births() []guard.Key {
 	var names []string
@@ -258,7 +267,7 @@ func (l *Leader) takeOver(r result) {
 	l.unwritten = l.unwritten || p.amended || l.record.Emptied != l.emptied(l.record)
 	l.takeShape(p.shape.With(l.shape))
 	if p.root.Module().Named {
-		l.failed = l.halfBorn()
+		l.failed = append(l.halfBorn(), l.stillFailed()...)
 	}
 	if l.memory.savedAt.IsZero() {
 		l.memory = p.memory

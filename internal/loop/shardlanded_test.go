@@ -247,7 +247,14 @@ func TestStarvedBirths(t *testing.T) {
 		"it was tried some time ago":    {[]error{old, old, old}, minutes, func(_ *Leader, p *part) { p.tried = p.tried.Add(-2 * giveUpWithin) }, false},
 		"an apply was cut there":        {[]error{old, old, old}, minutes, func(_ *Leader, p *part) { p.cut = true }, false},
 		"others are locked, too": {[]error{old, old, old}, minutes, func(l *Leader, _ *part) {
-			l.shards.stuck[7], l.shards.stuck[8] = stuckShard{locked: true}, stuckShard{locked: true}
+			later := began.Add(time.Hour)
+			l.shards.stuck[7], l.shards.stuck[8] = stuckShard{locked: true, retry: later}, stuckShard{locked: true, retry: later}
+		}, false},
+		"others were locked": {[]error{old, old, old}, minutes, func(l *Leader, _ *part) {
+			l.shards.stuck[7], l.shards.stuck[8] = stuckShard{locked: true, retry: began}, stuckShard{locked: true, retry: began}
+		}, true},
+		"all would be placed in shard 0, which waits": {[]error{old, old, old}, minutes, func(l *Leader, _ *part) {
+			l.Service.Terraform.ShardSize, l.shards.stuck[0] = 0, stuckShard{retry: began.Add(time.Hour)}
 		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -477,7 +484,7 @@ func TestFinishMove(t *testing.T) {
 		"the states say it, the record not":   {[]string{stays}, []string{moved}, nil, ""},
 		"it differs in both":                  {[]string{stays, moved}, []string{strings.Replace(moved, `"b"`, `"c"`, 1)}, nil, "is in both states and differs"},
 		"the service is paused":               {[]string{stays, moved}, nil, func(l *Leader) error { return l.Fleet.Pause(t.Context(), "pod", fleet.Pause{By: "anna"}) }, "paused by anna"},
-		"by one that only looks":              {[]string{stays, moved}, nil, func(l *Leader) error { l.lease = nil; return nil }, "only who holds the service's lock"},
+		"by one that only looks":              {[]string{stays, moved}, nil, func(l *Leader) error { l.lease = nil; return nil }, "whoever leads moves them"},
 		"the record doesn't say what belongs": {[]string{stays, moved}, nil, func(l *Leader) error { l.record.Shape = nil; return nil }, "what belongs to a cell"},
 	} {
 		t.Run(name, func(t *testing.T) {

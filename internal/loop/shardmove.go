@@ -210,7 +210,9 @@ func (l *Leader) finishMove(ctx context.Context, p *preparation) error {
 		return fmt.Errorf("finish a move of cells that was cut: the record doesn't say what belongs to a cell: %w", err)
 	}
 	if err := l.takeUpMove(ctx, p, shape, m); err != nil {
-		l.Log.Error("a move of cells that was cut can't be finished: both shards are left alone", "from", m.From, "to", m.To, "error", err)
+		if !errors.Is(err, errNoLock) {
+			l.Log.Error("a move of cells that was cut can't be finished: both shards are left alone", "from", m.From, "to", m.To, "error", err)
+		}
 		p.cut, p.whyCut = &m, err
 		return nil
 	}
@@ -227,7 +229,7 @@ func (l *Leader) finishMove(ctx context.Context, p *preparation) error {
 }
 
 // errNoLock keeps whoever only looks from moving cells.
-var errNoLock = errors.New("only who holds the service's lock moves any")
+var errNoLock = errors.New("whoever leads moves them, and tells in trouble what is in the way")
 
 // takeUpMove moves what a move that was cut has left to move. It makes no workspace that
 // isn't listed though the record has cells there: they would be born a second time.

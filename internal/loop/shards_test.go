@@ -281,6 +281,18 @@ func TestLooksAfterAPreparation(t *testing.T) {
 	}
 }
 
+// A birth that failed and left nothing in a state keeps failed over a preparation, until
+// its name is given up: made once more under it, it could be there twice.
+func TestFailedBirthsOutliveAPreparation(t *testing.T) {
+	l := quietLeader(map[string]int{"pod-1": 0}, 1)
+	l.record.Names = []string{"pod-1", "pod-8", "pod-9"}
+	l.record.Orders = []fleet.Order{{Add: []fleet.Newborn{{Name: "pod-8"}}}}
+	l.failed = []string{"pod-1", "pod-7", "pod-8", "pod-9"}
+	if failed := l.stillFailed(); !slices.Equal(failed, []string{"pod-9"}) {
+		t.Errorf("%v are still failed, want pod-9: pod-1 is there, pod-7 is given up, and pod-8 ordered again", failed)
+	}
+}
+
 // TestLooksInTime has shards be owed a look while orders land every few beats: they put it
 // off, though not for ever. Without any order one shard after the other is looked at.
 func TestLooksInTime(t *testing.T) {

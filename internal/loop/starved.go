@@ -34,13 +34,16 @@ const (
 // since before the record had them. So others may take their place in another shard.
 func (l *Leader) starved() (names []string) {
 	locked := 0
-	for _, s := range l.shards.stuck {
-		if s.locked {
+	for shard, s := range l.shards.stuck {
+		if s.locked && l.isStuck(shard) {
 			locked++
 		}
 	}
 	if locked == 0 || locked > giveUpLocked {
 		return nil
+	}
+	if l.shardSize() == 0 && l.isStuck(0) {
+		return nil // the others would wait in shard 0, too
 	}
 	at := l.at()
 	for _, name := range l.record.Names {
