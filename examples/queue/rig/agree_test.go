@@ -200,6 +200,15 @@ func (a agreement) String() string {
 	return b.String()
 }
 
+// The first order of a run was placed at 2.4 s, the twelfth second of the simulation: it
+// begins three earlier, so that its law looks then.
+func TestSimulationLooksWhenTheLeaderDid(t *testing.T) {
+	r := recorded{Ready: []float64{1, 1}, Arrived: []int{7, 8, 9}, Orders: []taking{{1, 2.4, 4, 5}}}
+	if load := r.load(); !slices.Equal(load, []float64{7, 7, 7, 7, 8, 9, 0, 0, 0, 0}) {
+		t.Errorf("the load is %v, want three seconds of 7 before that of the run", load)
+	}
+}
+
 // A run that went just as its simulation does is no different from it; one in which
 // workers come a minute later is.
 func TestAgreementIsMeasured(t *testing.T) {
