@@ -33,12 +33,23 @@ const (
 func HPA(target float64) Entry {
 	return Entry{
 		Name: fmt.Sprintf("HPA %.4g", target),
-		New:  func(World) Law { return &hpa{percent: int(math.Round(100 * target)), limits: newHPALimits()} },
+		New:  func(World) Law { return &hpa{percent: math.Round(100 * target), limits: newHPALimits()} },
+	}
+}
+
+// PlainHPA is HPA without three of its rules: utilisation isn't cut to whole percents,
+// pods that aren't ready count on the way down, too, and the count found at first is no
+// recommendation. It is there to tell what these rules do.
+func PlainHPA(target float64) Entry {
+	return Entry{
+		Name: fmt.Sprintf("plain HPA %.4g", target),
+		New:  func(World) Law { return &hpa{percent: math.Round(100 * target), plain: true, limits: newPlainLimits()} },
 	}
 }
 
 type hpa struct {
-	percent int
+	percent float64 // the target
+	plain   bool
 	limits  hpaLimits
 }
 
@@ -47,33 +58,39 @@ func (h *hpa) Every() time.Duration { return hpaPeriod }
 func (h *hpa) declares() {}
 
 func (h *hpa) Decide(seen Seen) int {
-	return h.limits.apply(seen.Ordered, hpaReplicas(seen.Ordered, seen.Ready, max(0, seen.Ordered-seen.Ready), seen.Busy, h.percent))
+	return h.limits.apply(seen.Ordered, h.replicas(seen.Ordered, seen.Ready, max(0, seen.Ordered-seen.Ready), seen.Busy))
 }
 
-// hpaReplicas is the count that the utilisation asks for: current replicas are
-// wanted, ready ones serve at this busy share, and as many are not ready yet.
-func hpaReplicas(current, ready, notReady int, busy float64, percent int) int {
+// replicas is the count that the utilisation asks for: current replicas are wanted,
+// ready ones serve at this busy share, and as many are not ready yet.
+func (h *hpa) replicas(current, ready, notReady int, busy float64) int {
 	if ready <= 0 {
 		return current // no metrics for any ready pod: nothing is computed
 	}
-	ratio := utilisation(busy*float64(ready), ready) / float64(percent)
+	ratio := h.utilisation(busy) / h.percent
 	if ratio <= 1 || notReady == 0 {
 		if math.Abs(1-ratio) <= hpaTolerance {
 			return current
 		}
+		if h.plain {
+			ready += notReady
+		}
 		return int(math.Ceil(ratio * float64(ready)))
 	}
 	pods := ready + notReady
-	ratio = utilisation(busy*float64(ready), pods) / float64(percent)
+	ratio = h.utilisation(busy*float64(ready)/float64(pods)) / h.percent
 	if ratio <= 1+hpaTolerance { // too small, or the other way
 		return current
 	}
 	return max(current, int(math.Ceil(ratio*float64(pods))))
 }
 
-// utilisation is in whole percent, cut off.
-func utilisation(used float64, pods int) float64 {
-	return math.Floor(100*used/float64(pods) + 1e-9)
+// utilisation is a busy share in whole percent, cut off.
+func (h *hpa) utilisation(busy float64) float64 {
+	if h.plain {
+		return 100 * busy
+	}
+	return math.Floor(100*busy + 1e-9)
 }
 
 // hpaLimits is what stands between a recommendation and the count: the largest
@@ -81,12 +98,19 @@ func utilisation(used float64, pods int) float64 {
 // down; a rate on the way up.
 type hpaLimits struct {
 	recommended trail
-	begun       bool
+	begun       bool // the count found at first is among them
 }
 
 func newHPALimits() hpaLimits {
 	// Those younger than 300 s beside the one that is made now.
 	return hpaLimits{recommended: newTrail(int(hpaStable/hpaPeriod) - 1)}
+}
+
+// newPlainLimits are limits to which the count found at first is no recommendation.
+func newPlainLimits() hpaLimits {
+	l := newHPALimits()
+	l.begun = true
+	return l
 }
 
 func (l *hpaLimits) apply(current, wanted int) int {

@@ -27,6 +27,15 @@ func KEDA(lag float64) Entry {
 	}
 }
 
+// PlainKEDA is KEDA without a rule of the pod autoscaler: that the count found at first
+// is a recommendation.
+func PlainKEDA(lag float64) Entry {
+	return Entry{
+		Name: fmt.Sprintf("plain KEDA %.0f", lag),
+		New:  func(World) Law { return &keda{lag: lag, limits: newPlainLimits()} },
+	}
+}
+
 type keda struct {
 	lag    float64
 	limits hpaLimits

@@ -12,8 +12,8 @@ func TestHPAReplicas(t *testing.T) {
 	for _, c := range []struct {
 		name                     string
 		current, ready, notReady int
-		busy                     float64
-		percent, want            int
+		busy, percent            float64
+		want                     int
 	}{
 		{"scale up: 30, 50, 70 % at a target of 30", 3, 3, 0, 0.5, 30, 5},
 		{"one of three not ready, less scale: 50 and 70 %", 3, 2, 1, 0.6, 30, 4},
@@ -25,9 +25,24 @@ func TestHPAReplicas(t *testing.T) {
 		{"percents are whole: 77.9 is 77, 11 pods' worth", 10, 10, 0, 0.779, 70, 11},
 		{"78 is 12 pods' worth", 10, 10, 0, 0.78, 70, 12},
 	} {
-		if got := hpaReplicas(c.current, c.ready, c.notReady, c.busy, c.percent); got != c.want {
+		if got := (&hpa{percent: c.percent}).replicas(c.current, c.ready, c.notReady, c.busy); got != c.want {
 			t.Errorf("%s: %d, want %d", c.name, got, c.want)
 		}
+	}
+}
+
+// Without its rules 77.9 % are more than 11 pods' worth at a target of 70, and pods
+// that aren't ready count on the way down.
+func TestPlainHPA(t *testing.T) {
+	h := &hpa{percent: 70, plain: true, limits: newPlainLimits()}
+	if got := h.replicas(10, 10, 0, 0.779); got != 12 {
+		t.Errorf("%d at 77.9 %%, want 12", got)
+	}
+	if got := h.replicas(5, 3, 2, 0.42); got != 3 {
+		t.Errorf("%d with two of five not ready, want 3", got)
+	}
+	if got := h.limits.apply(20, 3); got != 3 {
+		t.Errorf("%d at the first look, want 3", got)
 	}
 }
 
