@@ -13,6 +13,9 @@ func (d *decoder) law(s *Service) {
 	d.inOrder(&s.Beat, &l.NeedWindow)
 	d.inOrderNumbers(&l.LevelLow, &l.LevelHigh)
 	d.inOrderNumbers(&l.CorrectionMin, &l.CorrectionMax)
+	// A correction that may not reach what is expected at first would never be learned:
+	// with a most of 1 three times as many requests are slow (docs/benchmarks.md).
+	d.inOrderNumbers(&l.PriorRatio, &l.CorrectionMax)
 	d.inOrderNumbers(&l.WeightMin, &l.WeightMax)
 	d.lookBacks(l)
 	d.windows(s)

@@ -34,7 +34,7 @@ type Law struct {
 	// CorrectionMin is the least that a forecast is multiplied with, from what
 	// was learned of its errors.
 	CorrectionMin float64 `policy:"correction_min" default:"0.7" within:"(0,10]"`
-	// CorrectionMax is the most that a forecast is multiplied with.
+	// CorrectionMax is the most that a forecast is multiplied with, at least prior_ratio.
 	CorrectionMax float64 `policy:"correction_max" default:"2" within:"(0,10]"`
 	// HalfLife is after how long what was learned counts half.
 	HalfLife time.Duration `policy:"half_life" default:"48h" within:"[1m,8760h]"`

@@ -301,6 +301,10 @@ func TestKnobs(t *testing.T) {
 			t.Errorf("Price is %g and %g", half.Law.Price, twice.Law.Price)
 		}
 	}
+	law := balance.DefaultLaw()
+	if accepted["CorrectionMax"][0] != law.PriorRatio || accepted["PriorRatio"][1] != law.CorrectionMax {
+		t.Errorf("%v: a policy accepts CorrectionMax from %g on and PriorRatio up to %g", accepted, law.PriorRatio, law.CorrectionMax)
+	}
 	if fields := reflect.TypeFor[balance.Law]().NumField(); len(Knobs()) != fields+len(policyKnobs) {
 		t.Errorf("%d knobs, want the law's %d constants and %d of the policy", len(Knobs()), fields, len(policyKnobs))
 	}

@@ -33,6 +33,14 @@ var policyKnobs = []Knob{
 // shares are constants that are near 1: what they leave is scaled, not they.
 var shares = map[string]bool{"Price": true, "Utilization": true, "RequestUtilization": true}
 
+// accepted bounds what a policy accepts of a constant, the others being at their
+// defaults, where a half or the double is beyond it.
+var accepted = map[string][2]float64{
+	"CorrectionMax": {1.3, 10}, // from PriorRatio on
+	"PriorRatio":    {1, 2},    // up to CorrectionMax
+	"TrendCap":      {1, 10},
+}
+
 // Knobs are all constants there are, those of the law by their field's name.
 func Knobs() []Knob {
 	knobs := append([]Knob(nil), policyKnobs...)
@@ -55,7 +63,11 @@ func scale(name string, field reflect.Value, by float64) {
 			field.SetFloat(1 - (1-v)*by)
 			return
 		}
-		field.SetFloat(v * by)
+		v *= by
+		if bounds, there := accepted[name]; there {
+			v = min(max(v, bounds[0]), bounds[1])
+		}
+		field.SetFloat(v)
 	case reflect.Int, reflect.Int64:
 		field.SetInt(int64(math.Round(float64(field.Int()) * by)))
 	case reflect.Slice:
@@ -132,7 +144,7 @@ func (o *Outcome) Sensitivity() (t table.Table, cliffs int) {
 		}
 		t.Add(row...)
 	}
-	t.Note("Price and Utilization: what they leave to 1 is halved and doubled. The beat of 5 s is halved to 3 s, since the picture has steps of a second.")
+	t.Note("Price and Utilization: what they leave to 1 is halved and doubled. The beat of 5 s is halved to 3 s, since the picture has steps of a second. CorrectionMax, PriorRatio and TrendCap are turned as far as a policy accepts them: 1.3 and 4, 1 and 2, 1 and 3.")
 	if still != "" {
 		t.Note("Without effect here: %s.", still[2:])
 	}

@@ -24,3 +24,10 @@ service "c" {
   terraform { dir = "c" }
   law { look_backs = [] }
 }
+
+service "d" {
+  min = 1
+  max = 1
+  terraform { dir = "d" }
+  law { correction_max = 1.2 }
+}
