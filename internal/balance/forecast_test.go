@@ -8,7 +8,7 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/reading"
 )
 
-// A young law expects a surge of 1.3: of the weight, 1.3 times what lies above the
+// A young law expects a surge of 1.3: of the weight, 1.4 times what lies above the
 // quantile that it asks for is at 1.3, and so that quantile.
 func TestPrior(t *testing.T) {
 	cfg := Config{}.filled()
@@ -24,7 +24,7 @@ func TestPrior(t *testing.T) {
 		t.Errorf("weight %v, want 2 h of beats", total)
 	}
 	l = newLook(&cfg, timing{birth: 600}, time.Minute)
-	if w, want := l.Ratios[1].weights[63], (1-1.3*(1-cfg.Law.Price))*12000/5; !near(w, want) {
+	if w, want := l.Ratios[1].weights[63], (1-1.4*(1-cfg.Law.Price))*12000/5; !near(w, want) {
 		t.Errorf("weight at 1 is %v, want %v of 20 births", w, want)
 	}
 }

@@ -63,7 +63,7 @@ type Law struct {
 
 	// PriorTime and PriorBirths weigh what is believed before anything is
 	// learned (the larger counts), PriorRatio is the surge then expected, and
-	// PriorTail how often, in units of 1-Price. 2 h, 20, 1.3, 1.3.
+	// PriorTail how often, in units of 1-Price. 2 h, 20, 1.3, 1.4.
 	PriorTime   time.Duration
 	PriorBirths float64
 	PriorRatio  float64
@@ -180,7 +180,7 @@ func DefaultLaw() Law {
 		PriorTime:          2 * time.Hour,
 		PriorBirths:        20,
 		PriorRatio:         1.3,
-		PriorTail:          1.3,
+		PriorTail:          1.4,
 		DrainMin:           30 * time.Second,
 		LagAllowance:       500 * time.Millisecond,
 		Overdue:            2,

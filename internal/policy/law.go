@@ -91,7 +91,7 @@ type Law struct {
 	// PriorRatio is the surge that is expected before anything is learned.
 	PriorRatio float64 `policy:"prior_ratio" default:"1.3" within:"[1,4]"`
 	// PriorTail is how often it is expected, in units of 1 - price.
-	PriorTail float64 `policy:"prior_tail" default:"1.3" within:"(0,10]"`
+	PriorTail float64 `policy:"prior_tail" default:"1.4" within:"(0,10]"`
 
 	// DrainMin is the shortest time in which a backlog is worked off; it is a
 	// birth's time where that is longer.
