@@ -89,6 +89,8 @@ func (v *verdict) toCeiling() (int, string) {
 		return o.Ordered, v.gone.code()
 	case o.growing():
 		return o.Ordered, CodeWaitingForBirth
+	case v.mem.Blind > 0:
+		return o.Ordered, CodeSettling
 	case c.spent(o):
 		return o.Ordered, CodeFlapBudget
 	}

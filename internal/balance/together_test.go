@@ -287,6 +287,26 @@ func TestCeilingTakesNothingAwayBlindly(t *testing.T) {
 	}
 }
 
+// TestCeilingAfterAGap has as many beats with readings follow as were without, as for any
+// release.
+func TestCeilingAfterAGap(t *testing.T) {
+	s := newService(t, 40)
+	s.cfg.Yields = true
+	s.obs.Requests = []Request{{From: "api", Ceiling: 10, Reason: "it has too few", Expires: epoch.Add(time.Hour)}}
+	offered := s.obs.Offered
+	s.obs.Offered = reading.Unknown("away")
+	s.beats(2)
+	s.want(40, CodeUnknownOffered)
+	s.obs.Offered = offered
+	s.beats(1)
+	s.want(40, CodeSettling)
+	if !strings.Contains(s.d.Reason, "5s of readings must follow those that were missing") {
+		t.Error(s.d.Reason)
+	}
+	s.beats(1)
+	s.want(16, CodeBounds)
+}
+
 // TestCeilingOfWhomNobodySees moves no ceiling down while it isn't known how many
 // cells are in front: that none is ready there may only be unread.
 func TestCeilingOfWhomNobodySees(t *testing.T) {
