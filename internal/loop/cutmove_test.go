@@ -224,6 +224,40 @@ func TestCutMoveHoldsBackItsShards(t *testing.T) {
 	}
 }
 
+// TestCutMoveIntoAStateThatCannotBeRead has a cell of a move that was cut be in no state that
+// can be read: it is taken from the record, the two shards wait, and the others go on.
+func TestCutMoveIntoAStateThatCannotBeRead(t *testing.T) {
+	for name, shards := range map[string][]int{"of a service in one state": nil, "of one that is spread": {0, 0, 2}} {
+		t.Run(name, func(t *testing.T) {
+			l := lockedLeader(t, map[string]int{"pod-1": 0, "pod-2": 0, "pod-3": 2})
+			r := l.record
+			r.Shards = shards
+			r.Shape, _ = json.Marshal(guard.Shape{Digest: l.Root.Module().Digest, Named: true, Patterns: []string{`terraform_data.cell["*"]`}, Removals: true})
+			keepInConsul(t, l, r)
+			dir := l.Root.Module().Dir
+			putState(t, dir, 0, []string{`{"index_key":"pod-1","schema_version":0,"attributes":{"id":"a"}}`})
+			putState(t, dir, 1, []string{`{"index_key":"pod-2","schema_version":0,"attributes":{"id":"b"}}`})
+			putState(t, dir, 2, []string{`{"index_key":"pod-3","schema_version":0,"attributes":{"id":"c"}}`})
+			if err := os.WriteFile(statePath(dir, 1), []byte(`{"version":99}`), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := l.lease.PutMove(t.Context(), fleet.MoveNote{From: 0, To: 1, Names: []string{"pod-2"}, Since: l.Now()}); err != nil {
+				t.Fatal(err)
+			}
+			getReady(t, l)
+			if o := l.pending(); o.Size() > 0 {
+				t.Errorf("it would do %+v", o)
+			}
+			if c, held := l.held["pod-2"]; !held || c.Shard != 0 {
+				t.Errorf("pod-2 is %+v, held %t", c, held)
+			}
+			if !l.isStuck(0) || !l.isStuck(1) || l.isStuck(2) {
+				t.Errorf("stuck: %s", l.shardTrouble())
+			}
+		})
+	}
+}
+
 // TestCutMoveWithoutAWorkspace has a workspace of a move that was cut not be there. It is
 // made, and the move finished, where the record has no cells in it. Else they may live:
 // nothing is done in the two shards, or they would be born a second time.

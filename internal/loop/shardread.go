@@ -142,6 +142,9 @@ func (p *preparation) believe() error {
 	for _, o := range p.record.Orders {
 		known = append(known, o.Remove...)
 	}
+	if err := p.holdCut(unborn); err != nil {
+		return err
+	}
 	if !p.record.Spread() {
 		lost := slices.ContainsFunc(known, func(name string) bool { _, held := p.held[name]; return !held && !unborn[name] })
 		if lost || !p.found {
@@ -158,6 +161,27 @@ func (p *preparation) believe() error {
 		if other, held := p.held[name]; held && !p.halfMoved(name, shard, other.Shard) {
 			return fmt.Errorf("cell %s is in the state of shard %d, and the record says that it is in shard %d, whose state can't be read: make sure that it can, and take nothing out of a state until then: %w",
 				name, other.Shard, shard, p.unread[shard])
+		}
+		if err := p.hold(shard, []act.Cell{{Key: guard.Key(name)}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// holdCut takes from the record those cells of a move that was cut which aren't in the state
+// that the record names: they may be in the other one, if it can't be read.
+func (p *preparation) holdCut(unborn map[string]bool) error {
+	if p.cut == nil || p.unread[p.cut.From] == nil && p.unread[p.cut.To] == nil {
+		return nil
+	}
+	for i, name := range p.record.Names {
+		shard := 0
+		if p.record.Spread() {
+			shard = p.record.Shards[i]
+		}
+		if _, held := p.held[name]; held || unborn[name] || p.unread[shard] != nil || !slices.Contains(p.cut.Names, name) {
+			continue
 		}
 		if err := p.hold(shard, []act.Cell{{Key: guard.Key(name)}}); err != nil {
 			return err
