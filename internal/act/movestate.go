@@ -53,6 +53,9 @@ func MoveCells(ctx context.Context, from, to *Root, s guard.Shape, names []strin
 		return begun, fmt.Errorf("move cells from %s to %s: %w", from.shardName(), to.shardName(), err)
 	}
 	if added > 0 {
+		if err := from.pushRead(ctx, source); err != nil {
+			return begun, err
+		}
 		pushed, err := to.write(ctx, target, prove)
 		if begun = begun || pushed; err != nil {
 			return begun, err
@@ -62,6 +65,12 @@ func MoveCells(ctx context.Context, from, to *Root, s guard.Shape, names []strin
 		_, err = from.write(ctx, source, prove)
 	}
 	return true, err
+}
+
+// pushRead writes the state as it was read, which changes nothing, but needs the lock: one
+// that somebody else holds would leave a move half done.
+func (r *Root) pushRead(ctx context.Context, state *stateFile) error {
+	return r.pushText(ctx, []byte(state.read))
 }
 
 // write writes the state if that may still be done and it is the one that was read. It
@@ -151,6 +160,12 @@ func (r *Root) push(ctx context.Context, state *stateFile) error {
 	if err != nil {
 		return fmt.Errorf("write the state of %s: %w", r.shardName(), err)
 	}
+	return r.pushText(ctx, content)
+}
+
+// pushText writes a state under its lock. Terraform refuses one that is older than what
+// is there.
+func (r *Root) pushText(ctx context.Context, content []byte) error {
 	dir, err := r.scratch()
 	if err != nil {
 		return err
