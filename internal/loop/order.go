@@ -36,6 +36,7 @@ func (l *Leader) place(ctx context.Context, s step, reason string) error {
 	}}
 	next.Decision = &fleet.Note{At: now, Code: l.last.Code, Reason: reason, Desired: l.last.Desired}
 	earlier := l.record.Orders
+	l.noteGivenUp(ctx, next.Names)
 	if err := l.putRecord(ctx, next); err != nil {
 		return err
 	}
@@ -47,7 +48,7 @@ func (l *Leader) place(ctx context.Context, s step, reason string) error {
 	for _, n := range next.Orders[0].Add {
 		l.memory.Book.Ordered(l.roster().key(n.Name), now)
 	}
-	l.noteUntried(ctx, s.Add, now)
+	l.noteUntried(s.Add, now)
 	l.Log.Info("order placed", "add", s.Add, "remove", s.Remove, "replace", s.Replace, "reason", reason)
 	l.carryOut(ctx)
 	return nil

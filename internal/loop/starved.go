@@ -61,13 +61,23 @@ func (b untriedBirth) starves(now time.Time) bool {
 	return older && b.tries >= giveUpAfter && now.Sub(b.placed) >= giveUpTime && now.Sub(b.last) <= giveUpWithin
 }
 
-// noteUntried notes births that were just ordered, and those that were given up for them.
-func (l *Leader) noteUntried(ctx context.Context, born []string, placed time.Time) {
-	if given := without(slices.Sorted(maps.Keys(l.shards.untried)), l.record.Names); len(given) > 0 {
-		maps.DeleteFunc(l.shards.untried, func(name string, _ untriedBirth) bool { return slices.Contains(given, name) })
-		l.memory.GivenUp = append(l.memory.GivenUp, given...)
-		l.memory.GivenUp = l.memory.GivenUp[max(0, len(l.memory.GivenUp)-mostChanges):]
-		l.saveMemory(ctx, true)
+// noteGivenUp notes births that an order is about to take out of the record. It is kept
+// before the record is: whoever leads next would take such a cell for a stranger.
+func (l *Leader) noteGivenUp(ctx context.Context, names []string) {
+	given := without(slices.Sorted(maps.Keys(l.shards.untried)), names, l.memory.GivenUp)
+	if len(given) == 0 {
+		return
+	}
+	l.memory.GivenUp = append(l.memory.GivenUp, given...)
+	l.memory.GivenUp = l.memory.GivenUp[max(0, len(l.memory.GivenUp)-mostChanges):]
+	l.saveMemory(ctx, true)
+}
+
+// noteUntried notes births that were just ordered, and forgets those that were given up
+// for them.
+func (l *Leader) noteUntried(born []string, placed time.Time) {
+	for _, name := range without(slices.Collect(maps.Keys(l.shards.untried)), l.record.Names) {
+		delete(l.shards.untried, name)
 	}
 	if !l.record.Spread() {
 		return
