@@ -14,7 +14,7 @@ func (d *decoder) law(s *Service) {
 	d.inOrderNumbers(&l.LevelLow, &l.LevelHigh)
 	d.inOrderNumbers(&l.CorrectionMin, &l.CorrectionMax)
 	// A correction that may not reach what is expected at first would never be learned:
-	// with a most of 1 three times as many requests are slow (docs/benchmarks.md).
+	// with a most of 1 three times as many requests are slow (decision 027).
 	d.inOrderNumbers(&l.PriorRatio, &l.CorrectionMax)
 	d.inOrderNumbers(&l.WeightMin, &l.WeightMax)
 	d.lookBacks(l)

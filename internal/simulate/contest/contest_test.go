@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/balance"
+	"github.com/homeostat-io/terraform-provider-homeostat/internal/policy"
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/simulate"
 )
 
@@ -111,6 +113,27 @@ func TestOrderings(t *testing.T) {
 		if !slices.Contains(o.Counts(0), line) {
 			t.Errorf("%q is not among %q", line, o.Counts(0))
 		}
+	}
+}
+
+// What each truth costs is told of those that met all of them, though others met the last.
+func TestCosts(t *testing.T) {
+	play := func(slow map[string]float64, names ...string) *Outcome {
+		g := Game{Rows: []Row{{}}, Seeds: 1}
+		for _, name := range names {
+			g.Candidates = append(g.Candidates, Candidate{Name: name})
+		}
+		o := newOutcome(g)
+		for c, name := range names {
+			o.Results[c][0][0] = simulate.Result{Slow: slow[name], Cost: 2, ChangesAHour: 3}
+		}
+		return o
+	}
+	slow := map[string]float64{"ours": 1, "a": 5, "b": 7}
+	got := Costs([]Truth{{Name: "plain"}, {Name: "all"}}, []*Outcome{play(slow, "ours", "b"), play(slow, "ours", "a", "b")})
+	want := [][]string{{"plain", "1.00 / 2.00 / 3.00", "7.00 / 2.00 / 3.00"}, {"all", "1.00 / 2.00 / 3.00", "7.00 / 2.00 / 3.00"}}
+	if !slices.EqualFunc(got.Rows, want, slices.Equal) || !slices.Equal(got.Head, []string{"what", "ours", "b"}) {
+		t.Errorf("%q: %q", got.Head, got.Rows)
 	}
 }
 
@@ -305,9 +328,36 @@ func TestKnobs(t *testing.T) {
 	if accepted["CorrectionMax"][0] != law.PriorRatio || accepted["PriorRatio"][1] != law.CorrectionMax {
 		t.Errorf("%v: a policy accepts CorrectionMax from %g on and PriorRatio up to %g", accepted, law.PriorRatio, law.CorrectionMax)
 	}
+	for _, k := range Knobs()[len(policyKnobs):] {
+		for _, by := range []float64{0.5, 2} {
+			turned := k.Scale(cfg, by).Law
+			v := reflect.ValueOf(turned).FieldByName(k.Name)
+			if v.CanFloat() && !within(t, k.Name, v.Float()) {
+				t.Errorf("%s times %g is %g, which no policy accepts", k.Name, by, v.Float())
+			}
+		}
+	}
 	if fields := reflect.TypeFor[balance.Law]().NumField(); len(Knobs()) != fields+len(policyKnobs) {
 		t.Errorf("%d knobs, want the law's %d constants and %d of the policy", len(Knobs()), fields, len(policyKnobs))
 	}
+}
+
+// within says that a policy accepts a number for a constant of the law.
+func within(t *testing.T, name string, v float64) bool {
+	t.Helper()
+	field, there := reflect.TypeFor[policy.Law]().FieldByName(name)
+	if !there {
+		t.Fatalf("a policy has no %s", name)
+	}
+	text := field.Tag.Get("within")
+	if text == "" {
+		return true // another block's
+	}
+	var low, high float64
+	if _, err := fmt.Sscanf(strings.ReplaceAll(text[1:len(text)-1], ",", " "), "%g %g", &low, &high); err != nil {
+		t.Fatalf("%s is within %s: %v", name, text, err)
+	}
+	return (v > low || text[0] == '[' && v == low) && (v < high || text[len(text)-1] == ']' && v == high)
 }
 
 func TestPlayEnds(t *testing.T) {

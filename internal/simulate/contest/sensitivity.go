@@ -31,13 +31,15 @@ var policyKnobs = []Knob{
 }
 
 // shares are constants that are near 1: what they leave is scaled, not they.
-var shares = map[string]bool{"Price": true, "Utilization": true, "RequestUtilization": true}
+var shares = map[string]bool{"Price": true, "Utilization": true, "RequestUtilization": true, "GuardFactor": true}
 
 // accepted bounds what a policy accepts of a constant, the others being at their
 // defaults, where a half or the double is beyond it.
 var accepted = map[string][2]float64{
+	"BurstShare":    {0, 1},
 	"CorrectionMax": {1.3, 10}, // from PriorRatio on
 	"PriorRatio":    {1, 2},    // up to CorrectionMax
+	"StepShare":     {0, 1},
 	"TrendCap":      {1, 10},
 }
 
@@ -144,7 +146,7 @@ func (o *Outcome) Sensitivity() (t table.Table, cliffs int) {
 		}
 		t.Add(row...)
 	}
-	t.Note("Price and Utilization: what they leave to 1 is halved and doubled. The beat of 5 s is halved to 3 s, since the picture has steps of a second. CorrectionMax, PriorRatio and TrendCap are turned as far as a policy accepts them: 1.3 and 4, 1 and 2, 1 and 3.")
+	t.Note("Price and Utilization: what they leave to 1 is halved and doubled. The beat of 5 s is halved to 3 s, since the picture has steps of a second. Turned as far as a policy accepts them: BurstShare (0.3 and 1), CorrectionMax (1.3 and 4), PriorRatio (1 and 2), StepShare (0.35 and 1), TrendCap (1 and 3).")
 	if still != "" {
 		t.Note("Without effect here: %s.", still[2:])
 	}

@@ -45,8 +45,8 @@ func Costs(truths []Truth, outcomes []*Outcome) table.Table {
 	}
 	for i, truth := range truths {
 		row := []any{truth.Name}
-		for c := range outcomes[i].Candidates {
-			m := outcomes[i].Mean(c, Week)
+		for _, candidate := range outcomes[0].Candidates { // the last outcome has more
+			m := outcomes[i].Mean(outcomes[i].candidate(candidate.Name), Week)
 			row = append(row, m.pair()+" / "+table.Figure(m.Changes))
 		}
 		t.Add(row...)
