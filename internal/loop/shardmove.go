@@ -246,6 +246,9 @@ func (l *Leader) takeUpMove(ctx context.Context, p *preparation, shape guard.Sha
 	if err := cmp.Or(known.unread[m.From], known.unread[m.To]); err != nil {
 		return err
 	}
+	if m.From > 0 && !slices.Contains(listed, m.From) && !slices.Contains(p.record.Shards, m.From) {
+		return nil // it was cut before its note was taken away, and the emptied workspace has been deleted since
+	}
 	_, err = l.moveStates(ctx, p.shards, shape, m)
 	return err
 }
