@@ -267,7 +267,12 @@ func compare(fares []trial.Fare) []string {
 	if len(same) > 0 {
 		lines = append(lines, "The same in both: "+strings.Join(same, "; ")+".")
 	}
-	if rest := len(fares) - 1 - len(better) - len(worse) - len(same); rest > 0 {
+	switch rest := len(fares) - 1 - len(better) - len(worse) - len(same); {
+	case rest == 1 && len(fares) == 2:
+		lines = append(lines, fares[1].Name+" gives more of one for less of the other.")
+	case rest == 1:
+		lines = append(lines, "The other one gives more of one for less of the other.")
+	case rest > 0:
 		lines = append(lines, fmt.Sprintf("The other %d give more of one for less of the other.", rest))
 	}
 	return lines
