@@ -203,7 +203,12 @@ func TestSweepBeside(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(above, "pod.next"), []byte("4"), 0o600); err != nil {
+	folders["moved"] = true // where states are kept as they were before cells moved
+	err := os.Mkdir(filepath.Join(above, "moved"), 0o700)
+	for _, file := range []string{"pod.next", "moved/shard-1-lineage-4.tfstate"} {
+		err = errors.Join(err, os.WriteFile(filepath.Join(above, file), []byte("4"), 0o600))
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	if err := SweepBeside(filepath.Join(above, "pod-2")); err != nil {

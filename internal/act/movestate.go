@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -53,7 +54,7 @@ func MoveCells(ctx context.Context, from, to *Root, s guard.Shape, names []strin
 		return begun, fmt.Errorf("move cells from %s to %s: %w", from.shardName(), to.shardName(), err)
 	}
 	if added > 0 {
-		if err := from.pushRead(ctx, source); err != nil {
+		if err := from.locks(ctx, addressOf(taken[0].resource, taken[0].content)); err != nil {
 			return begun, err
 		}
 		pushed, err := to.write(ctx, target, prove)
@@ -67,10 +68,12 @@ func MoveCells(ctx context.Context, from, to *Root, s guard.Shape, names []strin
 	return true, err
 }
 
-// pushRead writes the state as it was read, which changes nothing, but needs the lock: one
-// that somebody else holds would leave a move half done.
-func (r *Root) pushRead(ctx context.Context, state *stateFile) error {
-	return r.pushText(ctx, []byte(state.read))
+// locks takes the lock of the state, and gives it back: one that somebody else holds would
+// leave a move half done. Terraform takes it even where it only says what it would remove.
+func (r *Root) locks(ctx context.Context, address string) error {
+	return r.run(ctx, "state rm -dry-run", func(ctx context.Context, tf *tfexec.Terraform) error {
+		return tf.StateRm(ctx, address, tfexec.DryRun(true), tfexec.Lock(true), tfexec.LockTimeout(r.cfg.LockTimeout.String()))
+	})
 }
 
 // write writes the state if that may still be done and it is the one that was read. It
@@ -84,7 +87,7 @@ func (r *Root) write(ctx context.Context, state *stateFile, prove func(context.C
 	if err != nil {
 		return false, err
 	}
-	if strings.TrimSpace(now) != strings.TrimSpace(state.read) {
+	if !sameState(now, state.read) {
 		return false, fmt.Errorf("the state of %s was written by another while cells were moved, and is left as it is: %w", r.shardName(), ErrBackend)
 	}
 	err = r.push(ctx, state)
@@ -160,12 +163,6 @@ func (r *Root) push(ctx context.Context, state *stateFile) error {
 	if err != nil {
 		return fmt.Errorf("write the state of %s: %w", r.shardName(), err)
 	}
-	return r.pushText(ctx, content)
-}
-
-// pushText writes a state under its lock. Terraform refuses one that is older than what
-// is there.
-func (r *Root) pushText(ctx context.Context, content []byte) error {
 	dir, err := r.scratch()
 	if err != nil {
 		return err
@@ -290,6 +287,21 @@ func (s *stateFile) add(taken []instance) (added int, err error) {
 		}
 	}
 	return added, nil
+}
+
+// sameState compares two texts of a state. Terraform gives what checks have found in another
+// order each time, and they are found anew by each plan.
+func sameState(a, b string) bool {
+	if strings.TrimSpace(a) == "" || strings.TrimSpace(b) == "" {
+		return strings.TrimSpace(a) == strings.TrimSpace(b)
+	}
+	var one, other map[string]json.RawMessage
+	if json.Unmarshal([]byte(a), &one) != nil || json.Unmarshal([]byte(b), &other) != nil {
+		return false
+	}
+	delete(one, "check_results")
+	delete(other, "check_results")
+	return maps.EqualFunc(one, other, equalJSON)
 }
 
 // equalJSON compares two values by what they say.

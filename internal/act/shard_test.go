@@ -16,7 +16,38 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/guard"
 )
 
+// spreadable has checks, whose results Terraform gives in another order each time.
 const spreadable = `
+check "one" {
+  assert {
+    condition     = length(var.cell_names) < 1000
+    error_message = "There are too many."
+  }
+}
+check "two" {
+  assert {
+    condition     = length(var.cell_names) < 2000
+    error_message = "There are too many."
+  }
+}
+check "three" {
+  assert {
+    condition     = length(var.cell_names) < 3000
+    error_message = "There are too many."
+  }
+}
+check "four" {
+  assert {
+    condition     = length(var.cell_names) < 4000
+    error_message = "There are too many."
+  }
+}
+check "five" {
+  assert {
+    condition     = length(var.cell_names) < 5000
+    error_message = "There are too many."
+  }
+}
 variable "desired_count" { type = number }
 variable "cell_names" { type = list(string) }
 module "cells" {

@@ -48,6 +48,9 @@ func sweepWithShards(dataDir string) error {
 // host only those that were made there.
 func sweep(dataDir, host string) error {
 	entries, err := os.ReadDir(dataDir)
+	if errors.Is(err, syscall.ENOTDIR) {
+		return nil // a state that is kept as it was before a move
+	}
 	if err != nil {
 		return fmt.Errorf("look for plans left behind: %w", err)
 	}
