@@ -106,7 +106,7 @@ func awaitSpread(ctx context.Context, w io.Writer, c *fleet.Client, s *policy.Se
 		if wish == nil {
 			left := ""
 			if n := cellsIn(moves); n > 0 {
-				left = fmt.Sprintf("; %s could not be moved: see the leader's log", plural(n, "cell"))
+				left = fmt.Sprintf("; by this policy %s should have moved, too: if the leader goes by an older one, send SIGHUP to the sidecars and spread again, else its log says why", plural(n, "cell"))
 			}
 			say(w, "%s: done%s", s.Name, left)
 			return nil

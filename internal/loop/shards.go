@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -206,14 +207,30 @@ func (l *Leader) toDo() bool {
 
 // shardTrouble says what is in the way of which shards, in one line.
 func (l *Leader) shardTrouble() string {
-	var all []string
+	var order, all []string
+	alike := map[string][]string{} // as both are of a move that was cut
 	for _, n := range slices.Sorted(maps.Keys(l.shards.stuck)) {
 		if s := l.shards.stuck[n]; l.isStuck(n) {
-			all = append(all, fmt.Sprintf("shard %d is tried again at %s: %s", n, s.retry.Format(time.TimeOnly), s.why))
+			why := fmt.Sprintf("tried again at %s: %s", s.retry.Format(time.TimeOnly), s.why)
+			if alike[why] == nil {
+				order = append(order, why)
+			}
+			alike[why] = append(alike[why], strconv.Itoa(n))
 		}
 	}
-	if len(all) > 3 {
-		all = append(all[:3], fmt.Sprintf("and %d more shards", len(all)-3))
+	more := 0
+	for i, why := range order {
+		switch list := alike[why]; {
+		case i >= 3:
+			more += len(list)
+		case len(list) == 1:
+			all = append(all, fmt.Sprintf("shard %s is %s", list[0], why))
+		default:
+			all = append(all, fmt.Sprintf("shards %s are %s", strings.Join(list, ", "), why))
+		}
+	}
+	if more > 0 {
+		all = append(all, fmt.Sprintf("and %d more shards", more))
 	}
 	if l.shardSize() == 0 && l.isStuck(0) && l.spread() {
 		all = append(all, "new cells are placed in shard 0 alone, and wait for it")
