@@ -159,7 +159,8 @@ func (h *house) write(name, content string) {
 // run runs a program in the root module and returns its output and exit code.
 func (h *house) run(program string, args ...string) (string, int) {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(h.t.Context(), 2*time.Minute)
+	// An apply may wait for a machine as long as its module's timeouts say, up to 4 min.
+	ctx, cancel := context.WithTimeout(h.t.Context(), 8*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir, cmd.Env = h.module(), append(h.env, "HOMEOSTAT_POLICY="+h.policy())
