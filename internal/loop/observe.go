@@ -29,6 +29,7 @@ type eyes struct {
 	rates   sense.Rates
 	spools  sense.SpoolMeter
 	uneven  unevenMeter
+	pauses  pauseMeter
 	// lastReady stands in while members are unknown.
 	lastReady int
 }
@@ -98,7 +99,7 @@ func (e *eyes) queue(v view, obs *balance.Observation) {
 	obs.Lag = v.lag.Lag
 	obs.Partitions = v.lag.PartitionCount
 	obs.Rebalancing = v.lag.Rebalancing
-	obs.Laggards, obs.RebalancePause = e.uneven.observe(v.lag)
+	obs.Laggards, obs.RebalancePause = e.uneven.laggards(v.lag), e.pauses.observe(v.lag)
 	obs.Offered, obs.Served = rates.Offered, rates.Served
 	if growth := e.spools.Observe(v.at, v.spools); obs.Offered.Known {
 		obs.Offered.Value = max(0, obs.Offered.Value+growth)

@@ -12,28 +12,23 @@ import (
 func TestUnevenMeter(t *testing.T) {
 	var m unevenMeter
 	now := time.Unix(1_000_000_000, 0)
-	sample := func(rebalancing bool, committed ...int64) *sense.LagSample {
-		s := &sense.LagSample{At: now, GroupState: "Stable", Rebalancing: rebalancing}
+	sample := func(committed ...int64) *sense.LagSample {
+		s := &sense.LagSample{At: now, GroupState: "Stable"}
 		for i, c := range committed {
 			s.Partitions = append(s.Partitions, sense.PartitionLag{Partition: i, End: 100, Committed: c, CommittedKnown: true, Lag: 100 - c, Known: true})
 		}
 		return s
 	}
-	m.observe(sample(false, 10, 50, 100))
+	m.laggards(sample(10, 50, 100))
 	now = now.Add(time.Minute)
-	got, pause := m.observe(sample(true, 10, 60, 100))
+	got := m.laggards(sample(10, 60, 100))
 	if len(got) != 2 || got[0] != (balance.Partition{Number: 0, Lag: 90, Still: time.Minute}) || got[1] != (balance.Partition{Number: 1, Lag: 40}) {
 		t.Errorf("%+v, want partition 0 first and still for a minute, then 1", got)
 	}
-	if pause.Known {
-		t.Errorf("a pause of %v before one has ended", pause)
-	}
 	now = now.Add(8 * time.Second)
-	if _, pause = m.observe(sample(false, 20, 60, 100)); pause.Value != 8 {
-		t.Errorf("a pause of %v, want 8 s", pause)
-	}
+	m.laggards(sample(20, 60, 100))
 	now = now.Add(time.Second)
-	if got, _ = m.observe(sample(false, 20, 100, 100)); len(got) != 1 || got[0].Still != time.Second {
+	if got = m.laggards(sample(20, 100, 100)); len(got) != 1 || got[0].Still != time.Second {
 		t.Errorf("%+v, want one second since its last commit", got)
 	}
 }

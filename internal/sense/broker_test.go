@@ -275,6 +275,26 @@ func TestRealGroup(t *testing.T) {
 	wantValue(t, "lag", s.Lag, 0)
 }
 
+// How members share the partitions is told once they do.
+func TestRealProtocolOfTheGroup(t *testing.T) {
+	for want, balancer := range map[string]kgo.GroupBalancer{
+		"range": kgo.RangeBalancer(), "cooperative-sticky": kgo.CooperativeStickyBalancer(),
+	} {
+		t.Run(want, func(t *testing.T) {
+			r := onKafka(t, 1)
+			k := r.sampler(t)
+			if s := k.Sample(t.Context()); s.Protocol != "" {
+				t.Errorf("%q without members", s.Protocol)
+			}
+			r.consume(t, kgo.Balancers(balancer))
+			s := until(t, k, "one member", func(s LagSample) bool { return s.GroupState == "Stable" && s.Members.Value == 1 })
+			if s.Protocol != want {
+				t.Errorf("%q, want %q", s.Protocol, want)
+			}
+		})
+	}
+}
+
 // A group of the new consumer protocol is described as dead, yet its offsets
 // can be read.
 func TestRealGroupOfTheNewProtocol(t *testing.T) {

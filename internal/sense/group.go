@@ -118,9 +118,10 @@ func (c commits) take(partitions []offsetfetch.ResponsePartition) {
 // group is what DescribeGroups tells. Groups of the new consumer protocol
 // (KIP-848) are shown by it as Dead, as is a group that doesn't exist.
 type group struct {
-	state   string
-	members int
-	err     error
+	state    string
+	protocol string
+	members  int
+	err      error
 }
 
 // describeGroup asks the group's coordinator for its state and members. The
@@ -154,5 +155,6 @@ func (k *Kafka) askGroup(ctx context.Context) (g group) {
 	if err != nil {
 		return group{err: fmt.Errorf("describe group %q: %w", k.cfg.Group, err)}
 	}
-	return group{state: res.Groups[0].GroupState, members: len(res.Groups[0].Members)}
+	g0 := &res.Groups[0]
+	return group{state: g0.GroupState, protocol: g0.ProtocolData, members: len(g0.Members)}
 }

@@ -31,6 +31,9 @@ type LagSample struct {
 	// GroupState is what Kafka calls the group: Stable, Empty, Dead,
 	// PreparingRebalance, CompletingRebalance. Empty if it could not be read.
 	GroupState string
+	// Protocol is how the members share the partitions, by the name that they gave it:
+	// range, cooperative-sticky. Kafka tells it of a stable group.
+	Protocol string
 	// Members is how many consumers the group has, over all its topics.
 	Members reading.Reading
 	// Rebalancing says that the group is dealing out its partitions, and so
@@ -98,7 +101,7 @@ func unknownSample(at time.Time, topic, group, format string, args ...any) LagSa
 
 // describe takes over what is known of the group and remarks on what is odd.
 func (s *LagSample) describe(g group, c commits) {
-	s.GroupState = g.state
+	s.GroupState, s.Protocol = g.state, g.protocol
 	s.Rebalancing = g.state == groupPreparing || g.state == groupCompleting
 	switch {
 	case g.err != nil:
