@@ -68,6 +68,7 @@ service "crawler" {
     prior_births    = 5              # default: 20
     drain_min       = "5s"           # default: 30s
     release_idle    = "15s"          # default: 20m
+    release_pauses  = 0.05           # default: 2
     release_window  = "5s"           # default: 30s
     release_after   = "10s"          # default: 5m
     rate_window     = "5s"           # default: 1m

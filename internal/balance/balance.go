@@ -172,7 +172,7 @@ type Observation struct {
 	// StandIns are the cells that did not answer in time, and what they may hide.
 	StandIns StandIns
 	// Rebalancing says that the consumer group is moving partitions, RebalancePause
-	// for how long that keeps it from reading, in seconds: the median so far.
+	// for how long that keeps it from reading each time, in seconds.
 	Rebalancing    bool
 	RebalancePause reading.Reading
 	// Downs and Changes count the orders landed in the last hour: downward

@@ -92,6 +92,9 @@ type Law struct {
 	ReleaseIdle   time.Duration
 	ReleaseLooks  float64
 	ReleaseBirths float64
+	// ReleasePauses is how many pauses of all consumers a downward order must have
+	// been worth besides, by Price: its own and that of the rise after it. 2.
+	ReleasePauses float64
 	// ReleaseWindow is how long a lower count must have been enough; 30 s.
 	ReleaseWindow time.Duration
 	// ReleaseAfter is how long the law must have run before it lowers; 300 s.
@@ -188,6 +191,7 @@ func DefaultLaw() Law {
 		RoundingMax:        0.25,
 		ReleaseIdle:        20 * time.Minute,
 		ReleaseBirths:      2,
+		ReleasePauses:      2,
 		GrowShare:          0.15,
 		ReleaseLooks:       2.5,
 		ReleaseWindow:      30 * time.Second,

@@ -117,13 +117,23 @@ func (v *verdict) holds() string {
 		if v.mem.Blind > 0 {
 			return v.readingsFirst()
 		}
-		k := o.Ordered - v.wanted
-		return fmt.Sprintf("%s must have been more than enough for %s before they go", cells(k), span(v.mem.hold(v.cfg, v.sum.timing, k).Seconds()))
+		return v.settles()
 	case CodeDeadBand:
 		return fmt.Sprintf("that is less than %.0f %% of them", 100*law.ReleaseShare)
 	default:
 		return fmt.Sprintf("%d of %d changes of the hour are used up", o.changes(), v.cfg.FlapBudget)
 	}
+}
+
+// settles says for how long cells must have been more than enough, and why that is long
+// where consumers pause.
+func (v *verdict) settles() string {
+	k := v.obs.Ordered - v.wanted
+	hold, pauses := v.mem.hold(v.cfg, v.sum.timing, v.obs.Ordered, k), ""
+	if v.cfg.worth(v.sum.timing, v.obs.Ordered, k) > hold/2 {
+		pauses = fmt.Sprintf(", as consumers read nothing for %s when partitions move", span(v.sum.pause))
+	}
+	return fmt.Sprintf("%s must have been more than enough for %s before they go%s", cells(k), span(hold.Seconds()), pauses)
 }
 
 // readingsFirst says for how long there must be readings, and where that doesn't come true

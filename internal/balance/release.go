@@ -53,15 +53,28 @@ func (m *memory) lastWanted() int { return int(m.Wanted.max(m.WantedBeats, 1)) }
 // and Law.ReleaseBirths births each. (Lot sizing by part-period balancing: order
 // when what was wasted equals what the order costs.) Whether load returns is in
 // what the past has taught: where the last minute foretells best nothing older
-// does, and less is waited for.
-func (m *memory) hold(c *Config, t timing, cells int) time.Duration {
-	idle := min(c.Law.ReleaseIdle, seconds(c.Law.ReleaseLooks*m.Best.Seconds())) / time.Duration(max(1, cells))
+// does, and less is waited for. Pauses of the consumers are weighed besides.
+func (m *memory) hold(c *Config, t timing, ordered, cells int) time.Duration {
+	cells = max(1, cells)
+	idle := min(c.Law.ReleaseIdle, seconds(c.Law.ReleaseLooks*m.Best.Seconds())) / time.Duration(cells)
 	births := min(m.Best, seconds(c.Law.ReleaseBirths*t.birth))
-	return min(max(c.Law.ReleaseWindow, idle+births), MostBeats*c.Beat)
+	return min(max(c.Law.ReleaseWindow, idle+births+c.worth(t, ordered, cells)), MostBeats*c.Beat)
 }
 
-// longestHold is that of a single cell under the longest look-back.
+// worth is how long some of the ordered cells must idle until that outweighs the pauses
+// of their release, in which all that are ordered stand still: Law.ReleasePauses of
+// them. A cell that stands still is one too few, so Law.Price tells what it is worth.
+func (c *Config) worth(t timing, ordered, cells int) time.Duration {
+	still := c.Law.ReleasePauses * t.pause * float64(ordered)
+	return seconds(still * c.Law.Price / (1 - c.Law.Price) / float64(cells))
+}
+
+// longestHold is that of a single cell under the longest look-back. With pauses it
+// depends on how many are ordered.
 func (c *Config) longestHold(t timing) time.Duration {
+	if t.pause > 0 {
+		return MostBeats * c.Beat
+	}
 	return max(c.Law.ReleaseWindow, c.Law.ReleaseIdle+seconds(c.Law.ReleaseBirths*t.birth))
 }
 
@@ -79,7 +92,7 @@ func (m *memory) spare(c *Config, t timing, ordered int) (enough int, held time.
 			beats -= w.beats[i-1]
 		}
 		held = time.Duration(beats) * c.Beat
-		if held >= m.hold(c, t, ordered-enough) {
+		if held >= m.hold(c, t, ordered, ordered-enough) {
 			return enough, held
 		}
 	}

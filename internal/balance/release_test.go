@@ -109,6 +109,42 @@ func TestHold(t *testing.T) {
 	}
 }
 
+// Where consumers read nothing for a while when partitions move, cells must have idled
+// for as much as that is worth: two pauses of all cells, each second of a cell as 24.
+func TestReleaseIsWorthItsPauses(t *testing.T) {
+	tests := []struct {
+		name  string
+		pause reading.Reading
+		min   int
+		after time.Duration
+		says  string
+	}{
+		{"unknown", reading.Unknown("no rebalance has been seen yet"), 4, 300 * time.Second, ""},
+		{"six of ten cells", per(10), 4, (800 + 5) * time.Second, "6 cells must have been more than enough for 13m21s before they go, as consumers read nothing for 10s when partitions move"},
+		{"one of ten cells", per(10), 9, (4800 + 5) * time.Second, "1 cell must have been more than enough for 1h20m2s before they go, as consumers read nothing for 10s when partitions move"},
+		{"short", per(0.1), 4, 300 * time.Second, ""},
+		{"longer than a birth", per(3600), 4, (5200 + 5) * time.Second, "6 cells must have been more than enough for 1h26m41s before they go, as consumers read nothing for 1m5s when partitions move"},
+		{"for five hours at most", per(3600), 9, MostBeats * 5 * time.Second, "1 cell must have been more than enough for 5h before they go, as consumers read nothing for 1m5s when partitions move"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := eased(t, 10)
+			s.cfg.Min, s.obs.RebalancePause = tt.min, tt.pause
+			s.beats(int(tt.after/(5*time.Second)) - 1)
+			if tt.says == "" {
+				s.want(10, CodeWarmingUp)
+			} else {
+				s.want(10, CodeSettling)
+			}
+			if !strings.Contains(s.d.Reason, tt.says) {
+				t.Errorf("%q doesn't say %q", s.d.Reason, tt.says)
+			}
+			s.beats(1)
+			s.want(tt.min, CodeRelease)
+		})
+	}
+}
+
 // Of what has idled long enough the most goes: three cells that were more than
 // enough for long are not kept by one that was needed a while ago.
 func TestTheMostThatHasIdledGoes(t *testing.T) {

@@ -55,7 +55,7 @@ func (s *sum) addBacklog(c *Config, o *Observation) {
 	}
 	horizon := float64(s.lead) * c.Beat.Seconds()
 	s.allowance = allowance(c, o, s.rate, o.Ordered)
-	s.moved = s.offered * min(valueOr(o.RebalancePause, 0), horizon)
+	s.moved = s.offered * s.pause
 	s.backlog = rollForward(s.lag, s.need, s.rate, o.Ready, landings(c, o, s.timing), horizon, s.moved)
 	s.spreadBacklog(c)
 }

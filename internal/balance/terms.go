@@ -59,7 +59,10 @@ func (v *verdict) terms() []Term {
 	add("least", float64(c.Min), "cells", "set by "+c.least())
 	if v.code == CodeRelease || v.code == CodeSettling {
 		k := max(1, v.obs.Ordered-v.wanted)
-		add("idle time", m.hold(c, s.timing, k).Seconds(), "s", fmt.Sprintf("for which %s must be more than enough before they go", cells(k)))
+		add("idle time", m.hold(c, s.timing, v.obs.Ordered, k).Seconds(), "s", fmt.Sprintf("for which %s must be more than enough before they go", cells(k)))
+		if worth := c.worth(s.timing, v.obs.Ordered, k); worth > 0 {
+			add("pauses", worth.Seconds(), "s", fmt.Sprintf("of it for the %s in which consumers read nothing while partitions move", span(s.pause)))
+		}
 	}
 	add("changes", float64(v.obs.changes()), "", budgetNote(c))
 	if m.idle(c) {

@@ -123,6 +123,10 @@ type Law struct {
 	// ReleaseBirths is for how many births longer each of them must have been so, but
 	// no longer than that look-back.
 	ReleaseBirths float64 `policy:"release_births" default:"2" within:"(0,10]"`
+	// ReleasePauses is how many pauses of all consumers they must have been worth
+	// besides, by `price`, where consumers read nothing while partitions move: the
+	// pause of this order and that of the rise after it.
+	ReleasePauses float64 `policy:"release_pauses" default:"2" within:"(0,10]"`
 	// ReleaseWindow is how long a lower count must have been enough at least.
 	ReleaseWindow time.Duration `policy:"release_window" default:"30s" within:"[1s,24h]"`
 	// ReleaseAfter is how long the law must have run before it lowers.

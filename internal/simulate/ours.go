@@ -113,6 +113,9 @@ func (o *ours) observe(seen *Seen) balance.Observation {
 		BirthMedian: reading.Of(seen.BirthMedian, now),
 		Changes:     seen.Changes, Downs: seen.Downs, Rebalancing: seen.Rebalancing,
 	}
+	if seen.Pause > 0 {
+		obs.RebalancePause = reading.Of(seen.Pause, now)
+	}
 	if !o.requests {
 		obs.Lag = reading.Of(seen.Backlog, now)
 	}

@@ -179,6 +179,9 @@ func (r *run) decide(now, every int) {
 	seen.Second, seen.Ordered, seen.Ready = now, r.ordered, r.serving()
 	seen.InFlight, seen.Backlog, seen.BirthMedian = r.book, r.backlog, r.taken.value()
 	seen.Rebalancing = now < r.pausedUntil
+	if r.pausedUntil > 0 {
+		seen.Pause = r.w.Truer.Pause.Seconds()
+	}
 	seen.Changes, seen.Downs = r.changes(now)
 	r.bound(now)
 	seen.Min, seen.Max = r.w.Min, r.w.Max

@@ -106,8 +106,10 @@ type Seen struct {
 	// Changes and Downs count the orders landed in the last hour: all, and
 	// downward ones.
 	Changes, Downs int
-	// Rebalancing says that consumers pause while partitions move.
+	// Rebalancing says that consumers pause while partitions move, Pause for how long
+	// they do, in seconds: 0 until it was seen.
 	Rebalancing bool
+	Pause       float64
 }
 
 // Flight is an order that has not landed.

@@ -127,6 +127,27 @@ func TestPauses(t *testing.T) {
 	}
 }
 
+// Ours weighs the pauses that it was shown. If it didn't, what waits after each would
+// be answered by an order, which brings the next.
+func TestPausesAreWeighed(t *testing.T) {
+	load := make([]float64, 12*3600)
+	for s := range load {
+		load[s] = 2400
+		if s/3600%2 == 0 {
+			load[s] = 1000
+		}
+	}
+	w := DefaultWorld()
+	w.Birth, w.Max, w.Truer.Pause = 20*time.Second, 60, 10*time.Second
+	heedless := OurPolicy()
+	heedless.Law.ReleasePauses = 1e-9
+	without, got := Run(w, load, NewOurs(w, heedless), 1), Run(w, load, NewOurs(w, OurPolicy()), 1)
+	if got.ChangesAHour > 6 || got.ChangesAHour > without.ChangesAHour/4 || got.Slow > without.Slow/4 {
+		t.Errorf("%.3g changes an hour and %.3g %% slow, %.3g and %.3g where pauses aren't weighed: want a quarter at most",
+			got.ChangesAHour, got.Slow, without.ChangesAHour, without.Slow)
+	}
+}
+
 // The rate swings, and ours follows what it measures.
 func TestDrift(t *testing.T) {
 	w := quiet()
