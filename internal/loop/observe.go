@@ -35,7 +35,7 @@ type eyes struct {
 }
 
 func newEyes(s *policy.Service) *eyes {
-	return &eyes{service: s, meter: sense.NewRateMeter(s.Law.RateWindow)}
+	return &eyes{service: s, meter: sense.NewRateMeter(s.Law.RateWindow), pauses: pauseMeter{beat: s.Beat}}
 }
 
 // observe makes the observation of a view, for a record and the changes that

@@ -1,7 +1,6 @@
 package loop
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -9,77 +8,93 @@ import (
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/sense"
 )
 
-// pausesKept is of how many rebalances the pause is remembered.
-const pausesKept = 16
+const (
+	// pausesKept is of how many rebalances the pause is remembered.
+	pausesKept = 16
+	// mostBetween is how many beats two samples may be apart for what was between them
+	// to be known.
+	mostBetween = 3
+)
 
-// readsOn are the protocols, by the names that their clients give them, under which
-// members go on reading what they keep while partitions move: cooperative rebalancing
-// of the Java client, librdkafka and franz-go, Kafka Streams, Kafka Connect.
-var readsOn = []string{"cooperative-sticky", "stream", "compatible", "sessioned"}
+// readOn are the protocols, by the names that clients give them, under which members go
+// on reading what they keep while partitions move: cooperative rebalancing of the Java
+// client, librdkafka and franz-go, and Kafka Streams.
+var readOn = []string{"cooperative-sticky", "stream"}
 
 // pauseMeter measures for how long a group reads nothing when it deals its partitions
 // out, from samples of its state. Most rebalances are over before the next sample, so
 // those that are seen are the long ones. What is seen of all of them, over how many
-// there were, is right on average nevertheless (work sampling); how many there were is
-// told by the count of members, too.
+// there were, is right on average nevertheless (work sampling); that there was one is
+// told by other members than before, too.
 type pauseMeter struct {
+	beat     time.Duration
 	protocol string
-	members  float64
-	settled  bool      // members is known
+	members  uint64    // who they were when the group was last at rest; 0 if unknown
+	last     time.Time // of the samples that could be read
 	since    time.Time // of the rebalance under way; zero if there is none
 	pauses   []time.Duration
 }
 
-// observe returns the mean pause of a rebalance, in seconds. The longest of three or
-// more is left out: a member that hangs keeps all the others waiting for it.
+// observe returns the mean pause of a rebalance, in seconds. The longest counts as the one
+// next to it, or as a beat, which is the least that can be seen: a member that hangs has all
+// others wait for it.
 func (m *pauseMeter) observe(s *sense.LagSample) reading.Reading {
-	m.follow(s)
+	if s.GroupState != "" {
+		m.follow(s)
+	}
+	n := len(m.pauses)
 	switch {
-	case slices.Contains(readsOn, m.protocol):
-		return reading.Reading{Reason: fmt.Sprintf("the group reads on while partitions move (%s)", m.protocol), At: s.At}
-	case len(m.pauses) == 0:
+	case slices.Contains(readOn, m.protocol):
+		return reading.Of(0, s.At)
+	case n == 0:
 		return reading.Reading{Reason: "no rebalance has been seen yet", At: s.At}
 	}
 	sorted := slices.Sorted(slices.Values(m.pauses))
-	if len(sorted) > 2 {
-		sorted = sorted[:len(sorted)-1]
+	next := m.beat
+	if n > 1 {
+		next = max(next, sorted[n-2])
 	}
+	sorted[n-1] = min(sorted[n-1], next)
 	var sum time.Duration
 	for _, pause := range sorted {
 		sum += pause
 	}
-	return reading.Of(sum.Seconds()/float64(len(sorted)), s.At)
+	return reading.Of(sum.Seconds()/float64(n), s.At)
 }
 
-// follow takes a sample in.
+// follow takes in a sample of the group's state. Of a rebalance in which it couldn't be
+// read for long nothing is kept.
 func (m *pauseMeter) follow(s *sense.LagSample) {
+	if gap := s.At.Sub(m.last); gap < 0 || gap > mostBetween*m.beat {
+		m.since, m.members = time.Time{}, 0
+	}
+	m.last = s.At
 	switch {
-	case s.GroupState == "": // it couldn't be read
-	case s.Rebalancing:
-		if m.since.IsZero() {
-			m.since = s.At
-		}
-	default:
-		m.settle(s)
+	case !s.Rebalancing:
+		m.rest(s)
+	case m.since.IsZero():
+		m.since = s.At
 	}
 }
 
-// settle takes in a sample of a group that isn't rebalancing: a rebalance has ended, or
-// one went by unseen, if it has other members than before.
-func (m *pauseMeter) settle(s *sense.LagSample) {
+// rest takes in a sample of a group that isn't rebalancing: a rebalance has ended, or one
+// went by unseen if it has other members than before. Without members nothing waits.
+func (m *pauseMeter) rest(s *sense.LagSample) {
 	switch {
+	case s.MemberSet == 0:
 	case !m.since.IsZero():
 		m.keep(s.At.Sub(m.since))
-	case m.settled && s.Members.Known && s.Members.Value != m.members:
+	case m.members != 0 && s.MemberSet != m.members:
 		m.keep(0)
 	}
-	m.since = time.Time{}
-	if s.Members.Known {
-		m.members, m.settled = s.Members.Value, true
+	m.since, m.members = time.Time{}, s.MemberSet
+	if s.Protocol == "" {
+		return
 	}
-	if s.Protocol != "" {
-		m.protocol = s.Protocol
+	if m.protocol != "" && s.Protocol != m.protocol {
+		m.pauses = nil
 	}
+	m.protocol = s.Protocol
 }
 
 func (m *pauseMeter) keep(pause time.Duration) {

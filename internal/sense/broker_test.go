@@ -275,7 +275,7 @@ func TestRealGroup(t *testing.T) {
 	wantValue(t, "lag", s.Lag, 0)
 }
 
-// How members share the partitions is told once they do.
+// How members share the partitions is told once they do, and who they are as a number.
 func TestRealProtocolOfTheGroup(t *testing.T) {
 	for want, balancer := range map[string]kgo.GroupBalancer{
 		"range": kgo.RangeBalancer(), "cooperative-sticky": kgo.CooperativeStickyBalancer(),
@@ -283,13 +283,20 @@ func TestRealProtocolOfTheGroup(t *testing.T) {
 		t.Run(want, func(t *testing.T) {
 			r := onKafka(t, 1)
 			k := r.sampler(t)
-			if s := k.Sample(t.Context()); s.Protocol != "" {
-				t.Errorf("%q without members", s.Protocol)
+			if s := k.Sample(t.Context()); s.Protocol != "" || s.MemberSet != 0 {
+				t.Errorf("%q, %d without members", s.Protocol, s.MemberSet)
 			}
 			r.consume(t, kgo.Balancers(balancer))
 			s := until(t, k, "one member", func(s LagSample) bool { return s.GroupState == "Stable" && s.Members.Value == 1 })
 			if s.Protocol != want {
 				t.Errorf("%q, want %q", s.Protocol, want)
+			}
+			first := s.MemberSet
+			r.consume(t, kgo.Balancers(balancer))
+			two := func(s LagSample) bool { return s.GroupState == "Stable" && s.Members.Value == 2 }
+			s = until(t, k, "two members", two)
+			if again := until(t, k, "them again", two); first == 0 || s.MemberSet == first || again.MemberSet != s.MemberSet {
+				t.Errorf("sets of members %d, %d and %d again", first, s.MemberSet, again.MemberSet)
 			}
 		})
 	}

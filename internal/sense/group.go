@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
+	"slices"
 
 	"github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol/describegroups"
@@ -118,10 +120,11 @@ func (c commits) take(partitions []offsetfetch.ResponsePartition) {
 // group is what DescribeGroups tells. Groups of the new consumer protocol
 // (KIP-848) are shown by it as Dead, as is a group that doesn't exist.
 type group struct {
-	state    string
-	protocol string
-	members  int
-	err      error
+	state     string
+	protocol  string
+	members   int
+	memberSet uint64
+	err       error
 }
 
 // describeGroup asks the group's coordinator for its state and members. The
@@ -155,6 +158,24 @@ func (k *Kafka) askGroup(ctx context.Context) (g group) {
 	if err != nil {
 		return group{err: fmt.Errorf("describe group %q: %w", k.cfg.Group, err)}
 	}
-	g0 := &res.Groups[0]
-	return group{state: g0.GroupState, protocol: g0.ProtocolData, members: len(g0.Members)}
+	is := &res.Groups[0]
+	return group{state: is.GroupState, protocol: is.ProtocolData, members: len(is.Members), memberSet: memberSet(is.Members)}
+}
+
+// memberSet is a number for the members by their ids, which Kafka gives anew to each that
+// joins; 0 for none.
+func memberSet(members []describegroups.ResponseGroupMember) uint64 {
+	if len(members) == 0 {
+		return 0
+	}
+	ids := make([]string, len(members))
+	for i := range members {
+		ids[i] = members[i].MemberID
+	}
+	slices.Sort(ids)
+	h := fnv.New64a()
+	for _, id := range ids {
+		_, _ = h.Write(append([]byte(id), 0)) // which never fails
+	}
+	return max(1, h.Sum64())
 }

@@ -36,6 +36,9 @@ type LagSample struct {
 	Protocol string
 	// Members is how many consumers the group has, over all its topics.
 	Members reading.Reading
+	// MemberSet tells one set of members from another; 0 where there are none, or it
+	// couldn't be read who they are.
+	MemberSet uint64
 	// Rebalancing says that the group is dealing out its partitions, and so
 	// reads little or nothing.
 	Rebalancing bool
@@ -101,7 +104,7 @@ func unknownSample(at time.Time, topic, group, format string, args ...any) LagSa
 
 // describe takes over what is known of the group and remarks on what is odd.
 func (s *LagSample) describe(g group, c commits) {
-	s.GroupState, s.Protocol = g.state, g.protocol
+	s.GroupState, s.Protocol, s.MemberSet = g.state, g.protocol, g.memberSet
 	s.Rebalancing = g.state == groupPreparing || g.state == groupCompleting
 	switch {
 	case g.err != nil:
