@@ -29,7 +29,7 @@ func (v *verdict) take() {
 	v.climb(t, fresh)
 	v.together(fresh)
 	if fresh && !v.gone.any() {
-		m.keepWanted(c, t, v.enough())
+		m.keepWanted(v.enough())
 	}
 	if fresh {
 		m.Effect.waitForRoom(c, o, v.held == CodeBehindFull)

@@ -28,7 +28,7 @@ func (v *verdict) reason() string {
 	case CodeYielding:
 		return fmt.Sprintf("%s needed, %s ordered, and latency is in bound: before more are bought %s", areCells(v.needed), are(o.Ordered), v.heldBack())
 	case CodeRelease:
-		enough, held := v.mem.spare(v.cfg, v.sum.timing, o.Ordered)
+		enough, held := v.mem.spare(v.cfg, v.sum, o.Ordered)
 		return fmt.Sprintf("%s enough for %s with %s: %d are ordered, %d go", wereCells(enough),
 			span(held.Seconds()), v.loadNow(), o.Ordered, o.Ordered-v.desired)
 	case CodeBounds:
@@ -129,8 +129,8 @@ func (v *verdict) holds() string {
 // where consumers pause.
 func (v *verdict) settles() string {
 	k := v.obs.Ordered - v.wanted
-	hold, pauses := v.mem.hold(v.cfg, v.sum.timing, v.obs.Ordered, k), ""
-	if v.cfg.worth(v.sum.timing, v.obs.Ordered, k) > hold/2 {
+	hold, pauses := v.mem.hold(v.cfg, v.sum, v.obs.Ordered, k), ""
+	if v.cfg.worth(v.sum, v.obs.Ordered, k) > hold/2 {
 		pauses = fmt.Sprintf(", as consumers read nothing for %s when partitions move", span(v.sum.pause))
 	}
 	return fmt.Sprintf("%s must have been more than enough for %s before they go%s", cells(k), span(hold.Seconds()), pauses)

@@ -9,9 +9,9 @@ import (
 
 // keepWanted notes the count that was enough at this beat. A beat that was missed, or
 // without a reading, shows of no count that it is enough: such time doesn't count.
-func (m *memory) keepWanted(c *Config, t timing, wanted int) {
+func (m *memory) keepWanted(wanted int) {
 	m.WantedBeats++
-	m.Wanted.push(m.WantedBeats, float64(wanted), c.window(c.longestHold(t)))
+	m.Wanted.push(m.WantedBeats, float64(wanted), MostBeats)
 }
 
 // countBlind takes one beat, and those missed before it. What was enough before a gap
@@ -54,33 +54,29 @@ func (m *memory) lastWanted() int { return int(m.Wanted.max(m.WantedBeats, 1)) }
 // when what was wasted equals what the order costs.) Whether load returns is in
 // what the past has taught: where the last minute foretells best nothing older
 // does, and less is waited for. Pauses of the consumers are weighed besides.
-func (m *memory) hold(c *Config, t timing, ordered, cells int) time.Duration {
-	cells = max(1, cells)
-	idle := min(c.Law.ReleaseIdle, seconds(c.Law.ReleaseLooks*m.Best.Seconds())) / time.Duration(cells)
-	births := min(m.Best, seconds(c.Law.ReleaseBirths*t.birth))
-	return min(max(c.Law.ReleaseWindow, idle+births+c.worth(t, ordered, cells)), MostBeats*c.Beat)
+func (m *memory) hold(c *Config, s *sum, ordered, cells int) time.Duration {
+	idle := min(c.Law.ReleaseIdle, seconds(c.Law.ReleaseLooks*m.Best.Seconds())) / time.Duration(max(1, cells))
+	births := min(m.Best, seconds(c.Law.ReleaseBirths*s.birth))
+	return min(max(c.Law.ReleaseWindow, idle+births+c.worth(s, ordered, cells)), MostBeats*c.Beat)
 }
 
 // worth is how long some of the ordered cells must idle until that outweighs the pauses
 // of their release, in which all that are ordered stand still: Law.ReleasePauses of
 // them. A cell that stands still is one too few, so Law.Price tells what it is worth.
-func (c *Config) worth(t timing, ordered, cells int) time.Duration {
-	still := c.Law.ReleasePauses * t.pause * float64(ordered)
-	return seconds(still * c.Law.Price / (1 - c.Law.Price) / float64(cells))
+func (c *Config) worth(s *sum, ordered, cells int) time.Duration {
+	gone := max(1, min(cells, ordered-c.keep(ordered)))
+	still := c.Law.ReleasePauses * s.pause * float64(ordered)
+	return seconds(still * c.Law.Price / (1 - c.Law.Price) / float64(gone))
 }
 
-// longestHold is that of a single cell under the longest look-back. With pauses it
-// depends on how many are ordered.
-func (c *Config) longestHold(t timing) time.Duration {
-	if t.pause > 0 {
-		return MostBeats * c.Beat
-	}
-	return max(c.Law.ReleaseWindow, c.Law.ReleaseIdle+seconds(c.Law.ReleaseBirths*t.birth))
+// keep is how many cells one downward order must leave.
+func (c *Config) keep(ordered int) int {
+	return min(int(math.Ceil(c.Law.ReleaseKeep*float64(ordered))), ordered)
 }
 
 // spare returns the lowest count for which it has been held, and how long it was
 // enough. It is what is ordered if there is none.
-func (m *memory) spare(c *Config, t timing, ordered int) (enough int, held time.Duration) {
+func (m *memory) spare(c *Config, s *sum, ordered int) (enough int, held time.Duration) {
 	w := &m.Wanted
 	for i := len(w.beats) - 1; i >= 0; i-- {
 		enough = int(w.values[i])
@@ -91,8 +87,8 @@ func (m *memory) spare(c *Config, t timing, ordered int) (enough int, held time.
 		if i > 0 {
 			beats -= w.beats[i-1]
 		}
-		held = time.Duration(beats) * c.Beat
-		if held >= m.hold(c, t, ordered, ordered-enough) {
+		held = time.Duration(min(beats, MostBeats)) * c.Beat
+		if held >= m.hold(c, s, ordered, ordered-enough) {
 			return enough, held
 		}
 	}
@@ -104,7 +100,7 @@ func (m *memory) spare(c *Config, t timing, ordered int) (enough int, held time.
 // no more than 1-Law.ReleaseKeep of the cells, and none is placed for next to
 // nothing. A cell too many costs little, a cell missing costs a birth.
 func (m *memory) release(c *Config, o *Observation, s *sum, gone missing, now int) (int, string) {
-	enough, _ := m.spare(c, s.timing, o.Ordered)
+	enough, _ := m.spare(c, s, o.Ordered)
 	enough = max(enough, now)
 	switch {
 	case gone.any():
@@ -122,8 +118,7 @@ func (m *memory) release(c *Config, o *Observation, s *sum, gone missing, now in
 	case c.spent(o):
 		return o.Ordered, CodeFlapBudget
 	}
-	keep := int(math.Ceil(c.Law.ReleaseKeep * float64(o.Ordered)))
-	return max(enough, min(keep, o.Ordered)), CodeRelease
+	return max(enough, c.keep(o.Ordered)), CodeRelease
 }
 
 // grownUp says that the law has run long enough to be trusted with less.

@@ -112,36 +112,78 @@ func TestHold(t *testing.T) {
 // Where consumers read nothing for a while when partitions move, cells must have idled
 // for as much as that is worth: two pauses of all cells, each second of a cell as 24.
 func TestReleaseIsWorthItsPauses(t *testing.T) {
+	const still = "as consumers read nothing for 10s when partitions move"
 	tests := []struct {
-		name  string
-		pause reading.Reading
-		min   int
-		after time.Duration
-		says  string
+		name       string
+		pause      reading.Reading
+		ready, min int
+		set        func(*service)
+		after      time.Duration
+		says       string
 	}{
-		{"unknown", reading.Unknown("no rebalance has been seen yet"), 4, 300 * time.Second, ""},
-		{"six of ten cells", per(10), 4, (800 + 5) * time.Second, "6 cells must have been more than enough for 13m21s before they go, as consumers read nothing for 10s when partitions move"},
-		{"one of ten cells", per(10), 9, (4800 + 5) * time.Second, "1 cell must have been more than enough for 1h20m2s before they go, as consumers read nothing for 10s when partitions move"},
-		{"short", per(0.1), 4, 300 * time.Second, ""},
-		{"longer than a birth", per(3600), 4, (5200 + 5) * time.Second, "6 cells must have been more than enough for 1h26m41s before they go, as consumers read nothing for 1m5s when partitions move"},
-		{"for five hours at most", per(3600), 9, MostBeats * 5 * time.Second, "1 cell must have been more than enough for 5h before they go, as consumers read nothing for 1m5s when partitions move"},
+		{"unknown", reading.Unknown("no rebalance has been seen yet"), 10, 4, nil, 300 * time.Second, ""},
+		{"none", per(0), 10, 4, nil, 300 * time.Second, ""},
+		{"six of ten cells", per(10), 10, 4, nil, 800 * time.Second, "6 cells must have been more than enough for 13m21s before they go, " + still},
+		{"one of ten cells", per(10), 10, 9, nil, 4800 * time.Second, "1 cell must have been more than enough for 1h20m2s before they go, " + still},
+		{"two of forty cells", per(10), 40, 38, nil, 9600 * time.Second, "2 cells must have been more than enough for 2h40m1s before they go, " + still},
+		{"nine of ten, of which six go", per(10), 10, 1, nil, 800 * time.Second, "9 cells must have been more than enough for 13m21s before they go, " + still},
+		{"another price", per(10), 10, 4, func(s *service) { s.cfg.Law.Price = 0.9 }, 300 * time.Second, "6 cells must have been more than enough for 5m1s before they go, " + still},
+		{"short beside what is waited for anyway", per(1), 10, 9, func(s *service) {
+			s.cfg.Law.ReleaseIdle, s.cfg.Law.ReleaseLooks = 30*time.Minute, 1000
+		}, (1800 + 480) * time.Second, "1 cell must have been more than enough for 38m1s before they go"},
+		{"longer than a birth", per(3600), 10, 4, nil, 5200 * time.Second, "for 1h26m41s before they go, as consumers read nothing for 1m5s when partitions move"},
+		{"five hours at most", per(3600), 10, 9, nil, MostBeats*5*time.Second - 5*time.Second, "for 5h before they go, as consumers read nothing for 1m5s when partitions move"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			s := eased(t, 10)
+			s := eased(t, tt.ready)
 			s.cfg.Min, s.obs.RebalancePause = tt.min, tt.pause
-			s.beats(int(tt.after/(5*time.Second)) - 1)
-			if tt.says == "" {
-				s.want(10, CodeWarmingUp)
-			} else {
-				s.want(10, CodeSettling)
+			if tt.set != nil {
+				tt.set(s)
 			}
-			if !strings.Contains(s.d.Reason, tt.says) {
-				t.Errorf("%q doesn't say %q", s.d.Reason, tt.says)
+			s.beats(int(tt.after / (5 * time.Second)))
+			if tt.says == "" {
+				s.want(max(tt.min, 4), CodeRelease)
+				return
+			}
+			s.want(tt.ready, CodeSettling)
+			if !strings.HasSuffix(s.d.Reason, tt.says) {
+				t.Errorf("%q doesn't end with %q", s.d.Reason, tt.says)
+			}
+			if idle, pauses := s.term("idle time"), s.term("pauses"); pauses <= 0 || pauses > idle {
+				t.Errorf("%g s of %g s for pauses", pauses, idle)
 			}
 			s.beats(1)
-			s.want(tt.min, CodeRelease)
+			s.want(max(tt.min, 4), CodeRelease)
 		})
+	}
+}
+
+// A leader that is new hasn't seen a rebalance, and one that is told of a pause late
+// doesn't take all the time before for idle.
+func TestPausesOutlastLeaders(t *testing.T) {
+	s := eased(t, 10)
+	s.cfg.Min, s.obs.RebalancePause = 10, per(10)
+	s.beats(4000)
+	s.cfg.Min, s.obs.RebalancePause = 9, reading.Unknown("no rebalance has been seen yet")
+	s.beats(4800 / 5)
+	s.want(10, CodeSettling)
+	s.beats(1)
+	s.want(9, CodeRelease)
+	if !strings.Contains(s.d.Reason, "9 cells were enough for 1h20m5s") {
+		t.Error(s.d.Reason)
+	}
+}
+
+// What was enough for longer than is kept is said to be so for as long as that.
+func TestEnoughForAsLongAsIsKept(t *testing.T) {
+	s := eased(t, 10)
+	s.cfg.Min = 10
+	s.beats(2 * MostBeats)
+	s.cfg.Min = 9
+	s.beats(2 * MostBeats)
+	if s.want(9, CodeRelease); !strings.Contains(s.d.Reason, "9 cells were enough for 5h with") {
+		t.Error(s.d.Reason)
 	}
 }
 

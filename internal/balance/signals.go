@@ -8,6 +8,7 @@ func (m *memory) countAway(c *Config, o *Observation, beats int) {
 	m.LatencyAway = away(m.LatencyAway, beats, gone.latency)
 	m.Lag = valueOr(o.Lag, m.Lag)
 	m.Partitions = valueOr(o.Partitions, m.Partitions)
+	m.Pause = valueOr(o.RebalancePause, m.Pause)
 }
 
 func away(so, more int, missing bool) int {

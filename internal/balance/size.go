@@ -6,6 +6,7 @@ import "math"
 type sum struct {
 	timing
 	load
+	pause     float64 // seconds in which nothing is read when an order lands
 	rate      float64 // of a cell, per second
 	rateKnown bool
 	trust     float64 // planned busy share
@@ -32,6 +33,7 @@ func (m *memory) size(c *Config, o *Observation, t timing, l load) sum {
 	s.rate, s.rateKnown = m.rate()
 	s.forecast, _ = s.look.Corrected.ago(0)
 	s.correction = s.look.Corrections[s.look.Level]
+	s.pause = min(m.Pause, float64(s.lead)*c.Beat.Seconds())
 	if !s.known || !s.rateKnown {
 		return s
 	}

@@ -81,6 +81,8 @@ type memory struct {
 	Ceilings []ceiling `json:"ceilings,omitempty"`
 	Matching int       `json:"matching,omitempty"`
 	Yielding int       `json:"yielding,omitempty"`
+	// Pause is for how long consumers read nothing when partitions move, as last known.
+	Pause float64 `json:"pause,omitempty"`
 	// LagAway and LatencyAway count the beats without the reading.
 	LagAway     int `json:"lag_away"`
 	LatencyAway int `json:"latency_away"`
@@ -172,7 +174,7 @@ func (m *memory) check() error {
 	if n := len(m.Wanted.beats); n > 0 && m.Wanted.beats[n-1] > m.WantedBeats {
 		return errImpossible
 	}
-	for _, v := range []float64{m.Mean, m.Lag, m.Partitions, m.Trust} {
+	for _, v := range []float64{m.Mean, m.Lag, m.Partitions, m.Trust, m.Pause} {
 		if !(v >= 0 && v <= mostRate) {
 			return errImpossible
 		}

@@ -59,9 +59,11 @@ func (v *verdict) terms() []Term {
 	add("least", float64(c.Min), "cells", "set by "+c.least())
 	if v.code == CodeRelease || v.code == CodeSettling {
 		k := max(1, v.obs.Ordered-v.wanted)
-		add("idle time", m.hold(c, s.timing, v.obs.Ordered, k).Seconds(), "s", fmt.Sprintf("for which %s must be more than enough before they go", cells(k)))
-		if worth := c.worth(s.timing, v.obs.Ordered, k); worth > 0 {
-			add("pauses", worth.Seconds(), "s", fmt.Sprintf("of it for the %s in which consumers read nothing while partitions move", span(s.pause)))
+		hold := m.hold(c, s, v.obs.Ordered, k)
+		add("idle time", hold.Seconds(), "s", fmt.Sprintf("for which %s must be more than enough before they go", cells(k)))
+		if s.pause > 0 {
+			add("pauses", min(hold, c.worth(s, v.obs.Ordered, k)).Seconds(), "s",
+				fmt.Sprintf("of it for the %s in which consumers read nothing when partitions move", span(s.pause)))
 		}
 	}
 	add("changes", float64(v.obs.changes()), "", budgetNote(c))
@@ -75,7 +77,7 @@ func (v *verdict) terms() []Term {
 func (v *verdict) backlogTerms(add func(name string, value float64, unit, note string)) {
 	s, c := v.sum, v.cfg
 	if s.moved > 0 {
-		add("moved", s.moved, "messages", "arrive while an order moves partitions, and are added for each")
+		add("moved", s.moved, "messages", fmt.Sprintf("arrive in the %s in which an order moves partitions, and are added for each", span(s.pause)))
 	}
 	add("backlog", s.backlog, "messages", "lag rolled forward over the orders in flight")
 	add("allowed lag", s.allowance, "messages", "a moment's work and what is not committed yet")

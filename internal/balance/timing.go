@@ -6,12 +6,10 @@ import (
 )
 
 // timing is how far ahead a decision must look: a birth, in seconds; the beats
-// until an order placed now serves; the beats that it then answers for. Pause is for
-// how many seconds nothing is read when it lands.
+// until an order placed now serves; the beats that it then answers for.
 type timing struct {
 	birth      float64
 	lead, duty int
-	pause      float64
 }
 
 // timing takes the measured births, or the policy's word before the first.
@@ -23,7 +21,6 @@ func (c *Config) timing(o *Observation) timing {
 	if c.Serial {
 		t.duty = max(1, int(math.Floor((c.Law.Duty*t.birth+b)/b)))
 	}
-	t.pause = min(valueOr(o.RebalancePause, 0), float64(t.lead)*b)
 	return t
 }
 

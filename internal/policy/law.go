@@ -125,7 +125,8 @@ type Law struct {
 	ReleaseBirths float64 `policy:"release_births" default:"2" within:"(0,10]"`
 	// ReleasePauses is how many pauses of all consumers they must have been worth
 	// besides, by `price`, where consumers read nothing while partitions move: the
-	// pause of this order and that of the rise after it.
+	// pause of this order and that of the rise after it. A pause is measured, and no
+	// release waits for longer than 3,600 beats.
 	ReleasePauses float64 `policy:"release_pauses" default:"2" within:"(0,10]"`
 	// ReleaseWindow is how long a lower count must have been enough at least.
 	ReleaseWindow time.Duration `policy:"release_window" default:"30s" within:"[1s,24h]"`
