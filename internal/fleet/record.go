@@ -11,7 +11,8 @@ import (
 // RecordFormat is the newest format of the record that this version knows. A
 // field that an older version would lose by writing the record back raises it:
 // 2 says where the cells of a service are that is spread, or was. What isn't is written
-// in format 1, so that older versions can read it.
+// in format 1, so that older versions can read it. Failed does not raise it: to go on
+// without it is no worse than what such a version does of itself.
 const RecordFormat = 2
 
 // Record is what is true of a service: variable file, plan and guard are made
@@ -41,6 +42,9 @@ type Record struct {
 	Surge int `json:"surge,omitempty"`
 	// Halt is set while the renewal to a genome is stopped.
 	Halt *Halt `json:"halt,omitempty"`
+	// Failed are those of the cells whose birth failed for good, until an order gives
+	// their names up or makes them anew. No state need hold anything of them.
+	Failed []string `json:"failed,omitempty"`
 	// Orders are those not yet carried out.
 	Orders   []Order `json:"orders,omitempty"`
 	Decision *Note   `json:"decision,omitempty"`

@@ -392,7 +392,7 @@ func (l *Leader) destroysLeft() int {
 // putRecord writes the record and takes it over once Consul has it. When that
 // failed, or can't be told, the record is read again before anything else.
 func (l *Leader) putRecord(ctx context.Context, r fleet.Record) error {
-	r.Emptied = l.emptied(r)
+	r.Emptied, r.Failed = l.emptied(r), l.failedIn(r)
 	index, err := l.lease.PutRecord(ctx, r, l.index)
 	if err != nil {
 		l.stale = !errors.Is(err, fleet.ErrTooLarge) // which was not even tried

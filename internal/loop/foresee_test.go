@@ -24,8 +24,14 @@ import (
 // farRoot is the root module of far.
 func farRoot(t *testing.T, terraform string) *act.Root {
 	t.Helper()
+	return rootOf(t, terraform, farModule)
+}
+
+// rootOf is a root module of one file.
+func rootOf(t *testing.T, terraform, module string) *act.Root {
+	t.Helper()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "main.tf"), []byte(farModule), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "main.tf"), []byte(module), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	environ := slices.DeleteFunc(os.Environ(), func(line string) bool { return strings.HasPrefix(line, "TF_") })

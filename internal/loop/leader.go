@@ -197,15 +197,17 @@ func (l *Leader) finish(ctx context.Context) {
 
 // roster returns the record as a list of cells. With a bare count the record
 // has no names: a cell is its index.
-func (l *Leader) roster() roster {
+func (l *Leader) roster() roster { return l.rosterOf(l.record) }
+
+func (l *Leader) rosterOf(record fleet.Record) roster {
 	r := roster{
 		Service: l.Service.Name, Named: l.Root == nil || l.Root.Module().Named, HoldsData: l.Service.HoldsData,
 		OneByOne: l.movesData(),
-		Names:    l.record.Names, Next: l.record.Next,
+		Names:    record.Names, Next: record.Next,
 	}
 	if !r.Named {
 		r.Names = nil
-		for i := range l.record.Count {
+		for i := range record.Count {
 			r.Names = append(r.Names, cellName(l.Service.Name, i))
 		}
 	}

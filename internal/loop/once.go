@@ -97,7 +97,8 @@ func (l *Leader) Apply(ctx context.Context) (Outcome, error) {
 	if left.Size() == 0 && found && !l.unread() {
 		l.close(ctx, result{order: l.record.Orders[0]}) // carried out, and not written down
 	}
-	if left.Size() > 0 {
+	revised := len(l.failed) > 0 && s.orders() // the order below takes up what is left, without births that failed
+	if left.Size() > 0 && !revised {
 		l.Log.Info("carrying out what the record ordered before")
 		if why := l.carryOn(ctx, left); why != "" {
 			o.Held = why

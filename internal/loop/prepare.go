@@ -231,12 +231,25 @@ func (l *Leader) halfBorn() []string {
 	return out
 }
 
-// stillFailed are births that failed before a preparation and of which no state holds
-// anything: what they may have made is known to nobody, so their names are to be given up,
-// and no other cell is made under them.
+// failedIn are the cells of a record whose birth failed and that none of its orders makes.
+// The record says so: whoever leads next must not make others under their names, or lives.
+func (l *Leader) failedIn(r fleet.Record) []string {
+	failed := intersect(l.rosterOf(r).Names, l.failed)
+	for _, o := range r.Orders {
+		failed = without(failed, newbornNames(o.Add))
+	}
+	return failed
+}
+
+// stillFailed are births that failed before a preparation, be it under an earlier leader,
+// and of which no state holds anything: what they may have made is known to nobody, so
+// their names are to be given up, and no other cell is made under them. With a bare count
+// those half-born are among them, as no name is lost there.
 func (l *Leader) stillFailed() []string {
-	return slices.DeleteFunc(intersect(l.failed, l.record.Names), func(name string) bool {
-		return l.isHeld(name) || slices.ContainsFunc(l.record.Orders, func(o fleet.Order) bool { return slices.Contains(newbornNames(o.Add), name) })
+	named := l.roster().Named
+	return slices.DeleteFunc(l.failedIn(l.record), func(name string) bool {
+		cell, held := l.held[name]
+		return held && (named || !cell.Tainted)
 	})
 }
 
@@ -264,11 +277,10 @@ func (l *Leader) takeOver(r result) {
 	p.record.Next = max(p.record.Next, l.record.Next)
 	l.Root, l.record, l.index, l.held = p.root, p.record, p.index, p.held
 	l.shards.ready(p, l.Now())
-	l.unwritten = l.unwritten || p.amended || l.record.Emptied != l.emptied(l.record)
+	l.failed = append(l.failed, l.record.Failed...)
+	l.failed = append(l.halfBorn(), l.stillFailed()...)
+	l.unwritten = l.unwritten || p.amended || l.record.Emptied != l.emptied(l.record) || !slices.Equal(l.record.Failed, l.failedIn(l.record))
 	l.takeShape(p.shape.With(l.shape))
-	if p.root.Module().Named {
-		l.failed = append(l.halfBorn(), l.stillFailed()...)
-	}
 	if l.memory.savedAt.IsZero() {
 		l.memory = p.memory
 	}

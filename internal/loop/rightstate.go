@@ -26,7 +26,7 @@ func (l *Leader) mendState(root *act.Root) error {
 // rightState refuses a state that doesn't hold cells which the record names and
 // which are heard: it is another one than that they were made by, and acting on
 // it would make all of them again. Cells that an order still makes may be heard
-// before any state knows of them.
+// before any state knows of them, and those whose birth failed without that.
 func (l *Leader) rightState(ctx context.Context, p *preparation) error {
 	if l.Service.Members == policy.MembersState || !p.root.Module().Named {
 		return nil
@@ -35,10 +35,8 @@ func (l *Leader) rightState(ctx context.Context, p *preparation) error {
 	if err != nil {
 		return fmt.Errorf("compare the state with the cells that are heard: %w", err)
 	}
-	expected := slices.Clone(p.record.Names)
-	for _, o := range p.record.Orders {
-		expected = without(expected, newbornNames(o.Add))
-	}
+	unborn := unmade(p.record)
+	expected := slices.DeleteFunc(slices.Clone(p.record.Names), func(name string) bool { return unborn[name] })
 	var strange []string
 	for _, m := range members {
 		if _, held := p.held[m.Name]; !held && m.Health == fleet.Passing && slices.Contains(expected, m.Name) {

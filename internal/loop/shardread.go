@@ -120,7 +120,7 @@ func (p *preparation) miss(shard int, err error) {
 // be born a second time. One in which all cells are still to be born may never have been
 // made.
 func (l *Leader) missListed(p *preparation, listed []int) {
-	unborn := toBeBorn(p.record)
+	unborn := unmade(p.record)
 	for i, shard := range p.record.Shards {
 		if shard > 0 && !slices.Contains(listed, shard) && !unborn[p.record.Names[i]] && p.unread[shard] == nil {
 			workspace := policy.ShardWorkspace(l.Service.Terraform.Workspace, shard)
@@ -131,14 +131,15 @@ func (l *Leader) missListed(p *preparation, listed []int) {
 }
 
 // believe takes from the record which cells the shards hold that can't be read. Whether
-// those are there that an order makes isn't known: they are still to be made. All
-// others are whole, as far as is known. A record that names no shards is believed where
-// the states that could be read hold all cells, those that are to be removed included.
+// those are there that an order makes isn't known: they are still to be made. Nor is it of
+// those whose birth failed: they are given up, and go when it is known. All others are
+// whole, as far as is known. A record that names no shards is believed where the states
+// that could be read hold all cells, those that are to be removed included.
 func (p *preparation) believe() error {
 	if len(p.unread) == 0 {
 		return nil
 	}
-	unborn, known := toBeBorn(p.record), slices.Clone(p.record.Names)
+	unborn, known := unmade(p.record), slices.Clone(p.record.Names)
 	for _, o := range p.record.Orders {
 		known = append(known, o.Remove...)
 	}
@@ -190,9 +191,10 @@ func (p *preparation) holdCut(unborn map[string]bool) error {
 	return nil
 }
 
-// toBeBorn are the cells that a record's orders make.
-func toBeBorn(r fleet.Record) map[string]bool {
-	unborn := map[string]bool{}
+// unmade are the cells of a record that no state need hold: those that its orders make,
+// and those whose birth failed.
+func unmade(r fleet.Record) map[string]bool {
+	unborn := setOf(r.Failed)
 	for _, o := range r.Orders {
 		maps.Copy(unborn, setOf(newbornNames(o.Add)))
 	}
