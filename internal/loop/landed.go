@@ -113,6 +113,7 @@ func (l *Leader) born(r result, n fleet.Newborn) {
 func (l *Leader) notCarriedOut(ctx context.Context, r result) {
 	if r.heldKnown {
 		l.held = r.held
+		l.readmit()
 	}
 	if r.payment {
 		l.countRefusals(r)

@@ -158,3 +158,36 @@ func TestGivenUpBirthIsMade(t *testing.T) {
 		}
 	}
 }
+
+// TestGivenUpBirthIsMadeInTheLastState has such a cell be made after the service has shrunk
+// into one state: the order's plan would take it away, and is refused for that.
+func TestGivenUpBirthIsMadeInTheLastState(t *testing.T) {
+	l := lockedLeader(t, map[string]int{"pod-1": 0, "pod-2": 0})
+	next, dir := l.record, l.Root.Module().Dir
+	next.Shards, next.Next = nil, 5
+	keepInConsul(t, l, next)
+	l.Service.Terraform.ShardSize, l.Incarnation = 9, func() string { return "one" }
+	l.Service.Members = policy.MembersState
+	putState(t, dir, 0, []string{instance(`"pod-1"`), instance(`"pod-2"`)})
+	getReady(t, l)
+	l.memory.GivenUp = []string{"pod-4"}
+	putState(t, dir, 0, []string{instance(`"pod-1"`), instance(`"pod-2"`), instance(`"pod-4"`)})
+	if err := l.place(t.Context(), step{Add: []string{"pod-5"}, Names: []string{"pod-1", "pod-2", "pod-5"}, Next: 6}, "more load"); err != nil {
+		t.Fatal(err)
+	}
+	r := <-l.results
+	l.landed(t.Context(), r)
+	var refused *act.RefusedError
+	if !errors.As(r.err, &refused) || l.spread() {
+		t.Fatalf("the order was not refused: %v", r.err)
+	}
+	if o := l.pending(); len(o.Remove) > 0 {
+		t.Errorf("it is taken away undrained: %+v", o)
+	}
+	if err := l.keepRecord(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if r := inConsul(t, l); !slices.Contains(r.Names, "pod-4") || r.Count != 4 || len(r.Orders) != 1 {
+		t.Errorf("the record is %+v", r)
+	}
+}
