@@ -283,6 +283,7 @@ func (l *Leader) wish(ctx context.Context, v view) (wish, string) {
 		Desired: l.last.Desired, Decided: l.last.Desired,
 		Dead:    dead.Dead,
 		Failed:  slices.Concat(l.failed, without(l.unlisted.due, l.failed, dead.Dead)),
+		Unmade:  slices.DeleteFunc(slices.Clone(l.failed), l.isHeld),
 		Starved: l.starved(),
 		Held:    len(l.held),
 		Max:     l.bounds().Max,

@@ -28,8 +28,9 @@ type roster struct {
 type wish struct {
 	// Desired is how many cells there should be, those that leave not counted.
 	Desired int
-	// Dead cells are replaced; Failed ones never came to be.
-	Dead, Failed []string
+	// Dead cells are replaced; Failed ones never came to be, and of those among them that
+	// are Unmade no state holds anything, so that there is nothing to destroy.
+	Dead, Failed, Unmade []string
 	// Starved births were never begun, and are given up for others.
 	Starved []string
 	// Leaving cells drain; those also in Drained may go now.
@@ -74,8 +75,7 @@ func (s step) orders() bool { return len(s.Add)+len(s.Remove)+len(s.Replace) > 0
 func (r roster) step(w wish, leaverRank func([]string) []string) step {
 	s := step{Next: r.Next}
 	r.Names = without(r.Names, w.Starved)
-	lost := slices.Concat(w.Dead, w.Failed)
-	lost = lost[:min(len(lost), w.Destroys)]
+	lost := w.lost()
 	r.lose(&s, w, lost)
 	staying := without(r.Names, s.Remove, w.Leaving)
 	switch n := w.Desired + w.Surge - len(staying); {
@@ -89,7 +89,8 @@ func (r roster) step(w wish, leaverRank func([]string) []string) step {
 		s.Mark = r.leavers(without(staying, s.Replace), -n, leaverRank)
 	}
 	going := r.departing(without(w.Leaving, s.TakeBack, s.Remove, s.Replace), w.Drained)
-	s.Remove = append(s.Remove, going[:min(len(going), w.Destroys-len(s.Remove)-len(s.Replace))]...)
+	destroyed := len(without(slices.Concat(s.Remove, s.Replace), w.Unmade))
+	s.Remove = append(s.Remove, going[:min(len(going), w.Destroys-destroyed)]...)
 	if len(s.Remove) > 0 && w.Held+len(s.Add) > w.Max {
 		// The machines of those that go are freed first, so that never more
 		// than max exist at once. The births follow in the next order.
@@ -100,6 +101,13 @@ func (r roster) step(w wish, leaverRank func([]string) []string) step {
 	after := len(without(s.Names, without(w.Leaving, s.TakeBack)))
 	s.Surge = max(-w.Renew, min(after-w.Decided, w.Renew))
 	return s
+}
+
+// lost are the dead cells and failed births of this order: as many as may be destroyed, and
+// all of which there is nothing. A name that stayed would be made with the next apply.
+func (w wish) lost() []string {
+	made := without(slices.Concat(w.Dead, w.Failed), w.Unmade)
+	return slices.Concat(made[:min(len(made), w.Destroys)], w.Unmade)
 }
 
 // keepsNames reports whether a lost cell comes back under its own name.
@@ -128,7 +136,8 @@ func (r roster) lose(s *step, w wish, lost []string) {
 
 // add appends up to n new cells, as far as births and machines allow.
 func (r roster) add(s *step, w wish, n int) {
-	n = min(n, w.Births-len(s.Replace), w.Max-w.Held+len(s.Remove))
+	machines := w.Held + len(intersect(s.Replace, w.Unmade)) - len(without(s.Remove, w.Unmade))
+	n = min(n, w.Births-len(s.Replace), w.Max-machines)
 	taken := len(r.Names)
 	if !r.Named && len(s.Remove) > 0 {
 		return // an index can't be given up and taken in one order

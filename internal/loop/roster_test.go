@@ -114,6 +114,19 @@ func TestStep(t *testing.T) {
 			wish{Desired: 1, Leaving: []string{"api-2", "api-3"}, Drained: []string{"api-2", "api-3"}, Held: 3, Max: 5, Births: 9, Destroys: 1},
 			step{Remove: []string{"api-2"}, Names: []string{"api-1", "api-3"}, Next: 10},
 		},
+		"a failed birth of which nothing is held is given up beyond the limit": {
+			named("api-1", "api-2", "api-3"),
+			wish{Desired: 3, Dead: []string{"api-1"}, Failed: []string{"api-2", "api-3"}, Unmade: []string{"api-3"}, Held: 2, Max: 5, Births: 9, Destroys: 1},
+			step{Remove: []string{"api-1", "api-3"}, Add: []string{"api-10", "api-11"}, Names: []string{"api-2", "api-10", "api-11"}, Next: 12},
+		},
+		"and leaves the limit to cells that leave": {
+			named("api-1", "api-2", "api-3"),
+			wish{
+				Desired: 1, Failed: []string{"api-3"}, Unmade: []string{"api-3"}, Leaving: []string{"api-2"}, Drained: []string{"api-2"},
+				Held: 2, Max: 5, Births: 9, Destroys: 1,
+			},
+			step{Remove: []string{"api-3", "api-2"}, Names: []string{"api-1"}, Next: 10},
+		},
 		"backing off, no birth; removals go on": {
 			named("api-1", "api-2"), wish{Desired: 2, Dead: []string{"api-2"}, Held: 2, Max: 5},
 			step{Remove: []string{"api-2"}, Names: []string{"api-1"}, Next: 10},
@@ -143,15 +156,21 @@ func TestStepProperties(t *testing.T) {
 				Births: rapid.IntRange(0, 5).Draw(t, "births"),
 			}
 			w.Dead = pick(t, r.Names, "dead")
+			w.Failed = without(pick(t, r.Names, "failed"), w.Dead)
+			w.Unmade = pick(t, w.Failed, "unmade")
+			w.Held -= len(w.Unmade)
 			w.Drained = pick(t, leaving, "drained")
 			w.Destroys = rapid.IntRange(0, limit).Draw(t, "destroys")
 			s := r.step(w, asGiven)
 
-			if n := len(s.Remove) + len(s.Replace); n > w.Destroys {
+			if n := len(without(slices.Concat(s.Remove, s.Replace), w.Unmade)); n > w.Destroys {
 				t.Fatalf("%d cells are destroyed, of %d allowed", n, w.Destroys)
 			}
-			if len(r.Names)+len(s.Add) > limit {
-				t.Fatalf("%d machines and %d births, max %d", len(r.Names), len(s.Add), limit)
+			if born := len(s.Add) + len(intersect(s.Replace, w.Unmade)); w.Held+born > limit {
+				t.Fatalf("%d machines and %d births, max %d", w.Held, born, limit)
+			}
+			if bad := intersect(s.Names, w.Unmade); r.Named && bad != nil {
+				t.Fatalf("%v stay, of which there is nothing", bad)
 			}
 			for _, n := range s.Add {
 				if r.Named && used[n] {
@@ -163,8 +182,8 @@ func TestStepProperties(t *testing.T) {
 				used[n] = true
 			}
 			for _, n := range s.Remove {
-				if !slices.Contains(w.Dead, n) && !slices.Contains(w.Drained, n) {
-					t.Fatalf("%s is removed though neither dead nor drained", n)
+				if !slices.Contains(slices.Concat(w.Dead, w.Failed, w.Drained), n) {
+					t.Fatalf("%s is removed though neither dead, unborn nor drained", n)
 				}
 			}
 			if bad := intersect(s.Add, s.Remove); bad != nil {
