@@ -219,7 +219,7 @@ func ending(err error) (string, error) {
 // the one in the record: births that failed, cells that are gone, and cells that
 // the plan would change though they are to be kept, as it does with dead ones.
 func (l *Leader) revises() bool {
-	return len(l.failed) > 0 || len(l.gone) > 0 || len(l.unlisted.due) > 0 || l.obstructed
+	return len(l.failedForSure()) > 0 || len(l.gone) > 0 || len(l.unlisted.due) > 0 || l.obstructed
 }
 
 // idle does what is to be done where nothing is ordered. It returns what is
@@ -278,12 +278,12 @@ func (l *Leader) birthsWait(births int) string {
 
 // wish gathers what this beat wants, and the reason for it.
 func (l *Leader) wish(ctx context.Context, v view) (wish, string) {
-	dead := l.judge(ctx, v)
+	dead, failed := l.judge(ctx, v), l.failedForSure()
 	w := wish{
 		Desired: l.last.Desired, Decided: l.last.Desired,
 		Dead:    dead.Dead,
-		Failed:  slices.Concat(l.failed, without(l.unlisted.due, l.failed, dead.Dead)),
-		Unmade:  slices.DeleteFunc(slices.Clone(l.failed), l.isHeld),
+		Failed:  slices.Concat(failed, without(l.unlisted.due, l.failed, dead.Dead)),
+		Unmade:  slices.DeleteFunc(slices.Clone(failed), l.isHeld),
 		Starved: l.starved(),
 		Held:    len(l.held),
 		Max:     l.bounds().Max,
@@ -315,14 +315,24 @@ func (l *Leader) wish(ctx context.Context, v view) (wish, string) {
 	}
 	if len(dead.Dead) > 0 {
 		reason = fmt.Sprintf("%s: %s", strings.Join(dead.Dead, ", "), dead.Why[dead.Dead[0]])
-	} else if len(l.failed) > 0 {
-		reason = fmt.Sprintf("%s failed to be born; %s", strings.Join(l.failed, ", "), reason)
+	} else if len(failed) > 0 {
+		reason = fmt.Sprintf("%s failed to be born; %s", strings.Join(failed, ", "), reason)
 	} else if len(l.unlisted.due) > 0 {
 		reason = fmt.Sprintf("%s: Terraform's refresh misses it, or a part of it; %s", strings.Join(l.unlisted.due, ", "), reason)
 	} else if len(w.Starved) > 0 {
 		reason = fmt.Sprintf("%d births that wait for the lock of a shard are given up for others; %s", len(w.Starved), reason)
 	}
 	return w, reason
+}
+
+// failedForSure are the births that failed, but for those whose shard can't be read: somebody
+// may have made the cell there since, and it works.
+func (l *Leader) failedForSure() []string {
+	if len(l.failed) == 0 || len(l.shards.stuck) == 0 {
+		return l.failed
+	}
+	at := l.at()
+	return slices.DeleteFunc(slices.Clone(l.failed), func(name string) bool { return l.shards.stuck[at[name]].unread })
 }
 
 // mayGo reports whether a cell that is marked to leave may be taken away: one

@@ -64,7 +64,7 @@ func TestFailedBirthsOutliveTheirLeader(t *testing.T) {
 				t.Parallel()
 				l := refusingLeader(t, c.module, c.at)
 				l.Service.Min, l.Service.Max = len(c.want), len(c.want)
-				failBirth(t, l, c.born)
+				failBirths(t, l, c.born, 1)
 				if r := inConsul(t, l); len(r.Orders) > 0 || r.Count != len(c.want) {
 					t.Fatalf("the record after the failure: %+v", r)
 				}
@@ -78,6 +78,37 @@ func TestFailedBirthsOutliveTheirLeader(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestFailedBirthsThatKeepTheirNames has two births fail of cells that hold data, and the next
+// order make one anew. Its apply makes both, as both names stay: none is made a second time.
+func TestFailedBirthsThatKeepTheirNames(t *testing.T) {
+	t.Parallel()
+	l := refusingLeader(t, refusingNames+fmt.Sprintf(refusing, "${each.key}"), map[string]int{"pod-1": 0})
+	l.Service.Terraform.ShardSize = 9
+	l.Service.HoldsData, l.Service.Min, l.Service.Max = true, 4, 4
+	failBirths(t, l, []string{"pod-2", "pod-3", "pod-4"}, 2)
+	next := successor(t, l)
+	o, err := next.Plan(t.Context())
+	if err != nil || len(o.Changes) != 2 || len(o.Refused) > 0 {
+		t.Fatalf("%v; the plan: %+v", err, o)
+	}
+	if err := next.lease.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	next = successor(t, l)
+	next.Root = l.Root
+	getReady(t, next)
+	if err := next.place(t.Context(), step{Replace: []string{"pod-3"}, Names: next.roster().Names, Next: next.roster().Next}, "its birth failed"); err != nil {
+		t.Fatal(err)
+	}
+	next.landed(t.Context(), <-next.results)
+	if held := slices.Sorted(maps.Keys(next.held)); !slices.Equal(held, []string{"pod-1", "pod-2", "pod-3", "pod-4"}) {
+		t.Fatalf("held are %v", held)
+	}
+	if r := inConsul(t, next); len(next.failed) > 0 || len(r.Failed) > 0 {
+		t.Errorf("%v are still to be made anew, in the record %v", next.failed, r.Failed)
 	}
 }
 
@@ -119,26 +150,27 @@ func instance(key string) string {
 	return fmt.Sprintf(`{"index_key":%s,"schema_version":0,"attributes":{"id":%q}}`, key, key)
 }
 
-// failBirth has cells be ordered, and the last of them not be born.
-func failBirth(t *testing.T, l *Leader, born []string) {
+// failBirths has cells be ordered, and the last n of them not be born.
+func failBirths(t *testing.T, l *Leader, born []string, n int) {
 	t.Helper()
-	r, last := l.roster(), born[len(born)-1]
-	refuse := filepath.Join(l.Root.Module().Dir, ".terraform", "refuse-"+string(r.key(last)))
-	if err := os.MkdirAll(filepath.Dir(refuse), 0o755); err != nil {
+	r, unborn := l.roster(), born[len(born)-n:]
+	dir := filepath.Join(l.Root.Module().Dir, ".terraform")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(refuse, nil, 0o600); err != nil {
-		t.Fatal(err)
+	for _, name := range unborn {
+		refuse := filepath.Join(dir, "refuse-"+string(r.key(name)))
+		if err := os.WriteFile(refuse, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		defer os.Remove(refuse)
 	}
 	if err := l.place(t.Context(), step{Add: born, Names: slices.Concat(r.Names, born), Next: r.Next + len(born)}, "more load"); err != nil {
 		t.Fatal(err)
 	}
 	l.landed(t.Context(), <-l.results)
-	if !slices.Equal(l.failed, []string{last}) || l.isHeld(last) {
+	if !slices.Equal(l.failed, unborn) || slices.ContainsFunc(unborn, l.isHeld) {
 		t.Fatalf("failed are %v, held %v, in the way is %q", l.failed, l.held, l.trouble)
-	}
-	if err := os.Remove(refuse); err != nil {
-		t.Fatal(err)
 	}
 }
 
@@ -234,6 +266,10 @@ func TestRecordTellsWhoFailed(t *testing.T) {
 			}
 			if r := inConsul(t, l); !slices.Equal(l.failed, c.failed) || !slices.Equal(r.Failed, c.failed) || !l.isHeld("pod-2") {
 				t.Errorf("failed are %v, in the record %v; held %v", l.failed, r.Failed, l.held)
+			}
+			// It may have been made since where nobody can look, so it isn't given up yet.
+			if given := l.failedForSure(); len(given) > 0 != (len(c.failed) > 0 && !c.unread) || l.revises() != (len(given) > 0) {
+				t.Errorf("%v are given up", given)
 			}
 		})
 	}

@@ -87,10 +87,20 @@ func (l *Leader) carriedOut(ctx context.Context, r result) {
 	for _, name := range l.cells() {
 		l.held[name] = heldCell{}
 	}
+	l.forgetMade()
 	for _, n := range r.order.Add {
 		l.born(r, n)
 	}
 	l.close(ctx, r)
+}
+
+// forgetMade forgets that births failed of which a state holds the cell whole: an apply has
+// made it after all. Counted as failed it would be made anew, and be destroyed for that.
+func (l *Leader) forgetMade() {
+	l.failed = slices.DeleteFunc(l.failed, func(name string) bool {
+		cell, held := l.held[name]
+		return held && !cell.Tainted
+	})
 }
 
 // born writes a birth that landed into the book.
@@ -113,6 +123,7 @@ func (l *Leader) born(r result, n fleet.Newborn) {
 func (l *Leader) notCarriedOut(ctx context.Context, r result) {
 	if r.heldKnown {
 		l.held = r.held
+		l.forgetMade()
 		l.readmit()
 	}
 	if r.payment {

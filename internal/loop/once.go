@@ -58,8 +58,11 @@ func (l *Leader) Plan(ctx context.Context) (Outcome, error) {
 	}
 	order := l.pending()
 	for _, name := range s.Replace {
-		order.Keep = slices.DeleteFunc(order.Keep, func(k guard.Key) bool { return k == l.roster().key(name) })
-		order.Replace = append(order.Replace, l.roster().key(name))
+		// Of one that failed to be born there is nothing to keep: it is to be made as it is.
+		if i := slices.Index(order.Keep, l.roster().key(name)); i >= 0 {
+			order.Keep = slices.Delete(order.Keep, i, i+1)
+			order.Replace = append(order.Replace, l.roster().key(name))
+		}
 	}
 	if l.spread() {
 		return l.planSpread(ctx, o, order)
@@ -97,7 +100,7 @@ func (l *Leader) Apply(ctx context.Context) (Outcome, error) {
 	if left.Size() == 0 && found && !l.unread() {
 		l.close(ctx, result{order: l.record.Orders[0]}) // carried out, and not written down
 	}
-	revised := len(l.failed) > 0 && s.orders() // the order below takes up what is left, without births that failed
+	revised := len(l.failedForSure()) > 0 && s.orders() // the order below takes up what is left, without births that failed
 	if left.Size() > 0 && !revised {
 		l.Log.Info("carrying out what the record ordered before")
 		if why := l.carryOn(ctx, left); why != "" {

@@ -115,6 +115,7 @@ func (l *Leader) partDone(p *part) {
 func (l *Leader) holdShard(shard int, held map[string]heldCell) {
 	maps.DeleteFunc(l.held, func(_ string, c heldCell) bool { return c.Shard == shard })
 	maps.Copy(l.held, held)
+	l.forgetMade()
 }
 
 // partFailed sorts out what a shard that failed has left: as notCarriedOut does for

@@ -132,7 +132,7 @@ func (l *Leader) missListed(p *preparation, listed []int) {
 
 // believe takes from the record which cells the shards hold that can't be read. Whether
 // those are there that an order makes isn't known: they are still to be made. Nor is it of
-// those whose birth failed: they are given up, and go when it is known. All others are
+// those whose birth failed: they wait until it can be read. All others are
 // whole, as far as is known. A record that names no shards is believed where the states
 // that could be read hold all cells, those that are to be removed included.
 func (p *preparation) believe() error {
