@@ -123,6 +123,7 @@ func TestReleaseIsWorthItsPauses(t *testing.T) {
 	}{
 		{"unknown", reading.Unknown("no rebalance has been seen yet"), 10, 4, nil, 300 * time.Second, ""},
 		{"none", per(0), 10, 4, nil, 300 * time.Second, ""},
+		{"of requests, which no group reads", per(10), 10, 4, func(s *service) { s.cfg.Requests, s.obs.Lag = true, reading.Unknown("no topic") }, 300 * time.Second, ""},
 		{"six of ten cells", per(10), 10, 4, nil, 800 * time.Second, "6 cells must have been more than enough for 13m21s before they go, " + still},
 		{"one of ten cells", per(10), 10, 9, nil, 4800 * time.Second, "1 cell must have been more than enough for 1h20m2s before they go, " + still},
 		{"two of forty cells", per(10), 40, 38, nil, 9600 * time.Second, "2 cells must have been more than enough for 2h40m1s before they go, " + still},

@@ -33,7 +33,9 @@ func (m *memory) size(c *Config, o *Observation, t timing, l load) sum {
 	s.rate, s.rateKnown = m.rate()
 	s.forecast, _ = s.look.Corrected.ago(0)
 	s.correction = s.look.Corrections[s.look.Level]
-	s.pause = min(m.Pause, float64(s.lead)*c.Beat.Seconds())
+	if !c.Requests { // which no group reads
+		s.pause = min(m.Pause, float64(s.lead)*c.Beat.Seconds())
+	}
 	if !s.known || !s.rateKnown {
 		return s
 	}

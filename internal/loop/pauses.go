@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -11,9 +12,14 @@ import (
 const (
 	// pausesKept is of how many rebalances the pause is remembered.
 	pausesKept = 16
-	// mostBetween is how many beats two samples may be apart for what was between them
-	// to be known.
-	mostBetween = 3
+	// fewPauses are too few to tell: most of a few may have gone by unseen, and one that is
+	// seen may be none like the others.
+	fewPauses = 4
+	// What is between two samples is known while they are no further apart than mostBetween
+	// beats, or than leastBetween. Two that are nearer than half a beat are taken as one: the
+	// second is of a beat for which something that has just landed is the reason.
+	mostBetween  = 3
+	leastBetween = 3 * time.Second
 )
 
 // readOn are the protocols, by the names that clients give them, under which members go
@@ -44,17 +50,14 @@ func (m *pauseMeter) observe(s *sense.LagSample) reading.Reading {
 	}
 	n := len(m.pauses)
 	switch {
-	case slices.Contains(readOn, m.protocol):
+	case slices.Contains(readOn, m.protocol) || s.GroupState == "Dead" && s.Committed():
+		// A group that has committed and is shown as dead speaks the new protocol (KIP-848).
 		return reading.Of(0, s.At)
-	case n == 0:
-		return reading.Reading{Reason: "no rebalance has been seen yet", At: s.At}
+	case n < fewPauses:
+		return reading.Reading{Reason: fmt.Sprintf("of %d rebalances there have been %d", fewPauses, n), At: s.At}
 	}
 	sorted := slices.Sorted(slices.Values(m.pauses))
-	next := m.beat
-	if n > 1 {
-		next = max(next, sorted[n-2])
-	}
-	sorted[n-1] = min(sorted[n-1], next)
+	sorted[n-1] = min(sorted[n-1], max(sorted[n-2], m.beat))
 	var sum time.Duration
 	for _, pause := range sorted {
 		sum += pause
@@ -65,8 +68,12 @@ func (m *pauseMeter) observe(s *sense.LagSample) reading.Reading {
 // follow takes in a sample of the group's state. Of a rebalance in which it couldn't be
 // read for long nothing is kept.
 func (m *pauseMeter) follow(s *sense.LagSample) {
-	if gap := s.At.Sub(m.last); gap < 0 || gap > mostBetween*m.beat {
+	gap := s.At.Sub(m.last)
+	switch {
+	case gap < 0 || gap > max(mostBetween*m.beat, leastBetween):
 		m.since, m.members = time.Time{}, 0
+	case gap < m.beat/2:
+		return
 	}
 	m.last = s.At
 	switch {

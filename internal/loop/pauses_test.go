@@ -41,34 +41,34 @@ func TestPauseMeter(t *testing.T) {
 	stable := func(members uint64) sample { return sample{"Stable", "range", members} }
 	moving, completing, unread, empty, dead := sample{state: "PreparingRebalance", members: 9},
 		sample{state: "CompletingRebalance", members: 9}, sample{}, sample{state: "Empty"}, sample{state: "Dead"}
+	three := []sample{stable(1), moving, stable(2), moving, stable(3), moving, stable(4)}
 	const unknown = -1
 	for name, c := range map[string]struct {
-		samples []sample
+		samples []sample // after three rebalances that were seen once each
 		want    float64
 	}{
-		"none seen":                   {[]sample{stable(1), stable(1)}, unknown},
-		"one under way":               {[]sample{stable(1), moving, completing}, unknown},
-		"the first counts as a beat":  {[]sample{stable(1), moving, completing, stable(2)}, 5},
-		"two of two beats":            {[]sample{stable(1), moving, moving, stable(2), moving, completing, stable(3)}, 10},
-		"one went by unseen":          {[]sample{stable(1), moving, stable(2), stable(3)}, 2.5},
-		"two went by unseen":          {[]sample{stable(1), moving, stable(2), stable(3), stable(2)}, 5.0 / 3},
-		"a member that hung":          {[]sample{moving, stable(2), moving, moving, moving, moving, moving, moving, stable(3)}, 5},
-		"a state that wasn't read":    {[]sample{stable(1), moving, unread, stable(2), moving, unread, stable(3)}, 10},
-		"and not for long":            {[]sample{stable(1), moving, unread, unread, unread, unread, stable(2)}, unknown},
-		"other members after it":      {[]sample{stable(1), unread, unread, unread, unread, stable(2)}, unknown},
-		"all members left":            {[]sample{stable(1), moving, stable(2), empty, empty, stable(3)}, 5},
-		"while it was rebalancing":    {[]sample{stable(1), moving, stable(2), moving, empty, stable(3)}, 5},
-		"a group that is gone":        {[]sample{stable(1), moving, stable(2), dead, stable(3)}, 5},
-		"members that read on":        {[]sample{stable(1), moving, {"Stable", "cooperative-sticky", 2}}, 0},
-		"a stream's members":          {[]sample{stable(1), moving, {"Stable", "stream", 2}}, 0},
-		"that don't any more":         {[]sample{{"Stable", "cooperative-sticky", 1}, moving, {"Stable", "cooperative-sticky", 2}, stable(3)}, unknown},
-		"and what is seen from then":  {[]sample{{"Stable", "cooperative-sticky", 1}, stable(2), moving, stable(3), stable(4)}, 2.5},
-		"a stable group's is unknown": {[]sample{stable(1), moving, {"Stable", "", 2}, stable(2)}, 5},
+		"none other":                  {nil, unknown},
+		"one under way":               {[]sample{moving, completing}, unknown},
+		"a fourth":                    {[]sample{moving, stable(5)}, 5},
+		"one that went by unseen":     {[]sample{stable(5)}, 15.0 / 4},
+		"a member that hung":          {[]sample{moving, moving, moving, completing, moving, moving, stable(5)}, 5},
+		"two that were long":          {[]sample{moving, completing, stable(5), moving, moving, completing, stable(6)}, 7},
+		"a state that wasn't read":    {[]sample{moving, unread, stable(5), moving, unread, stable(6)}, 7},
+		"and not for long":            {[]sample{moving, unread, unread, unread, stable(5)}, unknown},
+		"other members after it":      {[]sample{unread, unread, unread, stable(5)}, unknown},
+		"all members left":            {[]sample{empty, stable(5)}, unknown},
+		"while it was rebalancing":    {[]sample{moving, empty, stable(5)}, unknown},
+		"a group that is gone":        {[]sample{dead, stable(5)}, unknown},
+		"members that read on":        {[]sample{{"Stable", "cooperative-sticky", 4}}, 0},
+		"a stream's members":          {[]sample{{"Stable", "stream", 4}}, 0},
+		"that don't any more":         {[]sample{{"Stable", "stream", 4}, stable(5), moving, stable(6), stable(7), stable(8)}, unknown},
+		"and what is seen from then":  {[]sample{{"Stable", "stream", 4}, stable(5), moving, stable(6), stable(7), stable(8), stable(9)}, 5.0 / 4},
+		"a protocol that isn't known": {[]sample{moving, {"Stable", "", 5}}, 5},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := watch()
 			var r reading.Reading
-			for _, s := range c.samples {
+			for _, s := range append(three[:len(three):len(three)], c.samples...) {
 				r = w.sample(s.state, s.protocol, s.members)
 			}
 			if r.Known != (c.want != unknown) || r.Known && r.Value != c.want {
@@ -78,13 +78,45 @@ func TestPauseMeter(t *testing.T) {
 	}
 }
 
+// A group of the new consumer protocol is shown as dead, and reads on.
+func TestNoPauseOfTheNewProtocol(t *testing.T) {
+	s := groupSample(time.Unix(1000, 0), "Dead", "", 0)
+	s.Partitions = []sense.PartitionLag{{Committed: -1, CommittedKnown: true}, {Committed: 7}}
+	if r := watch().meter.observe(s); r.Known {
+		t.Errorf("%+v of a group that isn't known to have committed", r)
+	}
+	s.Partitions[1].CommittedKnown = true
+	if r := watch().meter.observe(s); !r.Known || r.Value != 0 {
+		t.Errorf("%+v, want no pause", r)
+	}
+}
+
+// A beat that comes early, since an order has just landed, finds partitions moving more
+// often than others do.
+func TestEarlyBeatsDontCount(t *testing.T) {
+	w := watch()
+	w.sample("Stable", "range", 1)
+	var r reading.Reading
+	for k := range uint64(8) {
+		w.meter.observe(groupSample(w.now.Add(time.Second), "PreparingRebalance", "", 9))
+		r = w.sample("Stable", "range", 2+k)
+	}
+	if !r.Known || r.Value != 0 {
+		t.Errorf("%+v, want 0: no beat in time saw one", r)
+	}
+}
+
 // What was seen before the clock was set back is dropped.
 func TestPauseWhileTheClockIsSet(t *testing.T) {
 	w := watch()
 	w.sample("Stable", "range", 1)
-	w.sample("PreparingRebalance", "", 1)
+	for k := range uint64(3) {
+		w.sample("PreparingRebalance", "", 9)
+		w.sample("Stable", "range", 2+k)
+	}
+	w.sample("PreparingRebalance", "", 9)
 	w.now = w.now.Add(-time.Hour)
-	if r := w.sample("Stable", "range", 2); r.Known {
+	if r := w.sample("Stable", "range", 6); r.Known {
 		t.Errorf("%+v", r)
 	}
 }
@@ -117,10 +149,14 @@ func TestPausesShorterThanABeat(t *testing.T) {
 func TestPausesAreObserved(t *testing.T) {
 	e := newEyes(&policy.Service{Beat: 5 * time.Second, KafkaLag: &policy.KafkaLag{Topic: "urls"}})
 	at := time.Unix(1000, 0)
-	for i, state := range []string{"Stable", "PreparingRebalance", "Stable"} {
+	for i := range 9 {
+		state := "Stable"
+		if i%2 == 1 {
+			state = "PreparingRebalance"
+		}
 		at = at.Add(5 * time.Second)
 		obs := e.observe(view{at: at, lag: groupSample(at, state, "", uint64(1+i))}, books{}, &memory{})
-		if r := obs.RebalancePause; r.Known != (i == 2) || r.Known && r.Value != 5 {
+		if r := obs.RebalancePause; r.Known != (i == 8) || r.Known && r.Value != 5 {
 			t.Errorf("sample %d: %+v", i, r)
 		}
 	}

@@ -2,6 +2,7 @@ package sense
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/homeostat-io/terraform-provider-homeostat/internal/reading"
@@ -52,6 +53,11 @@ type LagSample struct {
 
 // Partial says that the lag of some but not all partitions is known.
 func (s LagSample) Partial() bool { return s.Known > 0 && s.Known < len(s.Partitions) }
+
+// Committed says that the group is known to have committed on a partition.
+func (s LagSample) Committed() bool {
+	return slices.ContainsFunc(s.Partitions, func(p PartitionLag) bool { return p.CommittedKnown && p.Committed >= 0 })
+}
 
 // PartitionLag is the state of one partition. Offsets are -1 where they are
 // not known; a Committed of -1 with CommittedKnown is a group that never
