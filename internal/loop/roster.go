@@ -104,7 +104,8 @@ func (r roster) step(w wish, leaverRank func([]string) []string) step {
 }
 
 // lost are the dead cells and failed births of this order: as many as may be destroyed, and
-// all of which there is nothing. A name that stayed would be made with the next apply.
+// all of which there is nothing. A name that is given up and stayed would be made with the
+// next apply, with no order for it.
 func (w wish) lost() []string {
 	made := without(slices.Concat(w.Dead, w.Failed), w.Unmade)
 	return slices.Concat(made[:min(len(made), w.Destroys)], w.Unmade)

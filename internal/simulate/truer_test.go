@@ -127,16 +127,22 @@ func TestPauses(t *testing.T) {
 	}
 }
 
+// square is a load that is one and the other in turn, each for half a period, in seconds.
+func square(lasts, half int, one, other float64) []float64 {
+	load := make([]float64, lasts)
+	for s := range load {
+		load[s] = other
+		if s/half%2 == 0 {
+			load[s] = one
+		}
+	}
+	return load
+}
+
 // Ours weighs the pauses that it was shown. If it didn't, what waits after each would
 // be answered by an order, which brings the next.
 func TestPausesAreWeighed(t *testing.T) {
-	load := make([]float64, 12*3600)
-	for s := range load {
-		load[s] = 2400
-		if s/3600%2 == 0 {
-			load[s] = 1000
-		}
-	}
+	load := square(12*3600, 3600, 1000, 2400)
 	w := DefaultWorld()
 	w.Birth, w.Max, w.Truer.Pause = 20*time.Second, 60, 10*time.Second
 	heedless := OurPolicy()
@@ -177,13 +183,7 @@ func TestDrift(t *testing.T) {
 // policy that releases at once what the last minute didn't need, at a load that
 // jumps every five minutes. Rises pass, so one may follow the last release.
 func TestFlapBudget(t *testing.T) {
-	load := make([]float64, 4*3600)
-	for s := range load {
-		load[s] = 800
-		if s/300%2 == 0 {
-			load[s] = 2400
-		}
-	}
+	load := square(4*3600, 300, 2400, 800)
 	w := DefaultWorld()
 	w.Birth, w.Max = 20*time.Second, 60
 	policy := OurPolicy()
