@@ -39,21 +39,36 @@ const (
 // Flink makes an entry of the autoscaler at a target utilisation; restart is
 // what it expects a rescale to take, 0 for the world's birth time.
 func Flink(target float64, restart time.Duration) Entry {
-	name := fmt.Sprintf("Flink %.4g, restart %.0f s", target, restart.Seconds())
+	return flinkEntry("Flink", target, restart, flinkPeriod, flinkDownAfter)
+}
+
+// PlainFlink is Flink with two intervals of its own changed: it looks every 15 s, as
+// the autoscaler of pods does, and goes down after 65 min.
+func PlainFlink(target float64, restart time.Duration) Entry {
+	return flinkEntry("plain Flink", target, restart, hpaPeriod, flinkDownAfter+5*time.Minute)
+}
+
+func flinkEntry(name string, target float64, restart, every, downAfter time.Duration) Entry {
+	takes := fmt.Sprintf("%.0f s", restart.Seconds())
 	if restart == 0 {
-		name = fmt.Sprintf("Flink %.4g, restart D", target)
+		takes = "D"
 	}
-	return Entry{Name: name, New: func(w World) Law {
-		takes := restart
-		if takes == 0 {
-			takes = w.Birth
-		}
-		return newFlink(target, takes)
-	}}
+	return Entry{
+		Name: fmt.Sprintf("%s %.4g, restart %s", name, target, takes),
+		New: func(w World) Law {
+			restart := restart
+			if restart == 0 {
+				restart = w.Birth
+			}
+			return newFlink(target, restart, every, downAfter)
+		},
+	}
 }
 
 type flink struct {
 	target, restart float64
+	every           time.Duration
+	downAfter       int // seconds
 	runs            int // the second since which it runs as it is
 	count           int // the parallelism at which it does
 	busy, served    trail
@@ -68,17 +83,18 @@ type flinkLower struct {
 	outside       bool
 }
 
-func newFlink(target float64, restart time.Duration) *flink {
-	points := int(flinkWindow / flinkPeriod)
+func newFlink(target float64, restart, every, downAfter time.Duration) *flink {
+	points := int(flinkWindow / every)
 	return &flink{
 		target: target, restart: restart.Seconds(), first: -1,
+		every: every, downAfter: int(downAfter / time.Second),
 		// The job has been running for a while when it begins to be looked at.
 		runs: -int(flinkStabilize / time.Second),
 		busy: newTrail(points), served: newTrail(points), offered: newTrail(points),
 	}
 }
 
-func (f *flink) Every() time.Duration { return flinkPeriod }
+func (f *flink) Every() time.Duration { return f.every }
 
 func (f *flink) Decide(seen Seen) int {
 	if f.count == 0 {
@@ -148,7 +164,7 @@ func (f *flink) lowest(second, wanted int, outside bool) (count int, out bool) {
 		n--
 	}
 	f.lower = append(f.lower[:n], flinkLower{second, wanted, outside})
-	start := second - int(flinkDownAfter/time.Second)
+	start := second - f.downAfter
 	if start < f.first {
 		return 0, false
 	}

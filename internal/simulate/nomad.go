@@ -34,10 +34,25 @@ const (
 func NomadTarget(target float64) Entry {
 	return Entry{
 		Name: fmt.Sprintf("nomad target-value %.4g", target),
+		New:  func(World) Law { return newNomadTarget(target) },
+	}
+}
+
+// PlainNomadTarget is NomadTarget without a rule of the target's: on the way down a
+// machine doesn't count until it has ended, but until its end is ordered.
+func PlainNomadTarget(target float64) Entry {
+	return Entry{
+		Name: fmt.Sprintf("plain nomad target-value %.4g", target),
 		New: func(World) Law {
-			return &nomad{rule: func(n int, busy float64) int { return nomadTargetCount(n, busy, target) }}
+			n := newNomadTarget(target)
+			n.low = target
+			return n
 		},
 	}
+}
+
+func newNomadTarget(target float64) *nomad {
+	return &nomad{rule: func(n int, busy float64) int { return nomadTargetCount(n, busy, target) }}
 }
 
 // NomadThreshold makes an entry of two threshold checks: a step up from a busy
@@ -62,7 +77,10 @@ func NomadThreshold(low, high, up, down float64) Entry {
 
 // nomad is what its strategies have in common: a cooldown after an action.
 type nomad struct {
-	rule       func(count int, busy float64) int
+	rule func(count int, busy float64) int
+	// low is the busy share below which the machines are counted that stay; 0: there
+	// is none.
+	low        float64
 	coolsUntil int // seconds
 	// before is the count ordered before the last action; 0: none waits to be seen.
 	before int
@@ -75,12 +93,21 @@ func (n *nomad) Decide(seen Seen) int {
 		n.coolsUntil = 0 // it wasn't carried out
 	}
 	n.before = 0
-	count := n.rule(max(seen.Ordered, seen.Ready), seen.Busy)
-	if seen.Second < n.coolsUntil || count == max(seen.Ordered, seen.Ready) || count == seen.Ordered {
+	present := n.present(seen)
+	count := n.rule(present, seen.Busy)
+	if seen.Second < n.coolsUntil || count == present || count == seen.Ordered {
 		return seen.Ordered
 	}
 	n.coolsUntil, n.before = seen.Second+int(nomadCooldown/time.Second), seen.Ordered
 	return count
+}
+
+// present is the group's desired capacity.
+func (n *nomad) present(seen Seen) int {
+	if seen.Busy < n.low {
+		return seen.Ordered
+	}
+	return max(seen.Ordered, seen.Ready)
 }
 
 // nomadTargetCount is the count that target-value asks for.

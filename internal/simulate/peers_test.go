@@ -150,6 +150,23 @@ func TestNomadCooldown(t *testing.T) {
 	}
 }
 
+// Of ten machines, four of which are on their way out, the plain copy counts six on the
+// way down, and ten on the way up, as the whole one does.
+func TestNomadCountsWhatEnds(t *testing.T) {
+	for _, c := range []struct {
+		entry Entry
+		busy  float64
+		want  int
+	}{
+		{NomadTarget(0.5), 0.25, 5}, {PlainNomadTarget(0.5), 0.25, 3},
+		{NomadTarget(0.5), 0.75, 15}, {PlainNomadTarget(0.5), 0.75, 15},
+	} {
+		if got := c.entry.New(DefaultWorld()).Decide(Seen{Second: 10, Ordered: 6, Ready: 10, Busy: c.busy}); got != c.want {
+			t.Errorf("%s at %g: %d, want %d", c.entry.Name, c.busy, got, c.want)
+		}
+	}
+}
+
 // Capacities by the formula of AutoScalerUtils.java: 900 of lag in half an hour, a
 // restart of 300 s at 600 a second, and 600 at 0.75.
 func TestFlinkCapacity(t *testing.T) {
@@ -175,7 +192,7 @@ func TestFlinkParallelism(t *testing.T) {
 		{50, 1, 5},     // above 71
 		{20, 1, 4},     // above 29, and at most 60 % less at once
 	} {
-		f := newFlink(c.target, 0)
+		f := newFlink(c.target, 0, flinkPeriod, flinkDownAfter)
 		f.served.add(c.input)
 		f.offered.add(c.input)
 		f.busy.add(c.input / 100)
@@ -208,7 +225,7 @@ func TestFlinkBand(t *testing.T) {
 // Where nothing comes for the whole window it goes down by 60 % after an hour, as
 // where little comes.
 func TestFlinkIdle(t *testing.T) {
-	f := newFlink(0.7, 0)
+	f := newFlink(0.7, 0, flinkPeriod, flinkDownAfter)
 	got := 0
 	for minute := range 62 {
 		f.served.add(0)
@@ -221,9 +238,37 @@ func TestFlinkIdle(t *testing.T) {
 	}
 }
 
+// The plain copy looks each 15 s, over as long, and goes down five minutes later.
+func TestPlainFlink(t *testing.T) {
+	w := DefaultWorld()
+	for _, c := range []struct {
+		entry Entry
+		every time.Duration
+		after int // seconds until it is down
+	}{
+		// Five minutes until there are metrics, and a window to be filled.
+		{Flink(0.7, 0), time.Minute, 3600 + 15*60},
+		{PlainFlink(0.7, 0), 15 * time.Second, 3900 + 15*60},
+	} {
+		law, down := c.entry.New(w), 0
+		if law.Every() != c.every {
+			t.Errorf("%s looks every %s", c.entry.Name, law.Every())
+		}
+		step := int(c.every / time.Second)
+		for second := step; second < 2*3600 && down == 0; second += step {
+			if law.Decide(Seen{Second: second, Ordered: 10, Ready: 10, Busy: 0.1, Served: 100, Offered: 100}) < 10 {
+				down = second
+			}
+		}
+		if down != c.after {
+			t.Errorf("%s goes down after %d s, want %d", c.entry.Name, down, c.after)
+		}
+	}
+}
+
 // Down goes the largest recommendation of an hour, and only after one.
 func TestFlinkScalesDownLate(t *testing.T) {
-	f := newFlink(0.7, 0)
+	f := newFlink(0.7, 0, flinkPeriod, flinkDownAfter)
 	for minute := range 60 {
 		wanted := 4
 		if minute == 30 {

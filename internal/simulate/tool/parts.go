@@ -45,9 +45,33 @@ func part(name string) func(context.Context, *options) error {
 	return nil
 }
 
-// rows plays ours and every peer on the rows on which choices are made.
+// rows plays ours and every peer on the rows on which choices are made; those of an
+// hour beside the plain copies of the peers, too.
 func rows(ctx context.Context, o *options) error {
-	return o.contest(ctx, "rows", contest.Sources)
+	if err := o.contest(ctx, "rows", contest.Sources); err != nil || o.ours || o.laws != "" {
+		return err
+	}
+	return o.plainHours(ctx)
+}
+
+// plainHours says which rows of an hour would be lost to peers like those of the
+// published figures: an hour is short enough for the rules that these lack to matter.
+func (o *options) plainHours(ctx context.Context) error {
+	traces := contest.ReadAll(o.traces, o.asked(contest.Sources)) // those that are missing were told of
+	game := contest.Game{
+		Rows:       slices.DeleteFunc(o.wanted(contest.Rows(traces.Sources)), func(r contest.Row) bool { return !r.Hours }),
+		Candidates: append([]contest.Candidate{contest.Ours("ours", simulate.OurPolicy())}, contest.PlainPeers()...),
+	}
+	if len(game.Rows) == 0 {
+		return nil
+	}
+	out, err := o.play(ctx, &traces, game)
+	if err != nil {
+		return err
+	}
+	t := out.Losses(0)
+	t.Title = "Rows of an hour lost to the plain copies"
+	return o.print(t)
 }
 
 // heldout plays them on stretches on which no choice was made.
@@ -144,15 +168,20 @@ func (o *options) among(candidates []contest.Candidate) []contest.Candidate {
 
 // read reads the traces that were asked for, and says which are missing.
 func (o *options) read(sources []contest.Source) contest.Traces {
-	if o.only != "" {
-		names := strings.Split(o.only, ",")
-		sources = slices.DeleteFunc(slices.Clone(sources), func(s contest.Source) bool { return !slices.Contains(names, s.Name) })
-	}
-	traces := contest.ReadAll(o.traces, sources)
+	traces := contest.ReadAll(o.traces, o.asked(sources))
 	for _, m := range traces.Missing {
 		fmt.Fprintln(o.stdout, m)
 	}
 	return traces
+}
+
+// asked are the sources that were asked for.
+func (o *options) asked(sources []contest.Source) []contest.Source {
+	if o.only == "" {
+		return sources
+	}
+	names := strings.Split(o.only, ",")
+	return slices.DeleteFunc(slices.Clone(sources), func(s contest.Source) bool { return !slices.Contains(names, s.Name) })
 }
 
 // play plays a game, on the rows of the traces and with the seeds asked for if it has
