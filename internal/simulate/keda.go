@@ -27,14 +27,28 @@ func KEDA(lag float64) Entry {
 	}
 }
 
-// PlainKEDA is KEDA without a rule of the pod autoscaler: that the count found at first
-// is a recommendation.
+// PlainKEDA is KEDA without two rules of the pod autoscaler, that the count found at first
+// is a recommendation and that the newest answer stands while an order blocks; it looks
+// each 10 s instead of 15.
 func PlainKEDA(lag float64) Entry {
 	return Entry{
 		Name: fmt.Sprintf("plain KEDA %.0f", lag),
-		New:  func(World) Law { return &keda{lag: lag, limits: newPlainLimits()} },
+		New: func(World) Law {
+			limits := newPlainLimits()
+			limits.recommended = newTrail(int(hpaStable/plainKEDAPeriod) - 1)
+			return &plainKEDA{keda{lag: lag, limits: limits}}
+		},
 	}
 }
+
+const plainKEDAPeriod = 10 * time.Second
+
+// plainKEDA declares nothing, unlike keda.
+type plainKEDA struct{ whole keda }
+
+func (k *plainKEDA) Every() time.Duration { return plainKEDAPeriod }
+
+func (k *plainKEDA) Decide(seen Seen) int { return k.whole.Decide(seen) }
 
 type keda struct {
 	lag    float64

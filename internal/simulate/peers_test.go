@@ -31,6 +31,24 @@ func TestHPAReplicas(t *testing.T) {
 	}
 }
 
+// The plain copy of KEDA looks each 10 s, keeps 300 s of answers, and the last of them
+// doesn't stand.
+func TestPlainKEDA(t *testing.T) {
+	law := PlainKEDA(10).New(DefaultWorld())
+	if _, stands := law.(declaring); stands || law.Every() != 10*time.Second {
+		t.Errorf("it looks each %s, and its answer stands: %v", law.Every(), stands)
+	}
+	for second := 10; second <= 310; second += 10 {
+		lag := 0.0
+		if second == 10 {
+			lag = 60
+		}
+		if got := law.Decide(Seen{Second: second, Ordered: 6, Ready: 6, Backlog: lag}); (got == 6) != (second < 310) {
+			t.Errorf("at %d s %d of 6", second, got)
+		}
+	}
+}
+
 // Without its rules 77.9 % are more than 11 pods' worth at a target of 70, and pods
 // that aren't ready count on the way down.
 func TestPlainHPA(t *testing.T) {
