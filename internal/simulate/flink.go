@@ -42,25 +42,25 @@ func Flink(target float64, restart time.Duration) Entry {
 	return flinkEntry("Flink", target, restart, flinkPeriod, flinkDownAfter)
 }
 
-// PlainFlink is Flink with two intervals of its own changed: it looks every 15 s, as
-// the autoscaler of pods does, and goes down after 65 min.
-func PlainFlink(target float64, restart time.Duration) Entry {
-	return flinkEntry("plain Flink", target, restart, hpaPeriod, flinkDownAfter+5*time.Minute)
+// FittedFlink is Flink made to agree with figures: it looks four times as often, and goes
+// down after 65 min.
+func FittedFlink(target float64, restart time.Duration) Entry {
+	return flinkEntry("fitted Flink", target, restart, flinkPeriod/4, flinkDownAfter+5*time.Minute)
 }
 
 func flinkEntry(name string, target float64, restart, every, downAfter time.Duration) Entry {
-	takes := fmt.Sprintf("%.0f s", restart.Seconds())
+	setting := fmt.Sprintf("%.0f s", restart.Seconds())
 	if restart == 0 {
-		takes = "D"
+		setting = "D"
 	}
 	return Entry{
-		Name: fmt.Sprintf("%s %.4g, restart %s", name, target, takes),
+		Name: fmt.Sprintf("%s %.4g, restart %s", name, target, setting),
 		New: func(w World) Law {
-			restart := restart
-			if restart == 0 {
-				restart = w.Birth
+			takes := restart
+			if takes == 0 {
+				takes = w.Birth
 			}
-			return newFlink(target, restart, every, downAfter)
+			return newFlink(target, takes, every, downAfter)
 		},
 	}
 }
@@ -68,7 +68,7 @@ func flinkEntry(name string, target float64, restart, every, downAfter time.Dura
 type flink struct {
 	target, restart float64
 	every           time.Duration
-	downAfter       int // seconds
+	downAfter       time.Duration
 	runs            int // the second since which it runs as it is
 	count           int // the parallelism at which it does
 	busy, served    trail
@@ -87,7 +87,7 @@ func newFlink(target float64, restart, every, downAfter time.Duration) *flink {
 	points := int(flinkWindow / every)
 	return &flink{
 		target: target, restart: restart.Seconds(), first: -1,
-		every: every, downAfter: int(downAfter / time.Second),
+		every: every, downAfter: downAfter,
 		// The job has been running for a while when it begins to be looked at.
 		runs: -int(flinkStabilize / time.Second),
 		busy: newTrail(points), served: newTrail(points), offered: newTrail(points),
@@ -164,7 +164,7 @@ func (f *flink) lowest(second, wanted int, outside bool) (count int, out bool) {
 		n--
 	}
 	f.lower = append(f.lower[:n], flinkLower{second, wanted, outside})
-	start := second - f.downAfter
+	start := second - int(f.downAfter/time.Second)
 	if start < f.first {
 		return 0, false
 	}

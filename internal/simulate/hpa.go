@@ -33,7 +33,7 @@ const (
 func HPA(target float64) Entry {
 	return Entry{
 		Name: fmt.Sprintf("HPA %.4g", target),
-		New:  func(World) Law { return &hpa{percent: math.Round(100 * target), limits: newHPALimits()} },
+		New:  func(World) Law { return &hpa{percent: math.Round(100 * target), limits: newHPALimits(hpaPeriod)} },
 	}
 }
 
@@ -43,7 +43,9 @@ func HPA(target float64) Entry {
 func PlainHPA(target float64) Entry {
 	return Entry{
 		Name: fmt.Sprintf("plain HPA %.4g", target),
-		New:  func(World) Law { return &hpa{percent: math.Round(100 * target), plain: true, limits: newPlainLimits()} },
+		New: func(World) Law {
+			return &hpa{percent: math.Round(100 * target), plain: true, limits: newPlainLimits(hpaPeriod)}
+		},
 	}
 }
 
@@ -101,14 +103,15 @@ type hpaLimits struct {
 	begun       bool // the count found at first is among them
 }
 
-func newHPALimits() hpaLimits {
+// newHPALimits are the limits of one that recommends each period.
+func newHPALimits(period time.Duration) hpaLimits {
 	// Those younger than 300 s beside the one that is made now.
-	return hpaLimits{recommended: newTrail(int(hpaStable/hpaPeriod) - 1)}
+	return hpaLimits{recommended: newTrail(int(hpaStable/period) - 1)}
 }
 
 // newPlainLimits are limits to which the count found at first is no recommendation.
-func newPlainLimits() hpaLimits {
-	l := newHPALimits()
+func newPlainLimits(period time.Duration) hpaLimits {
+	l := newHPALimits(period)
 	l.begun = true
 	return l
 }

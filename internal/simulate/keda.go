@@ -23,45 +23,48 @@ import (
 func KEDA(lag float64) Entry {
 	return Entry{
 		Name: fmt.Sprintf("KEDA %.0f", lag),
-		New:  func(World) Law { return &keda{lag: lag, limits: newHPALimits()} },
+		New:  func(World) Law { return &keda{kedaRule{lag, newHPALimits(hpaPeriod)}} },
 	}
 }
 
-// PlainKEDA is KEDA without two rules of the pod autoscaler, that the count found at first
-// is a recommendation and that the newest answer stands while an order blocks; it looks
-// each 10 s instead of 15.
+// PlainKEDA is KEDA without a rule of the pod autoscaler: that the count found at first
+// is a recommendation.
 func PlainKEDA(lag float64) Entry {
 	return Entry{
 		Name: fmt.Sprintf("plain KEDA %.0f", lag),
-		New: func(World) Law {
-			limits := newPlainLimits()
-			limits.recommended = newTrail(int(hpaStable/plainKEDAPeriod) - 1)
-			return &plainKEDA{keda{lag: lag, limits: limits}}
-		},
+		New:  func(World) Law { return &keda{kedaRule{lag, newPlainLimits(hpaPeriod)}} },
 	}
 }
 
-const plainKEDAPeriod = 10 * time.Second
+// FittedKEDA is PlainKEDA made to agree with figures: it looks each 10 s, and its answer
+// is void where an order is in the way.
+func FittedKEDA(lag float64) Entry {
+	return Entry{
+		Name: fmt.Sprintf("fitted KEDA %.0f", lag),
+		New:  func(World) Law { return &fittedKEDA{kedaRule{lag, newPlainLimits(fittedKEDAPeriod)}} },
+	}
+}
 
-// plainKEDA declares nothing, unlike keda.
-type plainKEDA struct{ whole keda }
+const fittedKEDAPeriod = 10 * time.Second
 
-func (k *plainKEDA) Every() time.Duration { return plainKEDAPeriod }
-
-func (k *plainKEDA) Decide(seen Seen) int { return k.whole.Decide(seen) }
-
-type keda struct {
+type kedaRule struct {
 	lag    float64
 	limits hpaLimits
 }
+
+func (k *kedaRule) Decide(seen Seen) int {
+	return k.limits.apply(seen.Ordered, kedaReplicas(seen.Ordered, seen.Backlog, k.lag))
+}
+
+type keda struct{ kedaRule }
 
 func (k *keda) Every() time.Duration { return hpaPeriod }
 
 func (k *keda) declares() {}
 
-func (k *keda) Decide(seen Seen) int {
-	return k.limits.apply(seen.Ordered, kedaReplicas(seen.Ordered, seen.Backlog, k.lag))
-}
+type fittedKEDA struct{ kedaRule }
+
+func (k *fittedKEDA) Every() time.Duration { return fittedKEDAPeriod }
 
 // kedaReplicas is the count that a lag asks for. At least one replica stays: to
 // none KEDA itself scales, and only after its cooldown.

@@ -12,16 +12,17 @@ import (
 //     over target, rounded up; nothing within a threshold of 0.01;
 //   - plugins/builtin/strategy/threshold/plugin/plugin.go: a step once at least
 //     five points (within_bounds_trigger) of the query's window lie in bounds;
-//   - plugins/builtin/target/aws-asg/plugin/aws.go, since here cells are
-//     machines: the count is the group's desired capacity, which is raised when
-//     machines are ordered (scaleOut) and falls with each one that is drained and
-//     gone (scaleIn, terminateInstance);
+//   - plugins/builtin/target/aws-asg/plugin, since here cells are machines: the
+//     count is the group's desired capacity (plugin.go, Status), which is raised when
+//     machines are ordered (aws.go, scaleOut) and falls with each one that has drained
+//     and whose end is then asked for (aws.go, scaleIn and terminateInstance);
 //   - policy/handler.go and
 //     https://developer.hashicorp.com/nomad/tools/autoscaling/agent/policy: it
 //     looks every 10 s, and not at all for 5 min after an action.
 //
-// That it doesn't look while machines come or go (plugin.go, processLastActivity)
-// is left out: it would only order later.
+// That it doesn't look while machines come or go (plugin.go, processLastActivity), and
+// that the 5 min begin when they have (policy/handler.go), is left out: it would only
+// order later, and be slow more often.
 const (
 	nomadPeriod    = 10 * time.Second
 	nomadCooldown  = 5 * time.Minute
@@ -38,14 +39,15 @@ func NomadTarget(target float64) Entry {
 	}
 }
 
-// PlainNomadTarget is NomadTarget without a rule of the target's: on the way down a
-// machine doesn't count until it has ended, but until its end is ordered.
-func PlainNomadTarget(target float64) Entry {
+// FittedNomadTarget is NomadTarget made to agree with figures: below the target it goes by
+// the machines that stay, as if one counted no more once its end is ordered; above it by
+// those there are, as the whole copy does.
+func FittedNomadTarget(target float64) Entry {
 	return Entry{
-		Name: fmt.Sprintf("plain nomad target-value %.4g", target),
+		Name: fmt.Sprintf("fitted nomad target-value %.4g", target),
 		New: func(World) Law {
 			n := newNomadTarget(target)
-			n.low = target
+			n.stayBelow = target
 			return n
 		},
 	}
@@ -78,9 +80,9 @@ func NomadThreshold(low, high, up, down float64) Entry {
 // nomad is what its strategies have in common: a cooldown after an action.
 type nomad struct {
 	rule func(count int, busy float64) int
-	// low is the busy share below which the machines are counted that stay; 0: there
-	// is none.
-	low        float64
+	// stayBelow is the busy share below which only those machines count that stay; at
+	// 0 all do, always.
+	stayBelow  float64
 	coolsUntil int // seconds
 	// before is the count ordered before the last action; 0: none waits to be seen.
 	before int
@@ -102,9 +104,9 @@ func (n *nomad) Decide(seen Seen) int {
 	return count
 }
 
-// present is the group's desired capacity.
+// present is the count it goes by: the group's desired capacity, but in the fitted copy.
 func (n *nomad) present(seen Seen) int {
-	if seen.Busy < n.low {
+	if seen.Busy < n.stayBelow {
 		return seen.Ordered
 	}
 	return max(seen.Ordered, seen.Ready)

@@ -31,20 +31,27 @@ func TestHPAReplicas(t *testing.T) {
 	}
 }
 
-// The plain copy of KEDA looks each 10 s, keeps 300 s of answers, and the last of them
-// doesn't stand.
-func TestPlainKEDA(t *testing.T) {
-	law := PlainKEDA(10).New(DefaultWorld())
+// The fitted copy of KEDA looks each 10 s and keeps 300 s of recommendations, the count
+// found at first not among them; the last one doesn't stand.
+func TestFittedKEDA(t *testing.T) {
+	law := FittedKEDA(10).New(DefaultWorld())
 	if _, stands := law.(declaring); stands || law.Every() != 10*time.Second {
 		t.Errorf("it looks each %s, and its answer stands: %v", law.Every(), stands)
 	}
-	for second := 10; second <= 310; second += 10 {
-		lag := 0.0
-		if second == 10 {
-			lag = 60
+	ask := func(second int, lag float64) int {
+		return law.Decide(Seen{Second: second, Ordered: 6, Ready: 6, Backlog: lag})
+	}
+	if got := ask(0, 20); got != 2 {
+		t.Errorf("%d at the first look, want 2", got)
+	}
+	ask(10, 50)
+	for second := 20; second <= 310; second += 10 {
+		want := 5 // as was recommended within 300 s
+		if second == 310 {
+			want = 1
 		}
-		if got := law.Decide(Seen{Second: second, Ordered: 6, Ready: 6, Backlog: lag}); (got == 6) != (second < 310) {
-			t.Errorf("at %d s %d of 6", second, got)
+		if got := ask(second, 0); got != want {
+			t.Errorf("%d at %d s, want %d", got, second, want)
 		}
 	}
 }
@@ -52,7 +59,7 @@ func TestPlainKEDA(t *testing.T) {
 // Without its rules 77.9 % are more than 11 pods' worth at a target of 70, and pods
 // that aren't ready count on the way down.
 func TestPlainHPA(t *testing.T) {
-	h := &hpa{percent: 70, plain: true, limits: newPlainLimits()}
+	h := &hpa{percent: 70, plain: true, limits: newPlainLimits(hpaPeriod)}
 	if got := h.replicas(10, 10, 0, 0.779); got != 12 {
 		t.Errorf("%d at 77.9 %%, want 12", got)
 	}
@@ -67,7 +74,7 @@ func TestPlainHPA(t *testing.T) {
 // The count that is found at first is a recommendation, too: nothing goes down for
 // nineteen looks.
 func TestHPABegins(t *testing.T) {
-	l := newHPALimits()
+	l := newHPALimits(hpaPeriod)
 	for i := range 25 {
 		got := l.apply(20, 3)
 		if want := i >= 19; want != (got == 3) {
@@ -79,7 +86,7 @@ func TestHPABegins(t *testing.T) {
 // Up by at most 4 or as many as there are in a period; down only to the largest
 // recommendation of 300 s, and never up by an old one.
 func TestHPALimits(t *testing.T) {
-	l := newHPALimits()
+	l := newHPALimits(hpaPeriod)
 	for _, c := range []struct{ current, wanted, want int }{
 		{1, 50, 5}, {5, 50, 10}, {10, 50, 20}, {20, 3, 20},
 	} {
@@ -168,16 +175,16 @@ func TestNomadCooldown(t *testing.T) {
 	}
 }
 
-// Of ten machines, four of which are on their way out, the plain copy counts six on the
-// way down, and ten on the way up, as the whole one does.
+// Of ten machines, four of which are on their way out, the fitted copy counts six below
+// the target, and ten above it, as the whole one does.
 func TestNomadCountsWhatEnds(t *testing.T) {
 	for _, c := range []struct {
 		entry Entry
 		busy  float64
 		want  int
 	}{
-		{NomadTarget(0.5), 0.25, 5}, {PlainNomadTarget(0.5), 0.25, 3},
-		{NomadTarget(0.5), 0.75, 15}, {PlainNomadTarget(0.5), 0.75, 15},
+		{NomadTarget(0.5), 0.25, 5}, {FittedNomadTarget(0.5), 0.25, 3},
+		{NomadTarget(0.5), 0.75, 15}, {FittedNomadTarget(0.5), 0.75, 15},
 	} {
 		if got := c.entry.New(DefaultWorld()).Decide(Seen{Second: 10, Ordered: 6, Ready: 10, Busy: c.busy}); got != c.want {
 			t.Errorf("%s at %g: %d, want %d", c.entry.Name, c.busy, got, c.want)
@@ -256,17 +263,17 @@ func TestFlinkIdle(t *testing.T) {
 	}
 }
 
-// The plain copy looks each 15 s, over as long, and goes down five minutes later.
-func TestPlainFlink(t *testing.T) {
+// The fitted copy looks each 15 s, over as long, and goes down five minutes later.
+func TestFittedFlink(t *testing.T) {
 	w := DefaultWorld()
 	for _, c := range []struct {
 		entry Entry
 		every time.Duration
 		after int // seconds until it is down
 	}{
-		// Five minutes until there are metrics, and a window to be filled.
+		// A window is filled first; the minutes without metrics are over at the start.
 		{Flink(0.7, 0), time.Minute, 3600 + 15*60},
-		{PlainFlink(0.7, 0), 15 * time.Second, 3900 + 15*60},
+		{FittedFlink(0.7, 0), 15 * time.Second, 3900 + 15*60},
 	} {
 		law, down := c.entry.New(w), 0
 		if law.Every() != c.every {

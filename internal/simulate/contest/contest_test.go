@@ -153,8 +153,28 @@ func TestMeasures(t *testing.T) {
 	}
 }
 
+// A plain copy stands in for the whole one, with its own results, and for no other.
+func TestPlain(t *testing.T) {
+	names := []string{"ours", "HPA 0.5", "Flink 0.5, restart D", "plain HPA 0.5"}
+	o := &Outcome{Game: Game{Rows: []Row{{}}, Seeds: 1}}
+	for i, name := range names {
+		o.Candidates = append(o.Candidates, Candidate{Name: name})
+		o.Results = append(o.Results, [][]simulate.Result{{{Slow: float64(i)}}})
+	}
+	for _, c := range []struct {
+		of   *Outcome
+		want []int
+	}{{o.Whole(), []int{0, 1, 2}}, {o.Plain(), []int{0, 2, 3}}} {
+		for i, n := range c.want {
+			if len(c.of.Candidates) != len(c.want) || c.of.Candidates[i].Name != names[n] || c.of.Row(i, 0).Slow != float64(n) {
+				t.Errorf("%v with %v, want those of %v", c.of.Candidates, c.of.Results, c.want)
+			}
+		}
+	}
+}
+
 func TestMark(t *testing.T) {
-	plain, ruled := differing{}, differing{figures{8, 1.6}, []string{"a rule"}}
+	plain, ruled := differing{}, differing{figures: figures{8, 1.6}, rules: []string{"a rule"}}
 	for _, c := range []struct {
 		m     Mean
 		want  figures
@@ -168,6 +188,7 @@ func TestMark(t *testing.T) {
 		{Mean{Slow: 0.02, Cost: 1.8}, figures{0.02, 1.60}, plain, false, " ?"},
 		{Mean{Slow: 8.3, Cost: 1.6}, figures{6, 1.6}, ruled, true, " +"},
 		{Mean{Slow: 8.3, Cost: 1.6}, figures{6, 1.6}, differing{figures: ruled.figures}, true, " !"},
+		{Mean{Slow: 8.3, Cost: 1.6}, figures{6, 1.6}, differing{figures: ruled.figures, fitted: true}, true, " ~"},
 		{Mean{Slow: 90, Cost: 1.6}, figures{6, 1.6}, ruled, true, " ?"},
 		{Mean{Slow: 8, Cost: 1.7}, figures{6, 1.6}, ruled, true, " ?"},
 		{Mean{Slow: 6, Cost: 1.6}, figures{6, 1.6}, ruled, true, " ?"}, // it came back
@@ -182,10 +203,12 @@ func TestMark(t *testing.T) {
 func TestDiffers(t *testing.T) {
 	found, laws := 0, slices.Clone(published)
 	for _, p := range published {
-		if _, there := plain[p.law]; there {
-			plainly := p
-			plainly.law = "plain " + p.law
-			laws = append(laws, plainly)
+		for kind, copies := range map[string]map[string]simulate.Entry{plainly: plain, "fitted ": fitted} {
+			if _, there := copies[p.law]; there {
+				other := p
+				other.law = kind + p.law
+				laws = append(laws, other)
+			}
 		}
 	}
 	for _, p := range laws {
@@ -306,8 +329,8 @@ func TestReproduced(t *testing.T) {
 		t.Fatal(err)
 	}
 	means := len(regexp.MustCompile(`\([\d.]+ / [\d.]+\)`).FindAllString(b.String(), -1))
-	if moved > 0 || means != 2*(len(published)+len(plain)) {
-		t.Errorf("%d means moved, in a table of 18:\n%s", moved, b.String())
+	if want := 2 * (len(published) + len(plain) + len(fitted)); moved > 0 || means != want {
+		t.Errorf("%d means moved, in a table of %d, want %d:\n%s", moved, means, want, b.String())
 	}
 }
 

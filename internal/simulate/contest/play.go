@@ -3,6 +3,7 @@ package contest
 import (
 	"context"
 	"runtime"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -53,6 +54,29 @@ func (t *Traces) Play(ctx context.Context, g Game) (*Outcome, error) {
 		return nil, err
 	}
 	return o, nil
+}
+
+// Only is the outcome of some candidates.
+func (o *Outcome) Only(keep func(Candidate) bool) *Outcome {
+	some := &Outcome{Game: o.Game}
+	some.Candidates = nil
+	for c, candidate := range o.Candidates {
+		if keep(candidate) {
+			some.Candidates = append(some.Candidates, candidate)
+			some.Results = append(some.Results, o.Results[c])
+		}
+	}
+	return some
+}
+
+// Whole is the outcome without the plain copies.
+func (o *Outcome) Whole() *Outcome {
+	return o.Only(func(c Candidate) bool { return !strings.HasPrefix(c.Name, plainly) })
+}
+
+// Plain is the outcome in which plain copies stand in for the whole ones.
+func (o *Outcome) Plain() *Outcome {
+	return o.Only(func(c Candidate) bool { return o.candidate(plainly+c.Name) < 0 })
 }
 
 func newOutcome(g Game) *Outcome {

@@ -45,38 +45,14 @@ func part(name string) func(context.Context, *options) error {
 	return nil
 }
 
-// rows plays ours and every peer on the rows on which choices are made; those of an
-// hour beside the plain copies of the peers, too.
+// rows plays ours and every peer on the rows on which choices are made.
 func rows(ctx context.Context, o *options) error {
-	if err := o.contest(ctx, "rows", contest.Sources); err != nil || o.ours || o.laws != "" {
-		return err
-	}
-	return o.plainHours(ctx)
-}
-
-// plainHours says which rows of an hour would be lost to peers like those of the
-// published figures: an hour is short enough for the rules that these lack to matter.
-func (o *options) plainHours(ctx context.Context) error {
-	traces := contest.ReadAll(o.traces, o.asked(contest.Sources)) // those that are missing were told of
-	game := contest.Game{
-		Rows:       slices.DeleteFunc(o.wanted(contest.Rows(traces.Sources)), func(r contest.Row) bool { return !r.Hours }),
-		Candidates: append([]contest.Candidate{contest.Ours("ours", simulate.OurPolicy())}, contest.PlainPeers()...),
-	}
-	if len(game.Rows) == 0 {
-		return nil
-	}
-	out, err := o.play(ctx, &traces, game)
-	if err != nil {
-		return err
-	}
-	t := out.Losses(0)
-	t.Title = "Rows of an hour lost to the plain copies"
-	return o.print(t)
+	return o.contest(ctx, "rows", contest.Sources, contest.PlainPeers())
 }
 
 // heldout plays them on stretches on which no choice was made.
 func heldout(ctx context.Context, o *options) error {
-	return o.contest(ctx, "heldout", contest.HeldOut)
+	return o.contest(ctx, "heldout", contest.HeldOut, nil)
 }
 
 // reproduced plays peers beside published figures, with as many seeds as those have. It
@@ -125,29 +101,35 @@ func sensitivity(ctx context.Context, o *options) error {
 	return nil
 }
 
-// contest plays everybody on some stretches.
-func (o *options) contest(ctx context.Context, name string, sources []contest.Source) error {
+// contest plays everybody on some stretches, and says which rows would be lost to the
+// plain copies, if any are given.
+func (o *options) contest(ctx context.Context, name string, sources []contest.Source, plain []contest.Candidate) error {
 	traces := o.read(sources)
 	candidates := []contest.Candidate{contest.Ours("ours", simulate.OurPolicy())}
 	if !o.ours {
-		candidates = append(candidates, contest.Peers()...)
+		candidates = slices.Concat(candidates, contest.Peers(), plain)
 	}
-	candidates = o.among(candidates)
-	out, err := o.play(ctx, &traces, contest.Game{Candidates: candidates})
+	out, err := o.play(ctx, &traces, contest.Game{Candidates: o.among(candidates)})
 	if err != nil {
 		return err
 	}
-	tables := []table.Table{out.Means(traces.Sources), out.Orderings()}
+	whole := out.Whole()
+	tables := []table.Table{whole.Means(traces.Sources), whole.Orderings()}
 	for _, g := range []contest.Group{contest.Week, contest.Hours} {
 		if slices.ContainsFunc(out.Rows, g.In) {
-			tables = append(tables, out.Measures(g))
+			tables = append(tables, whole.Measures(g))
 		}
 	}
-	if !candidates[0].Peer {
-		tables = append(tables, out.Busiest(0, 8))
-	}
-	if !candidates[0].Peer && len(candidates) > 1 {
-		tables = append(tables, out.Losses(0))
+	if ours := out.Candidates[0]; !ours.Peer {
+		tables = append(tables, whole.Busiest(0, 8))
+		if len(whole.Candidates) > 1 {
+			tables = append(tables, whole.Losses(0))
+		}
+		if len(out.Candidates) > len(whole.Candidates) {
+			losses := out.Plain().Losses(0)
+			losses.Title = "With the plain copies: " + losses.Title
+			tables = append(tables, losses)
+		}
 	}
 	if err := o.save(name, out.Detail()); err != nil {
 		return err
@@ -168,20 +150,15 @@ func (o *options) among(candidates []contest.Candidate) []contest.Candidate {
 
 // read reads the traces that were asked for, and says which are missing.
 func (o *options) read(sources []contest.Source) contest.Traces {
-	traces := contest.ReadAll(o.traces, o.asked(sources))
+	if o.only != "" {
+		names := strings.Split(o.only, ",")
+		sources = slices.DeleteFunc(slices.Clone(sources), func(s contest.Source) bool { return !slices.Contains(names, s.Name) })
+	}
+	traces := contest.ReadAll(o.traces, sources)
 	for _, m := range traces.Missing {
 		fmt.Fprintln(o.stdout, m)
 	}
 	return traces
-}
-
-// asked are the sources that were asked for.
-func (o *options) asked(sources []contest.Source) []contest.Source {
-	if o.only == "" {
-		return sources
-	}
-	names := strings.Split(o.only, ",")
-	return slices.DeleteFunc(slices.Clone(sources), func(s contest.Source) bool { return !slices.Contains(names, s.Name) })
 }
 
 // play plays a game, on the rows of the traces and with the seeds asked for if it has
