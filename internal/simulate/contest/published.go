@@ -46,8 +46,8 @@ var plain = map[string]simulate.Entry{
 // plainly begins the name of a plain copy.
 const plainly = "plain "
 
-// fitted are copies that were made to agree by trying. What the published laws were is not
-// to be known from them, only by how little they must have been other ones.
+// fitted are copies that were made to agree by trying. They don't tell what the published
+// laws were, only how small a change is enough.
 var fitted = map[string]simulate.Entry{
 	"Flink 0.7, restart 300 s": simulate.FittedFlink(0.7, 5*time.Minute),
 	"Flink 0.5, restart D":     simulate.FittedFlink(0.5, 0),

@@ -47,7 +47,7 @@ func Costs(truths []Truth, outcomes []*Outcome) table.Table {
 		row := []any{truth.Name}
 		for _, candidate := range outcomes[0].Candidates { // the last outcome has more
 			m := outcomes[i].Mean(outcomes[i].candidate(candidate.Name), Week)
-			row = append(row, m.pair()+" / "+table.Figure(m.Changes))
+			row = append(row, m.spread()+" / "+plusMinus(m.Changes, m.ChangesSpread))
 		}
 		t.Add(row...)
 	}
