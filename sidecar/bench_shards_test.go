@@ -43,7 +43,8 @@ resource "terraform_data" "cell" {
 // since a machine isn't as fast at all times. Leader, guard and Terraform are the real ones.
 // From a pin to the end of its order counts, beats included. Ten thousand fill their
 // hundred shards to the last, so that one more has a workspace for itself, which is the
-// cheapest case: it is measured with fifty more, too, whose last shard is half full.
+// cheapest case: it is measured with fifty more, too, whose last shard is half full, and
+// in a shard that is full.
 // What leader and Terraform take in memory is sampled while the large one is built.
 func BenchmarkShards(b *testing.B) {
 	rounds := measuring(b)
@@ -54,6 +55,7 @@ func BenchmarkShards(b *testing.B) {
 	stop := all.watch()
 	built := all.to(large)
 	leader, children := stop()
+	// The leader of the large one goes on beside this.
 	after := buildOnce(b, part)
 	ratio := func(small time.Duration) float64 { return float64(built) / float64(small) }
 	b.Logf("first building: %d cells %.1f s; %d before it %.1f s, %.1f times, and %d after it %.1f s, %.1f times", large, built.Seconds(), part, before.Seconds(), ratio(before), part, after.Seconds(), ratio(after))
@@ -80,6 +82,8 @@ func BenchmarkShards(b *testing.B) {
 	}
 	b.Logf("%d rounds, from pin to the order's end, load %s\n%s", rounds, machineLoad(), times.table())
 	values := map[string]float64{"first-build-ratio": max(ratio(before), ratio(after)), "leader-MiB": leader, "children-MiB": children}
+	// All are to the first two at ten: what ten take for the full one falls into the time in
+	// which the large one's leader looks at its next shard.
 	for unit, column := range map[string][2]string{
 		"more-ratio": {"+1", "+1"}, "fewer-ratio": {"-1", "-1"},
 		"more-half-ratio": {"+1 half full", "+1"}, "fewer-half-ratio": {"-1 half full", "-1"},

@@ -39,8 +39,8 @@ func NomadTarget(target float64) Entry {
 	}
 }
 
-// FittedNomadTarget is NomadTarget made to agree with figures: below the target it goes by
-// the machines that stay, as if one counted no more once its end is ordered; above it by
+// FittedNomadTarget is NomadTarget changed by trying, to come nearer to figures: below the
+// target it goes by the machines that stay, as if one counted no more once its end is ordered; above it by
 // those there are, as the whole copy does.
 func FittedNomadTarget(target float64) Entry {
 	return Entry{

@@ -199,7 +199,8 @@ func TestMark(t *testing.T) {
 	}
 }
 
-// Each mean that is known to differ is one of the table's, and does differ.
+// Each mean that is known to differ is one of the table's, does differ, and agrees in the
+// copy that is said to explain it.
 func TestDiffers(t *testing.T) {
 	found, laws := 0, slices.Clone(published)
 	for _, p := range published {
@@ -220,11 +221,22 @@ func TestDiffers(t *testing.T) {
 			if m := (Mean{Slow: d.slow, Cost: d.cost}); known && m.near(want, 0.1) {
 				t.Errorf("%s, %s doesn't differ", p.law, column)
 			}
+			law := strings.TrimPrefix(p.law, plainly)
+			if len(d.rules) > 0 && !agrees(plain, plainly, law, column) || d.fitted && !agrees(fitted, "fitted ", law, column) {
+				t.Errorf("%s, %s: the copy that is to explain it differs, or there is none", p.law, column)
+			}
 		}
 	}
 	if found != len(differs) {
 		t.Errorf("%d of %d are in the table", found, len(differs))
 	}
+}
+
+// agrees says that there is such a copy of a law, and that it isn't known to differ.
+func agrees(copies map[string]simulate.Entry, kind, law, column string) bool {
+	_, there := copies[law]
+	_, off := differs[kind+law+", "+column]
+	return there && !off
 }
 
 // traces is the folder of those that the repository holds.
