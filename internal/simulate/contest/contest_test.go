@@ -204,7 +204,7 @@ func TestMark(t *testing.T) {
 func TestDiffers(t *testing.T) {
 	found, laws := 0, slices.Clone(published)
 	for _, p := range published {
-		for kind, copies := range map[string]map[string]simulate.Entry{plainly: plain, "fitted ": fitted} {
+		for kind, copies := range map[string]map[string]simulate.Entry{plainly: plain, fittedly: fitted} {
 			if _, there := copies[p.law]; there {
 				other := p
 				other.law = kind + p.law
@@ -222,7 +222,7 @@ func TestDiffers(t *testing.T) {
 				t.Errorf("%s, %s doesn't differ", p.law, column)
 			}
 			law := strings.TrimPrefix(p.law, plainly)
-			if len(d.rules) > 0 && !agrees(plain, plainly, law, column) || d.fitted && !agrees(fitted, "fitted ", law, column) {
+			if len(d.rules) > 0 && !agrees(plain, plainly, law, column) || d.fitted && !agrees(fitted, fittedly, law, column) {
 				t.Errorf("%s, %s: the copy that is to explain it differs, or there is none", p.law, column)
 			}
 		}

@@ -56,8 +56,8 @@ func (t *Traces) Play(ctx context.Context, g Game) (*Outcome, error) {
 	return o, nil
 }
 
-// Only is the outcome of some candidates.
-func (o *Outcome) Only(keep func(Candidate) bool) *Outcome {
+// only is the outcome of some candidates.
+func (o *Outcome) only(keep func(Candidate) bool) *Outcome {
 	some := &Outcome{Game: o.Game}
 	some.Candidates = nil
 	for c, candidate := range o.Candidates {
@@ -71,12 +71,12 @@ func (o *Outcome) Only(keep func(Candidate) bool) *Outcome {
 
 // Whole is the outcome without the plain copies.
 func (o *Outcome) Whole() *Outcome {
-	return o.Only(func(c Candidate) bool { return !strings.HasPrefix(c.Name, plainly) })
+	return o.only(func(c Candidate) bool { return !strings.HasPrefix(c.Name, plainly) })
 }
 
 // Plain is the outcome in which plain copies stand in for the whole ones.
 func (o *Outcome) Plain() *Outcome {
-	return o.Only(func(c Candidate) bool { return o.candidate(plainly+c.Name) < 0 })
+	return o.only(func(c Candidate) bool { return o.candidate(plainly+c.Name) < 0 })
 }
 
 func newOutcome(g Game) *Outcome {

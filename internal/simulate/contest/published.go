@@ -43,8 +43,11 @@ var plain = map[string]simulate.Entry{
 	"KEDA 10": simulate.PlainKEDA(10),
 }
 
-// plainly begins the name of a plain copy.
-const plainly = "plain "
+// These begin the names of plain and of fitted copies.
+const (
+	plainly  = "plain "
+	fittedly = "fitted "
+)
 
 // fitted are copies that were changed by trying until they came nearer: Flink's and
 // KEDA's agree, nomad's does on conv, and not on three others. They don't tell what the
@@ -132,7 +135,7 @@ func (o *Outcome) Reproduced() (t table.Table, moved int) {
 	var rules []string
 	for c, candidate := range o.Candidates {
 		law, marks := candidate.Name, whole
-		for _, kind := range []string{plainly, "fitted "} {
+		for _, kind := range []string{plainly, fittedly} {
 			if of, cut := strings.CutPrefix(law, kind); cut {
 				law, marks = of, others
 			}
